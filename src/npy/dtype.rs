@@ -1,0 +1,347 @@
+//! dtypes: what one item of an array is, as `numpy.lib.format` describes it in a header.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use super::literal::{Text, Value};
+
+mod scalar;
+
+pub use scalar::Scalar;
+
+/// The largest itemsize of a dtype in bytes: NumPy keeps it in a C `int`.
+pub const MAX_ITEMSIZE: u64 = i32::MAX as u64;
+
+/// The most axes that an array can have, `NPY_MAXDIMS` of NumPy 2.
+pub const MAX_NDIM: usize = 64;
+
+/// A dtype.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DType {
+    /// One value: a number, a string, a date, opaque bytes.
+    Scalar(Scalar),
+    /// A field's own small array, in C order whatever the array's order is.
+    SubArray(SubArray),
+    /// A structured dtype.
+    Record(Record),
+}
+
+/// A sub-array dtype.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SubArray {
+    base: Arc<DType>,
+    shape: Vec<u64>,
+    itemsize: u64,
+}
+
+/// A structured dtype: named fields in the order of their offsets, with padding between them
+/// and behind the last.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    fields: Vec<Field>,
+    itemsize: u64,
+}
+
+/// A field of a record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Field {
+    /// Its name.
+    pub name: Text<'static>,
+    /// A second name, kept in headers but no name here.
+    pub title: Option<Value<'static>>,
+    /// Bytes between the start of the record and this field.
+    pub offset: u64,
+    /// What it holds.
+    pub dtype: Arc<DType>,
+}
+
+/// Why a descr is not a dtype.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DescrError(String);
+
+impl fmt::Display for DescrError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn fail<T>(what: impl Into<String>) -> Result<T, DescrError> {
+    Err(DescrError(what.into()))
+}
+
+impl DType {
+    /// The dtype that `descr_to_dtype` of `numpy.lib.format` makes of a descr.
+    ///
+    /// It recurses as deep as the descr's brackets go, at most [`super::literal::MAX_DEPTH`].
+    pub fn from_descr(descr: &Value<'_>) -> Result<DType, DescrError> {
+        match descr {
+            Value::Str(text) => match text.as_str() {
+                Some(name) => name.parse().map(DType::Scalar).map_err(DescrError),
+                None => fail(format!("unknown dtype {}", text.repr())),
+            },
+            // (base, shape); NumPy looks at no third element.
+            Value::Tuple(items) => match &items[..] {
+                [base, shape, ..] => DType::from_descr(base)?.in_sub_array(shape),
+                _ => fail(format!("{descr} is not (dtype, shape)")),
+            },
+            Value::List(items) => Record::from_descr(items).map(DType::Record),
+            other => fail(format!("descr must be a str, a tuple or a list, not {}", other.type_name())),
+        }
+    }
+
+    fn in_sub_array(self, shape: &Value<'_>) -> Result<DType, DescrError> {
+        let dims = match shape {
+            Value::Tuple(items) | Value::List(items) => &items[..],
+            one => std::slice::from_ref(one),
+        };
+        let dims: Option<Vec<u64>> = dims.iter().map(dimension).collect();
+        match dims {
+            // NumPy: dtype((base, ())) is the base.
+            Some(dims) if dims.is_empty() => Ok(self),
+            Some(dims) if dims.len() <= MAX_NDIM => {
+                let itemsize = dims
+                    .iter()
+                    .try_fold(self.itemsize(), |size, &dim| size.checked_mul(dim))
+                    .filter(|&size| size <= MAX_ITEMSIZE);
+                match itemsize {
+                    Some(itemsize) => {
+                        Ok(DType::SubArray(SubArray { base: Arc::new(self), shape: dims, itemsize }))
+                    }
+                    None => fail(format!("a sub-array {shape} of {MAX_ITEMSIZE} bytes or more")),
+                }
+            }
+            _ => fail(format!("{shape} is not the shape of a sub-array")),
+        }
+    }
+
+    /// Bytes of one item.
+    pub fn itemsize(&self) -> u64 {
+        match self {
+            DType::Scalar(scalar) => scalar.itemsize(),
+            DType::SubArray(sub) => sub.itemsize,
+            DType::Record(record) => record.itemsize,
+        }
+    }
+
+    /// The descr that `dtype_to_descr` of `numpy.lib.format` writes for this dtype.
+    pub fn descr(&self) -> Value<'static> {
+        match self {
+            DType::Scalar(scalar) => {
+                Value::Str(Text::new(&scalar.to_string()).into_owned())
+            }
+            DType::SubArray(sub) => Value::Tuple(vec![sub.base.descr(), shape_value(&sub.shape)]),
+            DType::Record(record) => record.descr(),
+        }
+    }
+
+    /// Whether an item holds a Python object, so that its bytes mean nothing outside a pickle.
+    pub fn has_objects(&self) -> bool {
+        match self {
+            DType::Scalar(scalar) => scalar.is_object(),
+            DType::SubArray(sub) => sub.base.has_objects(),
+            DType::Record(record) => record.fields.iter().any(|field| field.dtype.has_objects()),
+        }
+    }
+
+    /// The record, where this is a structured dtype.
+    pub fn as_record(&self) -> Option<&Record> {
+        match self {
+            DType::Record(record) => Some(record),
+            _ => None,
+        }
+    }
+}
+
+impl SubArray {
+    /// The dtype of one element.
+    pub fn base(&self) -> &Arc<DType> {
+        &self.base
+    }
+
+    /// Its shape.
+    pub fn shape(&self) -> &[u64] {
+        &self.shape
+    }
+}
+
+impl Record {
+    fn from_descr(items: &[Value<'_>]) -> Result<Record, DescrError> {
+        let mut fields = Vec::new();
+        let mut seen: HashSet<Value<'static>> = HashSet::new();
+        let mut itemsize: u64 = 0;
+        for item in items {
+            let (name, dtype) = match item {
+                Value::Tuple(parts) | Value::List(parts) => match &parts[..] {
+                    [name, descr] => (name, DType::from_descr(descr)?),
+                    [name, descr, shape] => (name, DType::from_descr(descr)?.in_sub_array(shape)?),
+                    _ => return fail(format!("{item} is not a field: (name, dtype[, shape])")),
+                },
+                other => return fail(format!("a field must be a tuple, not {}", other.type_name())),
+            };
+            let offset = itemsize;
+            itemsize += dtype.itemsize();
+            if itemsize > MAX_ITEMSIZE {
+                return fail(format!("a record of more than {MAX_ITEMSIZE} bytes"));
+            }
+            let (title, name) = match name {
+                Value::Str(name) => (None, name),
+                Value::Tuple(pair) => match &pair[..] {
+                    [Value::None, Value::Str(name)] => (None, name),
+                    [title @ (Value::Str(_) | Value::Int(_)), Value::Str(name)] => (Some(title), name),
+                    _ => return fail(format!("{} is not a field's (title, name)", item)),
+                },
+                other => return fail(format!("a field's name must be a str, not {}", other.type_name())),
+            };
+            // Padding: bytes with no name and no meaning.
+            let opaque = matches!(&dtype, DType::Scalar(scalar) if scalar.is_void());
+            if title.is_none() && name.is_empty() && opaque {
+                continue;
+            }
+            let name = name.clone().into_owned();
+            let title = title.map(owned_title);
+            for key in [Some(Value::Str(name.clone())), title.clone()].into_iter().flatten() {
+                let text = key.to_string();
+                if !seen.insert(key) {
+                    return fail(format!("the field name or title {text} is there twice"));
+                }
+            }
+            fields.push(Field { name, title, offset, dtype: Arc::new(dtype) });
+        }
+        Ok(Record { fields, itemsize })
+    }
+
+    /// The fields, by offset.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    fn descr(&self) -> Value<'static> {
+        let padding = |bytes: u64| {
+            let void = format!("|V{bytes}");
+            Value::Tuple(vec![
+                Value::Str(Text::new("")),
+                Value::Str(Text::new(&void).into_owned()),
+            ])
+        };
+        let mut items = Vec::with_capacity(self.fields.len());
+        let mut end = 0;
+        for field in &self.fields {
+            if field.offset > end {
+                items.push(padding(field.offset - end));
+            }
+            end = field.offset + field.dtype.itemsize();
+            let name = Value::Str(field.name.clone());
+            let name = match &field.title {
+                Some(title) => Value::Tuple(vec![title.clone(), name]),
+                None => name,
+            };
+            items.push(Value::Tuple(match &*field.dtype {
+                DType::SubArray(sub) => vec![name, sub.base.descr(), shape_value(&sub.shape)],
+                other => vec![name, other.descr()],
+            }));
+        }
+        if self.itemsize > end {
+            items.push(padding(self.itemsize - end));
+        }
+        Value::List(items)
+    }
+}
+
+/// A title is a str or an int, which owns nothing.
+fn owned_title(title: &Value<'_>) -> Value<'static> {
+    match title {
+        Value::Str(text) => Value::Str(text.clone().into_owned()),
+        Value::Int(n) => Value::Int(*n),
+        _ => Value::None,
+    }
+}
+
+/// One length of a shape, where it is one: a non-negative int.
+pub(super) fn dimension(value: &Value<'_>) -> Option<u64> {
+    match value {
+        Value::Int(n) => u64::try_from(*n).ok(),
+        _ => None,
+    }
+}
+
+/// A shape as the tuple that NumPy writes.
+pub(super) fn shape_value(shape: &[u64]) -> Value<'static> {
+    // Every length fits: shapes are read from 64-bit signed integers.
+    Value::Tuple(shape.iter().map(|&n| Value::Int(n.cast_signed())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::literal::parse;
+    use super::*;
+
+    fn descr(source: &str) -> String {
+        match DType::from_descr(&parse(source, false).unwrap()) {
+            Ok(dtype) => format!("{} {}", dtype.descr(), dtype.itemsize()),
+            Err(err) => format!("error: {err}"),
+        }
+    }
+
+    /// Every pair was printed by `dtype_to_descr(descr_to_dtype(…))` of NumPy 2.4.6.
+    #[test]
+    fn a_descr_comes_back_as_numpy_writes_it() {
+        for (source, expected) in [
+            ("'=f8'", "'<f8' 8"),
+            ("[]", "[] 0"),
+            ("[('', '|V3')]", "[('', '|V3')] 3"),
+            ("[('a', '<f4', 1)]", "[('a', '<f4', (1,))] 4"),
+            ("[('a', '<f4', ())]", "[('a', '<f4')] 4"),
+            ("[('a', '<f4', [2])]", "[('a', '<f4', (2,))] 8"),
+            ("[['a', '<f4']]", "[('a', '<f4')] 4"),
+            ("[('a', ('<f4', (2,)), (3,))]", "[('a', ('<f4', (2,)), (3,))] 24"),
+            ("[(('t', 'a'), '<f4')]", "[(('t', 'a'), '<f4')] 4"),
+            ("[((None, 'a'), '<f4')]", "[('a', '<f4')] 4"),
+            ("[((1, 'a'), '<f4')]", "[((1, 'a'), '<f4')] 4"),
+            ("[('', '<f4')]", "[('', '<f4')] 4"),
+            ("[('', '|V3'), ('', '|V2'), ('a', '|i1')]", "[('', '|V5'), ('a', '|i1')] 6"),
+            ("[('', '|V0'), ('a', '|i1')]", "[('a', '|i1')] 1"),
+            ("[('a', '|i1'), ('', '|V7')]", "[('a', '|i1'), ('', '|V7')] 8"),
+            ("[('p', [('x', '<f4'), ('y', '>f4')]), ('q', '<i2')]",
+             "[('p', [('x', '<f4'), ('y', '>f4')]), ('q', '<i2')] 10"),
+            ("[('\\ud800', 'i4')]", "[('\\ud800', '<i4')] 4"),
+        ] {
+            assert_eq!(descr(source), expected, "{source}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_dtype_says_why() {
+        for (source, message) in [
+            ("3", "descr must be a str, a tuple or a list, not an int"),
+            ("('<f4',)", "('<f4',) is not (dtype, shape)"),
+            ("[('a',)]", "('a',) is not a field: (name, dtype[, shape])"),
+            ("['ab']", "a field must be a tuple, not a str"),
+            ("[(3, 'i4')]", "a field's name must be a str, not an int"),
+            ("[(b'a', 'i4')]", "a field's name must be a str, not bytes"),
+            ("[('a', 'i4'), ('a', 'i4')]", "the field name or title 'a' is there twice"),
+            ("[(('a', 'a'), 'i4')]", "the field name or title 'a' is there twice"),
+            ("[(('t', 'a'), 'i4'), ('t', 'i4')]", "the field name or title 't' is there twice"),
+            ("[('', 'i4'), ('', 'i4')]", "the field name or title '' is there twice"),
+            ("[('a', '<f4', -1)]", "-1 is not the shape of a sub-array"),
+            ("[('a', '<f4', True)]", "True is not the shape of a sub-array"),
+            ("[('a', 'i4', (70000, 70000))]",
+             "a sub-array (70000, 70000) of 2147483647 bytes or more"),
+            ("[('a', 'S2000000000'), ('b', 'S2000000000')]",
+             "a record of more than 2147483647 bytes"),
+            ("[('a', None)]", "descr must be a str, a tuple or a list, not None"),
+        ] {
+            assert_eq!(descr(source), format!("error: {message}"), "{source}");
+        }
+    }
+
+    #[test]
+    fn objects_are_found_however_deep() {
+        let has_objects = |source| {
+            DType::from_descr(&parse(source, false).unwrap()).unwrap().has_objects()
+        };
+        assert!(has_objects("'|O'"));
+        assert!(has_objects("[('a', [('b', '|O', (2,))])]"));
+        assert!(!has_objects("[('a', [('b', '<f4', (2,))])]"));
+    }
+}

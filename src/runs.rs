@@ -1,0 +1,254 @@
+//! Byte runs: where the bytes of a view lie in its backing file, from any position on.
+//!
+//! Written one after another in C or Fortran order, the elements of a view form a string of bytes.
+//! [`Runs`] maps any part of that string to the file. Axes that continue one another are merged
+//! once, so that a contiguous view is a single run however many axes it has; what remains is
+//! O(ndim), whatever the size.
+
+use crate::npy::header::Order;
+use crate::view::View;
+
+/// The bytes of a view in one order.
+#[derive(Clone, Debug)]
+pub struct Runs {
+    /// The file's byte where the first element starts.
+    start: u64,
+    /// Bytes that lie together.
+    run: u64,
+    /// The axes over which runs repeat, outermost first.
+    axes: Vec<Axis>,
+    /// All bytes.
+    len: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Axis {
+    len: u64,
+    stride: i64,
+}
+
+/// `count` stretches of `len` bytes each, one every `stride` bytes of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The file's byte where the first stretch starts.
+    pub offset: u64,
+    /// Bytes of each stretch.
+    pub len: u64,
+    /// How many stretches.
+    pub count: u64,
+    /// Bytes from the start of one to the start of the next.
+    pub stride: i64,
+}
+
+impl Runs {
+    /// The runs of `view` when its elements are written in `order`.
+    pub fn new(view: &View, order: Order) -> Runs {
+        let itemsize = view.dtype().itemsize();
+        let mut outer_first: Vec<Axis> = view
+            .shape()
+            .iter()
+            .zip(view.strides())
+            .map(|(&len, &stride)| Axis { len, stride })
+            .filter(|axis| axis.len != 1)
+            .collect();
+        if order == Order::Fortran {
+            outer_first.reverse();
+        }
+        let len = view.nbytes();
+        let mut runs = Runs { start: view.offset(), run: itemsize, axes: Vec::new(), len };
+        if len == 0 {
+            return runs;
+        }
+        let mut inner_first: Vec<Axis> = Vec::with_capacity(outer_first.len());
+        for axis in outer_first.into_iter().rev() {
+            match inner_first.last_mut() {
+                None if axis.stride == runs.run.cast_signed() => runs.run *= axis.len,
+                // A step of this axis is as far as the whole inner axis reaches: they are one. It
+                // cannot overflow: both lie inside the data.
+                Some(inner) if inner.stride * inner.len.cast_signed() == axis.stride => {
+                    inner.len *= axis.len;
+                }
+                _ => inner_first.push(axis),
+            }
+        }
+        inner_first.reverse();
+        runs.axes = inner_first;
+        runs
+    }
+
+    /// All bytes of the view.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The file's byte where bytes `at..at + len` of the view start, if they lie together there.
+    pub fn contiguous(&self, at: u64, len: u64) -> Option<u64> {
+        if at.checked_add(len).is_none_or(|end| end > self.len) {
+            return None;
+        }
+        if len == 0 {
+            return Some(self.start);
+        }
+        let (index, within) = (at / self.run, at % self.run);
+        (within + len <= self.run).then(|| self.offset_of(index) + within)
+    }
+
+    /// The file's byte where a run starts, by its number.
+    fn offset_of(&self, mut index: u64) -> u64 {
+        let mut offset = self.start;
+        for axis in self.axes.iter().rev() {
+            let i = index % axis.len;
+            index /= axis.len;
+            // Every run of a view lies inside the data, so none of this can wrap.
+            offset = offset.wrapping_add_signed(i.cast_signed().wrapping_mul(axis.stride));
+        }
+        offset
+    }
+
+    /// Bytes `at..at + len` of the view as pieces of the file, in order. What lies beyond the
+    /// view's end is left out.
+    pub fn pieces(&self, at: u64, len: u64) -> Pieces<'_> {
+        let end = at.saturating_add(len).min(self.len);
+        Pieces { runs: self, at, end }
+    }
+}
+
+/// See [`Runs::pieces`].
+#[derive(Debug)]
+pub struct Pieces<'a> {
+    runs: &'a Runs,
+    at: u64,
+    end: u64,
+}
+
+impl Iterator for Pieces<'_> {
+    type Item = Piece;
+
+    fn next(&mut self) -> Option<Piece> {
+        let left = self.end.checked_sub(self.at).filter(|&left| left > 0)?;
+        let run = self.runs.run;
+        let (index, within) = (self.at / run, self.at % run);
+        let offset = self.runs.offset_of(index);
+        let piece = match self.runs.axes.last() {
+            // Whole runs, as many as the innermost axis has left.
+            Some(inner) if within == 0 && left >= run => Piece {
+                offset,
+                len: run,
+                count: (inner.len - index % inner.len).min(left / run),
+                stride: inner.stride,
+            },
+            _ => Piece {
+                offset: offset + within,
+                len: (run - within).min(left),
+                count: 1,
+                stride: 0,
+            },
+        };
+        self.at += piece.len * piece.count;
+        Some(piece)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::npy::header::Header;
+    use crate::view::Steps;
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    /// The file's byte of every byte of the view, by nested loops over the elements.
+    fn naive(view: &View, order: Order) -> Vec<u64> {
+        let mut axes: Vec<usize> = (0..view.ndim()).collect();
+        if order == Order::Fortran {
+            axes.reverse();
+        }
+        let mut offsets = vec![view.offset().cast_signed()];
+        for axis in axes {
+            offsets = offsets
+                .into_iter()
+                .flat_map(|base| {
+                    (0..view.shape()[axis].cast_signed()).map(move |i| base + i * view.strides()[axis])
+                })
+                .collect();
+        }
+        let itemsize = view.dtype().itemsize();
+        offsets.into_iter().flat_map(|at| (0..itemsize).map(move |b| at.cast_unsigned() + b)).collect()
+    }
+
+    fn flattened(runs: &Runs, at: u64, len: u64) -> Vec<u64> {
+        let mut out = Vec::new();
+        for piece in runs.pieces(at, len) {
+            for i in 0..piece.count.cast_signed() {
+                let start = piece.offset.checked_add_signed(i * piece.stride).unwrap();
+                out.extend(start..start + piece.len);
+            }
+        }
+        out
+    }
+
+    prop_compose! {
+        fn some_view()(
+            shape in prop::collection::vec(0u64..5, 0..5),
+            itemsize in 1u64..5,
+            fortran: bool,
+            picks in prop::collection::vec((0u64..5, -3i64..4, 0u64..5), 0..5),
+            transpose: bool,
+        ) -> View {
+            let header = Header {
+                version: (1, 0),
+                dtype: Arc::new(crate::npy::dtype::DType::Scalar(format!("|V{itemsize}").parse().unwrap())),
+                order: if fortran { Order::Fortran } else { Order::C },
+                shape,
+                data_offset: 7,
+            };
+            let mut view = View::of_header(&header).unwrap();
+            for (axis, (start, step, len)) in picks.into_iter().enumerate() {
+                view = view.steps(axis, Steps { start, step, len }).unwrap_or(view);
+            }
+            if transpose { view.transposed() } else { view }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_are_what_nested_loops_visit(
+            view in some_view(), fortran: bool, at in 0u64..300, len in 0u64..300,
+        ) {
+            let order = if fortran { Order::Fortran } else { Order::C };
+            let (runs, all) = (Runs::new(&view, order), naive(&view, order));
+            prop_assert_eq!(runs.len(), all.len() as u64);
+            let from = (at as usize).min(all.len());
+            let to = ((at + len) as usize).min(all.len());
+            let wanted = &all[from..to];
+            prop_assert_eq!(flattened(&runs, at, len), wanted);
+            let together = wanted.windows(2).all(|pair| pair[0] + 1 == pair[1]);
+            if let Some(offset) = runs.contiguous(at, len) {
+                prop_assert!(at + len <= runs.len() && together);
+                prop_assert!(len == 0 || offset == wanted[0]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_contiguous_view_is_one_run_however_many_axes_it_has() {
+        let header = Header {
+            version: (1, 0),
+            dtype: Arc::new(crate::npy::dtype::DType::Scalar("<f8".parse().unwrap())),
+            order: Order::C,
+            shape: vec![1 << 20, 1 << 10, 1 << 5],
+            data_offset: 128,
+        };
+        let view = View::of_header(&header).unwrap();
+        let rows = view.steps(0, Steps { start: 7, step: 1, len: 1 << 19 }).unwrap();
+        let runs = Runs::new(&rows, Order::C);
+        let offset = 128 + 7 * (1 << 18);
+        assert_eq!(runs.contiguous(5, runs.len() - 5), Some(offset + 5));
+        assert_eq!(Runs::new(&view.transposed(), Order::Fortran).contiguous(0, runs.len()), Some(128));
+    }
+}

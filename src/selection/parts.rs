@@ -1,0 +1,59 @@
+//! `parts/<n>/<i>`: part i of n nearly equal ones, as `numpy.array_split` makes them.
+
+use super::{Refusal, Usage, number, refuse};
+use crate::view::{Steps, View};
+
+/// The most parts that have names.
+const MAX_PARTS: u64 = 1 << 32;
+
+/// `numpy.array_split(a, n)[i]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    n: u64,
+    i: u64,
+}
+
+pub(super) fn count_from_name(name: &str) -> Result<u64, Refusal> {
+    match number::parse(name) {
+        Some(n @ 1..=MAX_PARTS) => Ok(n),
+        _ => refuse(format!("{name:?} is not a number of parts from 1 to {MAX_PARTS}")),
+    }
+}
+
+impl Part {
+    pub(super) fn from_name(name: &str, n: u64) -> Result<Part, Refusal> {
+        match number::parse(name) {
+            Some(i) if i < n => Ok(Part { n, i }),
+            Some(_) => refuse(format!("the parts are 0 to {}", n - 1)),
+            None => refuse(format!("{name:?} is not the number of a part")),
+        }
+    }
+
+    /// The rows of the part. The first `len % n` parts have one more than the others.
+    fn rows(&self, view: &View) -> Option<Steps> {
+        let len = *view.shape().first()?;
+        let (each, more) = (len / self.n, len % self.n);
+        let start = self.i * each + self.i.min(more);
+        Some(Steps { start, step: 1, len: each + u64::from(self.i < more) })
+    }
+
+    pub(super) fn apply(&self, view: &View) -> Option<View> {
+        view.steps(0, self.rows(view)?)
+    }
+
+    pub(super) fn expression(&self, view: &View) -> String {
+        self.rows(view)
+            .map(|rows| format!("[{}:{}]", rows.start, rows.start + rows.len))
+            .unwrap_or_default()
+    }
+}
+
+pub(super) fn usage(view: &View) -> Usage {
+    let title = "Part i of n nearly equal parts along axis 0, for \"I am process i of n\": n/i."
+        .to_owned();
+    let part = |n, i| {
+        let meaning = format!("a{}", Part { n, i }.expression(view));
+        (format!("{n}/{i}"), meaning)
+    };
+    (title, vec![part(4, 0), part(4, 3)])
+}

@@ -1,0 +1,215 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::npy::dtype::DType;
+use crate::npy::header::{Header, Order};
+use crate::npy::literal;
+
+fn view(descr: &str, shape: &[u64]) -> View {
+    let dtype = DType::from_descr(&literal::parse(descr, false).unwrap()).unwrap();
+    View::of_header(&Header {
+        version: (1, 0),
+        dtype: Arc::new(dtype),
+        order: Order::C,
+        shape: shape.to_vec(),
+        data_offset: 0,
+    })
+    .unwrap()
+}
+
+/// The shape, offset and expression that `path` selects of `view`, or why it selects nothing.
+fn select(view: &View, path: &str) -> Result<(Vec<u64>, u64, String), String> {
+    let (groups, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let found = (|| {
+        let mut parts = groups.split('/').filter(|part| !part.is_empty());
+        let Some(first) = parts.next() else { return Selector::named(name) };
+        let mut group = Group::named(first, view)?;
+        for part in parts {
+            group = group.enter(part, view)?;
+        }
+        group.select(name, view)
+    })();
+    let selected = found.and_then(|selector| {
+        let selected = selector.apply(view)?;
+        Ok((selected.shape().to_vec(), selected.offset(), format!("a{}", selector.expression(view))))
+    });
+    selected.map_err(|refusal| refusal.to_string())
+}
+
+#[test]
+fn every_selector_finds_its_elements_and_says_how_python_would() {
+    let a = view("'|u1'", &[10, 4]);
+    for (path, shape, offset, expression) in [
+        ("rows/3", &[4][..], 12, "a[3]"),
+        ("rows/2-5", &[3, 4], 8, "a[2:5]"),
+        ("rows/10-10", &[0, 4], 0, "a[10:10]"),
+        ("cols/1", &[10], 1, "a[:, 1]"),
+        ("axis-1/1-3", &[10, 2], 1, "a[:, 1:3]"),
+        ("axis0/9", &[4], 36, "a[9]"),
+        ("slice/-1", &[4], 36, "a[-1]"),
+        ("slice/::-1,1", &[10], 37, "a[::-1,1]"),
+        ("slice/...,None", &[10, 4, 1], 0, "a[...,None]"),
+        ("slice/2,3", &[], 11, "a[2,3]"),
+        ("parts/4/0", &[3, 4], 0, "a[0:3]"),
+        ("parts/4/3", &[2, 4], 32, "a[8:10]"),
+        ("parts/4294967296/4294967295", &[0, 4], 0, "a[10:10]"),
+        ("windows/3,2/3", &[3, 4], 24, "a[6:9]"),
+        ("T", &[4, 10], 0, "a.T"),
+    ] {
+        assert_eq!(select(&a, path), Ok((shape.to_vec(), offset, expression.to_owned())), "{path}");
+    }
+    let one = view("'|u1'", &[5]);
+    assert_eq!(select(&one, "rows/3"), Ok((vec![], 3, "a[3, ...]".to_owned())));
+}
+
+#[test]
+fn what_selects_nothing_says_why() {
+    let a = view("'<f8'", &[10, 4]);
+    for (path, why) in [
+        ("rows/0-5000000", "the array has 10 rows"),
+        ("rows/10", "the array has 10 rows"),
+        ("rows/99999999999999999999", "the array has 10 rows"),
+        ("cols/0-5", "the array has 4 columns"),
+        ("rows/5-2", "the range starts at 5, behind its end 2"),
+        ("rows/01", "\"01\" is neither an index such as 7 nor a range such as 0-50, in plain decimal"),
+        ("axis2/0", "the array has 2 axes"),
+        ("axis-3/0", "the array has 2 axes"),
+        ("axis-0/0", "-0 is not an axis"),
+        ("axis01/0", "\"01\" is not the number of an axis"),
+        ("slice/10", "index 10 is out of bounds for an axis of length 10"),
+        ("slice/-11", "index -11 is out of bounds for an axis of length 10"),
+        ("slice/0,0,0", "too many indices: the array has 2 axes"),
+        ("slice/...,...", "an index can only have a single ellipsis"),
+        ("slice/::0", "a slice step cannot be zero"),
+        ("slice/+1", "\"+1\" is none of 3, -1, 2:5, ::2, ... and None, each with one spelling"),
+        ("parts/0/0", "\"0\" is not a number of parts from 1 to 4294967296"),
+        ("parts/4", "\"4\" is one level too high: write parts/<n>/<i>"),
+        ("parts/4/4", "the parts are 0 to 3"),
+        ("windows/3,2/4", "there are 4 whole windows of 3 rows every 2 rows"),
+        ("windows/11,1/0", "the array has 10 rows"),
+        ("windows/0,1/0", "\"0,1\" is not <size>,<step>, two numbers from 1"),
+        ("fields/r", "the dtype '<f8' has no fields"),
+        ("t", "there is no such entry in an array's directory"),
+    ] {
+        assert_eq!(select(&a, path), Err(why.to_owned()), "{path}");
+    }
+    let record = view("[('r', '<f4'), ('i', '<f4')]", &[3]);
+    assert_eq!(
+        select(&record, "fields/x"),
+        Err("there is no such field; there are r, i".to_owned())
+    );
+}
+
+#[test]
+fn slices_clamp_as_python_does() {
+    let a = view("'|u1'", &[5]);
+    let huge = "9".repeat(60);
+    for (expr, len, offset) in [
+        ("1:100".to_owned(), 4, 1),
+        ("-100:2".to_owned(), 2, 0),
+        ("4:1:-1".to_owned(), 3, 4),
+        ("::-2".to_owned(), 3, 4),
+        ("3:1".to_owned(), 0, 0),
+        (format!("-{huge}:{huge}"), 5, 0),
+        (format!("{huge}:-{huge}:-{huge}"), 1, 4),
+        (format!("::{huge}"), 1, 0),
+        ("1:2:".to_owned(), 1, 1),
+    ] {
+        let (shape, at, _) = select(&a, &format!("slice/{expr}")).unwrap();
+        assert_eq!((shape[0], at), (len, offset), "{expr}");
+    }
+}
+
+#[test]
+fn misspelt_slices_do_not_exist() {
+    let a = view("'|u1'", &[5, 5]);
+    let misspelt =
+        "|,|0,|,0| 0|0 |+1|01|-0|-01|0x1|1_0|1.0|none|True|[0]|0;1|....|..|1:2:3:4|--1|1-2|٣|0, 1|:+1|:-0";
+    for expr in misspelt.split('|') {
+        assert!(select(&a, &format!("slice/{expr}")).is_err(), "{expr:?}");
+    }
+}
+
+#[test]
+fn new_axes_go_up_to_numpys_limit() {
+    let a = view("'|u1'", &[1; 40]);
+    let axes = |new: usize, indexed: usize| {
+        let items: Vec<&str> = std::iter::repeat_n("None", new)
+            .chain(std::iter::repeat_n("0", indexed))
+            .collect();
+        select(&a, &format!("slice/{}", items.join(","))).map(|(shape, ..)| shape.len())
+    };
+    assert_eq!(axes(24, 0), Ok(64));
+    assert_eq!(axes(25, 0), Err("the result would have more than 64 axes".to_owned()));
+    assert_eq!(axes(30, 30), Ok(40));
+}
+
+#[test]
+fn fields_are_found_by_their_escaped_names_only() {
+    let record = view("[('a.b', 'u1'), ('c/d', 'u1'), ('50%', 'u1'), ('', 'u1'), ('x\\0', 'u1'), ('é', 'u1')]", &[2]);
+    let listed: Vec<String> =
+        (0..Group::Fields.places(&record, 1)).filter_map(|i| Group::Fields.listed_at(i, &record, 1)).collect();
+    assert_eq!(listed, ["a%2Eb", "c%2Fd", "50%25", "%", "x%00", "é"]);
+    for (i, name) in listed.iter().enumerate() {
+        assert_eq!(select(&record, &format!("fields/{name}")).unwrap().1, i as u64, "{name}");
+    }
+    for name in ["a.b", "a%2eb", "50%", "", "%25", "%C3%A9", "%2E", "%2", "x%"] {
+        assert!(Group::Fields.select(name, &record).is_err(), "{name:?}");
+    }
+    assert_eq!(select(&record, "fields/%").unwrap().2, "a['']");
+}
+
+#[test]
+fn complex_numbers_have_two_parts() {
+    let a = view("'>c16'", &[2]);
+    assert_eq!(select(&a, "fields/imag"), Ok((vec![2], 8, "a.imag".to_owned())));
+    assert!(select(&a, "fields/x").is_err());
+    assert_eq!(Group::Fields.listed_at(0, &a, 1).as_deref(), Some("real"));
+}
+
+#[test]
+fn tiles_cover_the_rows() {
+    for (shape, tile_bytes, names) in [
+        (&[10, 4][..], 12, &["0-3", "3-6", "6-9", "9-10"][..]),
+        (&[3, 4], 1, &["0-1", "1-2", "2-3"]),
+        (&[3, 4], u64::MAX, &["0-3"]),
+        (&[3, 0], 1, &["0-3"]),
+        (&[0, 4], 1, &["0-0"]),
+    ] {
+        let a = view("'|u1'", shape);
+        let group = Group::Axis(0);
+        let listed: Vec<String> = (0..group.places(&a, tile_bytes))
+            .filter_map(|place| group.listed_at(place, &a, tile_bytes))
+            .collect();
+        assert_eq!(listed, names, "{shape:?}");
+    }
+}
+
+#[test]
+fn what_usage_shows_works() {
+    for shape in [&[][..], &[0], &[1], &[7], &[1, 1], &[5, 0, 3], &[9, 8, 7, 6]] {
+        let a = view("'<f8'", shape);
+        for name in Group::listed(&a) {
+            let Some(usage) = Group::named(&name, &a).unwrap().usage(&a) else { continue };
+            let examples = usage.lines().filter_map(|line| line.strip_prefix("    "));
+            let mut found = 0;
+            for example in examples {
+                let path = example.split_whitespace().next().unwrap();
+                let path = path.strip_suffix(".npy").or(path.strip_suffix(".raw")).unwrap();
+                assert!(select(&a, &format!("{name}/{path}")).is_ok(), "{shape:?} {name}/{path}");
+                found += 1;
+            }
+            assert!(found > 0, "{usage}");
+        }
+    }
+}
+
+#[test]
+fn a_directory_lists_the_groups_that_apply() {
+    assert_eq!(Group::listed(&view("'<f8'", &[])), ["slice"]);
+    assert_eq!(Group::listed(&view("'<f8'", &[0])), ["rows", "slice", "parts"]);
+    assert_eq!(
+        Group::listed(&view("[('r', '<f8')]", &[2, 3, 4, 5])),
+        ["rows", "cols", "axis2", "axis3", "slice", "parts", "windows", "fields"]
+    );
+}

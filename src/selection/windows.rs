@@ -1,0 +1,86 @@
+//! `windows/<size>,<step>/<k>`: windows that slide over axis 0.
+
+use super::{Refusal, Usage, counted, number, refuse};
+use crate::view::{Steps, View};
+
+/// Windows of `size` rows that start every `step` rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Windows {
+    size: u64,
+    step: u64,
+}
+
+/// `a[k*step : k*step+size]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    start: u64,
+    size: u64,
+}
+
+fn rows(view: &View) -> u64 {
+    view.shape().first().copied().unwrap_or(0)
+}
+
+impl Windows {
+    pub(super) fn from_name(name: &str, view: &View) -> Result<Windows, Refusal> {
+        let numbers = name.split_once(',').map(|(size, step)| (number::parse(size), number::parse(step)));
+        match numbers {
+            Some((Some(size @ 1..), Some(step @ 1..))) if size <= rows(view) => {
+                Ok(Windows { size, step })
+            }
+            Some((Some(1..), Some(1..))) => {
+                refuse(format!("the array has {}", counted(rows(view), "row", "rows")))
+            }
+            _ => refuse(format!("{name:?} is not <size>,<step>, two numbers from 1")),
+        }
+    }
+
+    /// How many windows lie wholly inside the array.
+    pub(super) fn count(&self, view: &View) -> u64 {
+        rows(view).checked_sub(self.size).map_or(0, |room| room / self.step + 1)
+    }
+
+    pub(super) fn window(&self, name: &str, view: &View) -> Result<Window, Refusal> {
+        let count = self.count(view);
+        match number::parse(name) {
+            Some(k) if k < count => Ok(Window { start: k * self.step, size: self.size }),
+            Some(_) => refuse(format!(
+                "there {} of {} every {}",
+                counted_is(count),
+                counted(self.size, "row", "rows"),
+                counted(self.step, "row", "rows"),
+            )),
+            None => refuse(format!("{name:?} is not the number of a window")),
+        }
+    }
+}
+
+fn counted_is(count: u64) -> String {
+    let verb = if count == 1 { "is" } else { "are" };
+    format!("{verb} {}", counted(count, "whole window", "whole windows"))
+}
+
+impl Window {
+    pub(super) fn apply(&self, view: &View) -> Option<View> {
+        view.steps(0, Steps { start: self.start, step: 1, len: self.size })
+    }
+
+    pub(super) fn expression(&self) -> String {
+        format!("[{}:{}]", self.start, self.start + self.size)
+    }
+}
+
+pub(super) fn usage(view: &View) -> Usage {
+    let title = format!(
+        "Windows on axis 0, size,step/k: a[k*step : k*step+size]. The array has {}.",
+        counted(rows(view), "row", "rows")
+    );
+    let size = rows(view).clamp(1, 10);
+    let examples = [(size, 1), (size, size)].into_iter().filter_map(|(size, step)| {
+        let windows = Windows::from_name(&format!("{size},{step}"), view).ok()?;
+        let last = windows.count(view) - 1;
+        let window = windows.window(&last.to_string(), view).ok()?;
+        Some((format!("{size},{step}/{last}"), format!("a{}", window.expression())))
+    });
+    (title, examples.collect())
+}

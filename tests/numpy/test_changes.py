@@ -1,0 +1,174 @@
+"""Files that change while they are served: fresh values, whole versions, no wrong bytes."""
+
+import os
+
+import numpy as np
+import pytest
+
+import corpus
+import oracle
+from checks import assert_absent, assert_encodings, assert_same_bytes, load, read
+from mounting import wait_until
+from oracle import Chain
+
+TTL_AND_MORE = 5
+"""Names and sizes may be a second old (--ttl); this many seconds are a failure."""
+
+
+def sample(seed, shape=(300, 40), dtype="<f8"):
+    return corpus.sample("x", shape, dtype, seed=seed)
+
+
+def put(mount, sample):
+    """Replace x.npy the way careful programs do, by renaming over it."""
+    new = mount.source / "x.new"
+    new.write_bytes(sample.blob)
+    os.replace(new, mount.source / "x.npy")
+
+
+def selections(array):
+    """Contiguous, strided and reversed ones, each its own way through the program."""
+    chain = Chain("x", array)
+    return [chain.rows(10, 200), chain.cols(3, 9), chain.slice("::-1,::2"), chain.transposed(), chain.rows(5).rows(2)]
+
+
+def test_values_written_through_a_map_that_stays_open_are_seen_by_the_next_open(own_mount):
+    """A map moves no timestamp on a page that is already dirty: this is the hard case."""
+    put(own_mount, sample(1))
+    memory = np.load(own_mount.source / "x.npy", mmap_mode="r+")
+    for value in range(30):
+        memory[...] = value
+        for view in selections(memory):
+            assert_encodings(own_mount, view)
+            mapped = np.load(own_mount / view.npy, mmap_mode="r")
+            assert np.all(mapped == value), view.path
+        assert np.all(np.load(own_mount / "x.npy") == value)
+
+
+def test_single_values_written_through_a_map_are_seen_by_the_next_open(own_mount):
+    put(own_mount, sample(1))
+    memory = np.load(own_mount.source / "x.npy", mmap_mode="r+")
+    for i in range(100):
+        memory[i % 300, i % 40] = i
+        assert np.load(own_mount / f"x/rows/{i % 300}.npy")[i % 40] == i
+        assert np.load(own_mount / f"x/cols/{i % 40}.npy")[i % 300] == i
+        assert np.load(own_mount / "x.npy", mmap_mode="r")[i % 300, i % 40] == i
+
+
+def test_values_written_to_the_file_are_seen_by_the_next_open(own_mount):
+    first = sample(1)
+    put(own_mount, first)
+    for seed in range(2, 12):
+        values = sample(seed)
+        with open(own_mount.source / "x.npy", "r+b") as file:
+            file.seek(first.offset)
+            file.write(values.blob[values.offset :])
+        for view in selections(values.array):
+            assert_encodings(own_mount, view)
+        assert read(own_mount / "x.npy") == values.blob
+
+
+def test_a_file_renamed_over_is_new_at_the_next_open(own_mount):
+    for seed in range(10):
+        version = sample(seed)
+        put(own_mount, version)
+        assert_same_bytes(read(own_mount / "x.npy"), version.blob, f"version {seed}")
+        for view in selections(version.array):
+            assert_same_bytes(read(own_mount / view.npy), oracle.npy(view.view), view.path)
+
+
+@pytest.mark.parametrize("touched", [True, False], ids=["read before", "not read before"])
+def test_who_has_the_old_file_open_keeps_it_whole(own_mount, touched):
+    old = sample(1)
+    put(own_mount, old)
+    views = selections(old.array)
+    expected = {"x.npy": old.blob} | {view.npy: oracle.npy(view.view) for view in views}
+    expected |= {view.raw: oracle.raw(view.view) for view in views}
+    files = {path: open(own_mount / path, "rb", buffering=0) for path in expected}
+    if touched:
+        assert all(len(file.read(200)) for file in files.values())
+    for seed in (2, 3):
+        put(own_mount, sample(seed))
+        load(own_mount / "x/rows/0-9.npy")
+        for path, file in files.items():
+            got = os.pread(file.fileno(), 1 << 20, 0)
+            assert_same_bytes(got, expected[path], path)
+    for file in files.values():
+        file.close()
+
+
+def test_a_new_shape_is_followed_within_the_time_to_live(own_mount):
+    """Until then what is read is one version or the other, never a piece of both."""
+    versions = [sample(1), sample(2, (50, 7)), sample(3, (300, 40), "<i2"), sample(4, (9,), ">f4")]
+    put(own_mount, versions[0])
+    read(own_mount / "x/slice/....npy")
+    for old, new in zip(versions, versions[1:]):
+        put(own_mount, new)
+        whole = [oracle.npy(version.array) for version in (old, new)]
+
+        def is_new():
+            got = read(own_mount / "x/slice/....npy")
+            assert got in whole, "neither version"
+            return got == whole[1]
+
+        wait_until(is_new, TTL_AND_MORE, "the new version")
+        wait_until(lambda: os.stat(own_mount / "x.npy").st_size == len(new.blob), TTL_AND_MORE, "the new size")
+        assert_encodings(own_mount, Chain("x", new.array).rows(0, 5))
+    for path in ("x/rows/10", "x/cols", "x/rows/0-50"):
+        assert_absent(own_mount / path, [""])
+
+
+def test_a_file_saved_over_in_place_is_its_new_self_afterwards(own_mount):
+    path = own_mount.source / "x.npy"
+    for rows in (20, 400, 3):
+        array = sample(rows, (rows, 40)).array
+        np.save(path, array)
+        size = len(oracle.npy(array))
+        wait_until(lambda: os.stat(own_mount / "x/slice/....npy").st_size == size, TTL_AND_MORE, "the new size")
+        for view in (Chain("x", array).slice("..."), Chain("x", array).rows(1, rows).cols(0, 3)):
+            assert_encodings(own_mount, view)
+
+
+def assert_old_or_error(file, expected):
+    """Reads of a file that was cut short: what it had held, or an error; no zeros."""
+    for at in range(0, len(expected), 4096):
+        try:
+            got = os.pread(file, 4096, at)
+        except OSError:
+            continue
+        assert_same_bytes(got, expected[at : at + 4096], f"at {at}")
+
+
+def test_a_file_cut_short_gives_its_reader_an_error_and_harms_no_other(own_mount):
+    values = sample(1, (2000, 100))
+    (own_mount.source / "other.npy").write_bytes(values.blob)
+    for view in selections(values.array):
+        put(own_mount, values)
+        wait_until(lambda: os.path.exists(own_mount / view.npy), TTL_AND_MORE, "served again")
+        file = os.open(own_mount / view.npy, os.O_RDONLY)
+        os.truncate(own_mount.source / "x.npy", 4096 + 100)
+        assert_old_or_error(file, oracle.npy(view.view))
+        os.close(file)
+        wait_until(lambda: os.path.exists(own_mount / "x/error.txt"), TTL_AND_MORE, "an error to read")
+        assert_encodings(own_mount, Chain("other", values.array).rows(100, 200).cols(3, 5))
+
+
+def test_a_file_mended_is_an_array_again(own_mount):
+    good = sample(1)
+    (own_mount.source / "x.npy").write_bytes(good.blob[:-1])
+    assert set(os.listdir(own_mount / "x")) == {"error.txt", "header.json"}
+    put(own_mount, good)
+    wait_until(lambda: os.path.exists(own_mount / "x/rows"), TTL_AND_MORE, "an array")
+    assert_absent(own_mount / "x/error.txt", [""])
+    assert_encodings(own_mount, Chain("x", good.array).rows(0, 9))
+
+
+def test_a_file_removed_is_gone_but_for_those_who_have_it_open(own_mount):
+    values = sample(1)
+    put(own_mount, values)
+    view = Chain("x", values.array).cols(2, 30)
+    with open(own_mount / view.npy, "rb", buffering=0) as file:
+        os.unlink(own_mount.source / "x.npy")
+        wait_until(lambda: not os.path.exists(own_mount / "x"), TTL_AND_MORE, "gone")
+        assert_absent(own_mount / "x", ["", ".npy", ".raw"])
+        assert_same_bytes(file.read(), oracle.npy(view.view), view.path)
