@@ -1,1 +1,37 @@
-fn main() {}
+//! The `npyfs` command.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod cli;
+mod command;
+mod logging;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse_from(cli::with_command(std::env::args_os()));
+    let done = match cli.command {
+        Command::Mount(args) => match args.with_options() {
+            Ok(args) => command::mount::run(&args),
+            Err(usage) => {
+                eprintln!("npyfs: {usage}");
+                return ExitCode::from(2);
+            }
+        },
+        Command::Umount { mountpoint } => command::umount(&mountpoint),
+        Command::Info { paths } => command::info::run(&paths),
+        Command::Ls { path } => command::ls(&path),
+        Command::Cat { path } => command::cat::run(&path),
+        Command::Demo => command::demo::run(),
+        Command::Watch { device, mountpoint } => command::watch(device, mountpoint),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("npyfs: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}

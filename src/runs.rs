@@ -173,12 +173,16 @@ mod tests {
             offsets = offsets
                 .into_iter()
                 .flat_map(|base| {
-                    (0..view.shape()[axis].cast_signed()).map(move |i| base + i * view.strides()[axis])
+                    (0..view.shape()[axis].cast_signed())
+                        .map(move |i| base + i * view.strides()[axis])
                 })
                 .collect();
         }
         let itemsize = view.dtype().itemsize();
-        offsets.into_iter().flat_map(|at| (0..itemsize).map(move |b| at.cast_unsigned() + b)).collect()
+        offsets
+            .into_iter()
+            .flat_map(|at| (0..itemsize).map(move |b| at.cast_unsigned() + b))
+            .collect()
     }
 
     fn flattened(runs: &Runs, at: u64, len: u64) -> Vec<u64> {
@@ -249,6 +253,9 @@ mod tests {
         let runs = Runs::new(&rows, Order::C);
         let offset = 128 + 7 * (1 << 18);
         assert_eq!(runs.contiguous(5, runs.len() - 5), Some(offset + 5));
-        assert_eq!(Runs::new(&view.transposed(), Order::Fortran).contiguous(0, runs.len()), Some(128));
+        assert_eq!(
+            Runs::new(&view.transposed(), Order::Fortran).contiguous(0, runs.len()),
+            Some(128)
+        );
     }
 }

@@ -171,7 +171,9 @@ impl Group {
             Group::Slice => slice::usage(view),
             Group::Parts => parts::usage(view),
             Group::Windows => windows::usage(view),
-            Group::Axis(_) | Group::PartsOf(_) | Group::WindowsOf(_) | Group::Fields => return None,
+            Group::Axis(_) | Group::PartsOf(_) | Group::WindowsOf(_) | Group::Fields => {
+                return None;
+            }
         };
         let width = examples.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 4;
         let mut text = format!("{title}\nNames in this directory, for example:\n\n");

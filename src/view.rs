@@ -311,7 +311,10 @@ mod tests {
         let last = a.index(0, 1).unwrap();
         assert_eq!((last.offset(), last.shape(), last.strides()), (124, &[3][..], &[8][..]));
         let back = a.steps(1, Steps { start: 2, step: -2, len: 2 }).unwrap();
-        assert_eq!((back.offset(), back.shape(), back.strides()), (116, &[2, 2][..], &[24, -16][..]));
+        assert_eq!(
+            (back.offset(), back.shape(), back.strides()),
+            (116, &[2, 2][..], &[24, -16][..])
+        );
         assert_eq!(a.transposed().strides(), [8, 24]);
         let one = a.steps(0, Steps { start: 1, step: i64::MIN, len: 1 }).unwrap();
         assert_eq!(one.offset(), 124);

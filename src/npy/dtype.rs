@@ -86,7 +86,9 @@ impl DType {
                 _ => fail(format!("{descr} is not (dtype, shape)")),
             },
             Value::List(items) => Record::from_descr(items).map(DType::Record),
-            other => fail(format!("descr must be a str, a tuple or a list, not {}", other.type_name())),
+            other => {
+                fail(format!("descr must be a str, a tuple or a list, not {}", other.type_name()))
+            }
         }
     }
 
@@ -105,9 +107,11 @@ impl DType {
                     .try_fold(self.itemsize(), |size, &dim| size.checked_mul(dim))
                     .filter(|&size| size <= MAX_ITEMSIZE);
                 match itemsize {
-                    Some(itemsize) => {
-                        Ok(DType::SubArray(SubArray { base: Arc::new(self), shape: dims, itemsize }))
-                    }
+                    Some(itemsize) => Ok(DType::SubArray(SubArray {
+                        base: Arc::new(self),
+                        shape: dims,
+                        itemsize,
+                    })),
                     None => fail(format!("a sub-array {shape} of {MAX_ITEMSIZE} bytes or more")),
                 }
             }
@@ -127,9 +131,7 @@ impl DType {
     /// The descr that `dtype_to_descr` of `numpy.lib.format` writes for this dtype.
     pub fn descr(&self) -> Value<'static> {
         match self {
-            DType::Scalar(scalar) => {
-                Value::Str(Text::new(&scalar.to_string()).into_owned())
-            }
+            DType::Scalar(scalar) => Value::Str(Text::new(&scalar.to_string()).into_owned()),
             DType::SubArray(sub) => Value::Tuple(vec![sub.base.descr(), shape_value(&sub.shape)]),
             DType::Record(record) => record.descr(),
         }
@@ -177,7 +179,9 @@ impl Record {
                     [name, descr, shape] => (name, DType::from_descr(descr)?.in_sub_array(shape)?),
                     _ => return fail(format!("{item} is not a field: (name, dtype[, shape])")),
                 },
-                other => return fail(format!("a field must be a tuple, not {}", other.type_name())),
+                other => {
+                    return fail(format!("a field must be a tuple, not {}", other.type_name()));
+                }
             };
             let offset = itemsize;
             itemsize += dtype.itemsize();
@@ -188,10 +192,14 @@ impl Record {
                 Value::Str(name) => (None, name),
                 Value::Tuple(pair) => match &pair[..] {
                     [Value::None, Value::Str(name)] => (None, name),
-                    [title @ (Value::Str(_) | Value::Int(_)), Value::Str(name)] => (Some(title), name),
+                    [title @ (Value::Str(_) | Value::Int(_)), Value::Str(name)] => {
+                        (Some(title), name)
+                    }
                     _ => return fail(format!("{} is not a field's (title, name)", item)),
                 },
-                other => return fail(format!("a field's name must be a str, not {}", other.type_name())),
+                other => {
+                    return fail(format!("a field's name must be a str, not {}", other.type_name()));
+                }
             };
             // Padding: bytes with no name and no meaning.
             let opaque = matches!(&dtype, DType::Scalar(scalar) if scalar.is_void());
@@ -219,10 +227,7 @@ impl Record {
     fn descr(&self) -> Value<'static> {
         let padding = |bytes: u64| {
             let void = format!("|V{bytes}");
-            Value::Tuple(vec![
-                Value::Str(Text::new("")),
-                Value::Str(Text::new(&void).into_owned()),
-            ])
+            Value::Tuple(vec![Value::Str(Text::new("")), Value::Str(Text::new(&void).into_owned())])
         };
         let mut items = Vec::with_capacity(self.fields.len());
         let mut end = 0;
@@ -302,8 +307,10 @@ mod tests {
             ("[('', '|V3'), ('', '|V2'), ('a', '|i1')]", "[('', '|V5'), ('a', '|i1')] 6"),
             ("[('', '|V0'), ('a', '|i1')]", "[('a', '|i1')] 1"),
             ("[('a', '|i1'), ('', '|V7')]", "[('a', '|i1'), ('', '|V7')] 8"),
-            ("[('p', [('x', '<f4'), ('y', '>f4')]), ('q', '<i2')]",
-             "[('p', [('x', '<f4'), ('y', '>f4')]), ('q', '<i2')] 10"),
+            (
+                "[('p', [('x', '<f4'), ('y', '>f4')]), ('q', '<i2')]",
+                "[('p', [('x', '<f4'), ('y', '>f4')]), ('q', '<i2')] 10",
+            ),
             ("[('\\ud800', 'i4')]", "[('\\ud800', '<i4')] 4"),
         ] {
             assert_eq!(descr(source), expected, "{source}");
@@ -325,10 +332,14 @@ mod tests {
             ("[('', 'i4'), ('', 'i4')]", "the field name or title '' is there twice"),
             ("[('a', '<f4', -1)]", "-1 is not the shape of a sub-array"),
             ("[('a', '<f4', True)]", "True is not the shape of a sub-array"),
-            ("[('a', 'i4', (70000, 70000))]",
-             "a sub-array (70000, 70000) of 2147483647 bytes or more"),
-            ("[('a', 'S2000000000'), ('b', 'S2000000000')]",
-             "a record of more than 2147483647 bytes"),
+            (
+                "[('a', 'i4', (70000, 70000))]",
+                "a sub-array (70000, 70000) of 2147483647 bytes or more",
+            ),
+            (
+                "[('a', 'S2000000000'), ('b', 'S2000000000')]",
+                "a record of more than 2147483647 bytes",
+            ),
             ("[('a', None)]", "descr must be a str, a tuple or a list, not None"),
         ] {
             assert_eq!(descr(source), format!("error: {message}"), "{source}");
@@ -337,9 +348,8 @@ mod tests {
 
     #[test]
     fn objects_are_found_however_deep() {
-        let has_objects = |source| {
-            DType::from_descr(&parse(source, false).unwrap()).unwrap().has_objects()
-        };
+        let has_objects =
+            |source| DType::from_descr(&parse(source, false).unwrap()).unwrap().has_objects();
         assert!(has_objects("'|O'"));
         assert!(has_objects("[('a', [('b', '|O', (2,))])]"));
         assert!(!has_objects("[('a', [('b', '<f4', (2,))])]"));

@@ -84,10 +84,9 @@ impl fmt::Display for HeaderError {
             HeaderError::Io(err) => write!(f, "the header cannot be read: {err}"),
             HeaderError::Empty => f.write_str("the file is empty"),
             HeaderError::Magic => f.write_str("not a .npy file: it does not start with \\x93NUMPY"),
-            HeaderError::Version(major, minor) => write!(
-                f,
-                "format version {major}.{minor}; there are only 1.0, 2.0 and 3.0"
-            ),
+            HeaderError::Version(major, minor) => {
+                write!(f, "format version {major}.{minor}; there are only 1.0, 2.0 and 3.0")
+            }
             HeaderError::HeaderCut { header, file } => {
                 write!(f, "the header takes {header} bytes, the file has {file}")
             }
@@ -101,7 +100,9 @@ impl fmt::Display for HeaderError {
             HeaderError::Form(what) => write!(f, "in the header, {what}"),
             HeaderError::Descr(err) => write!(f, "in the header's descr: {err}"),
             HeaderError::Axes(ndim) => write!(f, "{ndim} axes; NumPy has at most {MAX_NDIM}"),
-            HeaderError::TooBig => f.write_str("the shape asks for more bytes than a file can hold"),
+            HeaderError::TooBig => {
+                f.write_str("the shape asks for more bytes than a file can hold")
+            }
         }
     }
 }

@@ -169,7 +169,8 @@ pub fn parse(source: &str, python2: bool) -> Result<Value<'_>, SyntaxError> {
     let mut values = 0;
     loop {
         let (at, token) = lexer.next()?;
-        let fail = |what: String| Err(SyntaxError { at: lexer.chars_before(at), what: what.into() });
+        let fail =
+            |what: String| Err(SyntaxError { at: lexer.chars_before(at), what: what.into() });
         let value = match token {
             Token::Open(open) => {
                 if stack.last().is_some_and(|frame| frame.after_value) {
@@ -313,14 +314,18 @@ mod tests {
         for (source, repr) in [
             ("{'a': (3,), 'b': [1, 2,], }", "{'a': (3,), 'b': [1, 2]}"),
             ("  {'a': ( ), 'b': (1), 'c': ((1),)} \n # done", "{'a': (), 'b': 1, 'c': (1,)}"),
-            ("{'x': 0x1F, 'y': 0b101, 'z': 0o17, 'w': 1_000, 'v': 00}",
-             "{'x': 31, 'y': 5, 'z': 15, 'w': 1000, 'v': 0}"),
+            (
+                "{'x': 0x1F, 'y': 0b101, 'z': 0o17, 'w': 1_000, 'v': 00}",
+                "{'x': 31, 'y': 5, 'z': 15, 'w': 1000, 'v': 0}",
+            ),
             ("(+3, - 4, 5L, True, False, None)", "(3, -4, 5, True, False, None)"),
             ("('<f' '4', u'x', r'\\n', '''a\nb''')", "('<f4', 'x', '\\\\n', 'a\\nb')"),
             ("{\n 'a' : # why\r\n 1\\\n}", "{'a': 1}"),
             ("(99999999999999999999,)", "(<int>,)"),
-            ("(9223372036854775807, -9223372036854775808)",
-             "(9223372036854775807, -9223372036854775808)"),
+            (
+                "(9223372036854775807, -9223372036854775808)",
+                "(9223372036854775807, -9223372036854775808)",
+            ),
             ("b'x'", "<bytes>"),
             ("{}", "{}"),
         ] {
@@ -382,9 +387,6 @@ mod tests {
     #[test]
     fn the_long_integers_of_python_2_are_read_only_where_asked_for() {
         assert_eq!(parse("(3L, 0x4L)", true).unwrap().to_string(), "(3, 4)");
-        assert_eq!(
-            parse("(3L,)", false).unwrap_err().to_string(),
-            "the name `L` at character 2"
-        );
+        assert_eq!(parse("(3L,)", false).unwrap_err().to_string(), "the name `L` at character 2");
     }
 }

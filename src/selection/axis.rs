@@ -36,14 +36,19 @@ fn positions(axis: usize, len: u64) -> String {
     match axis {
         0 => counted(len, "row", "rows"),
         1 => counted(len, "column", "columns"),
-        _ => counted(len, &format!("position on axis {axis}"), &format!("positions on axis {axis}")),
+        _ => {
+            counted(len, &format!("position on axis {axis}"), &format!("positions on axis {axis}"))
+        }
     }
 }
 
 impl OnAxis {
     pub(super) fn from_name(name: &str, axis: usize, view: &View) -> Result<OnAxis, Refusal> {
         let Some(&len) = view.shape().get(axis) else {
-            return refuse(format!("the array has {}", counted(view.ndim() as u64, "axis", "axes")));
+            return refuse(format!(
+                "the array has {}",
+                counted(view.ndim() as u64, "axis", "axes")
+            ));
         };
         let outside = || Refusal(format!("the array has {}", positions(axis, len)));
         let spelled = |text: &str| match (number::parse(text), number::is_canonical(text)) {

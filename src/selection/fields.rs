@@ -77,7 +77,8 @@ pub(super) fn from_name(name: &str, view: &View) -> Result<Selector, Refusal> {
         }
     };
     found.ok_or_else(|| {
-        let names: Vec<String> = (0..places(view)).filter_map(|i| listed_at(i, view)).take(20).collect();
+        let names: Vec<String> =
+            (0..places(view)).filter_map(|i| listed_at(i, view)).take(20).collect();
         let more = if places(view) > 20 { ", ..." } else { "" };
         Refusal(format!("there is no such field; there are {}{more}", names.join(", ")))
     })

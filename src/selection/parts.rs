@@ -49,8 +49,8 @@ impl Part {
 }
 
 pub(super) fn usage(view: &View) -> Usage {
-    let title = "Part i of n nearly equal parts along axis 0, for \"I am process i of n\": n/i."
-        .to_owned();
+    let title =
+        "Part i of n nearly equal parts along axis 0, for \"I am process i of n\": n/i.".to_owned();
     let part = |n, i| {
         let meaning = format!("a{}", Part { n, i }.expression(view));
         (format!("{n}/{i}"), meaning)

@@ -81,7 +81,8 @@ impl Expression {
     }
 
     pub(super) fn apply(&self, view: &View) -> Result<View, Refusal> {
-        let taken = self.items.iter().filter(|item| matches!(item, Item::Index(_) | Item::Slice { .. }));
+        let taken =
+            self.items.iter().filter(|item| matches!(item, Item::Index(_) | Item::Slice { .. }));
         let Some(covered) = view.ndim().checked_sub(taken.count()) else {
             return refuse(format!(
                 "too many indices: the array has {}",
@@ -98,10 +99,16 @@ impl Expression {
             match *item {
                 Item::Index(i) => {
                     let len = selected.shape()[axis];
-                    let from_end = if i < 0 { len.checked_sub(i.unsigned_abs()) } else { Some(i.unsigned_abs()) };
+                    let from_end = if i < 0 {
+                        len.checked_sub(i.unsigned_abs())
+                    } else {
+                        Some(i.unsigned_abs())
+                    };
                     let position = from_end.filter(|&position| position < len);
                     let Some(position) = position else {
-                        return refuse(format!("index {i} is out of bounds for an axis of length {len}"));
+                        return refuse(format!(
+                            "index {i} is out of bounds for an axis of length {len}"
+                        ));
                     };
                     selected = selected.index(axis, position).ok_or_else(outside)?;
                 }

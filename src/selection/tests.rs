@@ -31,7 +31,11 @@ fn select(view: &View, path: &str) -> Result<(Vec<u64>, u64, String), String> {
     })();
     let selected = found.and_then(|selector| {
         let selected = selector.apply(view)?;
-        Ok((selected.shape().to_vec(), selected.offset(), format!("a{}", selector.expression(view))))
+        Ok((
+            selected.shape().to_vec(),
+            selected.offset(),
+            format!("a{}", selector.expression(view)),
+        ))
     });
     selected.map_err(|refusal| refusal.to_string())
 }
@@ -71,7 +75,10 @@ fn what_selects_nothing_says_why() {
         ("rows/99999999999999999999", "the array has 10 rows"),
         ("cols/0-5", "the array has 4 columns"),
         ("rows/5-2", "the range starts at 5, behind its end 2"),
-        ("rows/01", "\"01\" is neither an index such as 7 nor a range such as 0-50, in plain decimal"),
+        (
+            "rows/01",
+            "\"01\" is neither an index such as 7 nor a range such as 0-50, in plain decimal",
+        ),
         ("axis2/0", "the array has 2 axes"),
         ("axis-3/0", "the array has 2 axes"),
         ("axis-0/0", "-0 is not an axis"),
@@ -123,8 +130,7 @@ fn slices_clamp_as_python_does() {
 #[test]
 fn misspelt_slices_do_not_exist() {
     let a = view("'|u1'", &[5, 5]);
-    let misspelt =
-        "|,|0,|,0| 0|0 |+1|01|-0|-01|0x1|1_0|1.0|none|True|[0]|0;1|....|..|1:2:3:4|--1|1-2|٣|0, 1|:+1|:-0";
+    let misspelt = "|,|0,|,0| 0|0 |+1|01|-0|-01|0x1|1_0|1.0|none|True|[0]|0;1|....|..|1:2:3:4|--1|1-2|٣|0, 1|:+1|:-0";
     for expr in misspelt.split('|') {
         assert!(select(&a, &format!("slice/{expr}")).is_err(), "{expr:?}");
     }
@@ -134,9 +140,8 @@ fn misspelt_slices_do_not_exist() {
 fn new_axes_go_up_to_numpys_limit() {
     let a = view("'|u1'", &[1; 40]);
     let axes = |new: usize, indexed: usize| {
-        let items: Vec<&str> = std::iter::repeat_n("None", new)
-            .chain(std::iter::repeat_n("0", indexed))
-            .collect();
+        let items: Vec<&str> =
+            std::iter::repeat_n("None", new).chain(std::iter::repeat_n("0", indexed)).collect();
         select(&a, &format!("slice/{}", items.join(","))).map(|(shape, ..)| shape.len())
     };
     assert_eq!(axes(24, 0), Ok(64));
@@ -146,9 +151,13 @@ fn new_axes_go_up_to_numpys_limit() {
 
 #[test]
 fn fields_are_found_by_their_escaped_names_only() {
-    let record = view("[('a.b', 'u1'), ('c/d', 'u1'), ('50%', 'u1'), ('', 'u1'), ('x\\0', 'u1'), ('é', 'u1')]", &[2]);
-    let listed: Vec<String> =
-        (0..Group::Fields.places(&record, 1)).filter_map(|i| Group::Fields.listed_at(i, &record, 1)).collect();
+    let record = view(
+        "[('a.b', 'u1'), ('c/d', 'u1'), ('50%', 'u1'), ('', 'u1'), ('x\\0', 'u1'), ('é', 'u1')]",
+        &[2],
+    );
+    let listed: Vec<String> = (0..Group::Fields.places(&record, 1))
+        .filter_map(|i| Group::Fields.listed_at(i, &record, 1))
+        .collect();
     assert_eq!(listed, ["a%2Eb", "c%2Fd", "50%25", "%", "x%00", "é"]);
     for (i, name) in listed.iter().enumerate() {
         assert_eq!(select(&record, &format!("fields/{name}")).unwrap().1, i as u64, "{name}");

@@ -23,7 +23,8 @@ fn rows(view: &View) -> u64 {
 
 impl Windows {
     pub(super) fn from_name(name: &str, view: &View) -> Result<Windows, Refusal> {
-        let numbers = name.split_once(',').map(|(size, step)| (number::parse(size), number::parse(step)));
+        let numbers =
+            name.split_once(',').map(|(size, step)| (number::parse(size), number::parse(step)));
         match numbers {
             Some((Some(size @ 1..), Some(step @ 1..))) if size <= rows(view) => {
                 Ok(Windows { size, step })

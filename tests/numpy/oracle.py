@@ -37,7 +37,7 @@ def sliced(array, text):
         return None
     try:
         return take(array, index)
-    except (IndexError, ValueError):
+    except (IndexError, ValueError, OverflowError):
         return None
 
 

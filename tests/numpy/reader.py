@@ -1,10 +1,13 @@
 """A process of its own that reads slices through a mount and checks each by NumPy.
 
-    python reader.py SERVED ORIGINAL I N
+    python reader.py SERVED ORIGINAL OF I...
 
-SERVED is an array's directory, ORIGINAL its file; this is reader I of N.
+SERVED is an array's directory, ORIGINAL its file; OF readers share the work, and
+this process is readers I..., each a thread. A process, because a read that fails
+under a map ends the whole of it.
 """
 
+import concurrent.futures
 import sys
 
 import numpy as np
@@ -17,7 +20,7 @@ def checked(served, selector, expected):
     for mode in (None, "r"):
         got = np.load(f"{served}/{selector}.npy", mmap_mode=mode)
         if got.dtype != expected.dtype or not np.array_equal(got, expected):
-            sys.exit(f"{selector} (mmap_mode={mode}) is not what the file has")
+            raise AssertionError(f"{selector} (mmap_mode={mode}) is not what the file has")
 
 
 def read_as(served, original, i, of):
@@ -33,5 +36,13 @@ def read_as(served, original, i, of):
         checked(served, f"slice/::-{stop + 1},{start - cols}", original[:: -(stop + 1), start - cols])
 
 
+def main(served, path, of, *readers):
+    original = np.load(path, mmap_mode="r")
+    with concurrent.futures.ThreadPoolExecutor(len(readers)) as pool:
+        work = [pool.submit(read_as, served, original, int(i), int(of)) for i in readers]
+        for done in work:
+            done.result()
+
+
 if __name__ == "__main__":
-    read_as(sys.argv[1], np.load(sys.argv[2], mmap_mode="r"), int(sys.argv[3]), int(sys.argv[4]))
+    main(*sys.argv[1:])

@@ -3,8 +3,6 @@
 import errno
 import json
 import os
-import shutil
-import socket
 import stat
 
 import pytest
@@ -53,8 +51,7 @@ def populate(source):
     _link(source)
     os.mkfifo(source / "pipe")
     os.mkfifo(source / "pipe.npy")
-    with socket.socket(socket.AF_UNIX) as unix:
-        unix.bind(os.path.relpath(source / "socket.npy"))
+    os.mknod(source / "socket.npy", stat.S_IFSOCK | 0o644)
 
 
 def _take_names(source):
@@ -175,11 +172,7 @@ def test_names_that_are_not_unicode_are_names_too(own_mount):
     assert source == (name + b".npy").decode(errors="replace")
 
 
-def modes():
-    return [0o644, 0o640, 0o600, 0o444, 0o755]
-
-
-@pytest.mark.parametrize("mode", modes(), ids=oct)
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o600, 0o444, 0o755], ids=oct)
 def test_attributes_are_the_backing_files_without_write_bits(own_mount, mode):
     original = own_mount.source / "x.npy"
     original.write_bytes(ARRAY.blob)
@@ -258,4 +251,3 @@ def test_what_appears_in_the_source_appears_in_the_mount(own_mount):
         (own_mount.source / f"d{i}/x.npy").write_bytes(ARRAY.blob)
         assert set(os.listdir(own_mount / f"d{i}")) == {"x.npy", "x"}
         assert_encodings(own_mount, Chain(f"d{i}/x", ARRAY.array).rows(0, 2))
-    shutil.rmtree(own_mount.source / "d0")

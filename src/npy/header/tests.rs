@@ -41,7 +41,10 @@ fn a_plain_header_is_read() {
 fn every_accepted_spelling_is_read() {
     for (version, text) in [
         ((1, 0), "{'shape': (3L, 4L), 'fortran_order': False, 'descr': '<f8'}"),
-        ((2, 0), "{\n 'descr': '<f8', # eight bytes\n 'fortran_order': False,\n 'shape': (3, 4)\n}"),
+        (
+            (2, 0),
+            "{\n 'descr': '<f8', # eight bytes\n 'fortran_order': False,\n 'shape': (3, 4)\n}",
+        ),
         ((3, 0), "{\"descr\": u'<' 'f8', 'fortran_order': False, 'shape': (0x3, +4,), }"),
         ((1, 0), "  {'descr': 'x', 'descr': '\\x3cf8', 'fortran_order': False, 'shape': (3, 4)}#"),
     ] {
@@ -165,7 +168,9 @@ fn long_headers_take_version_2_and_foreign_names_version_3() {
 #[test]
 fn what_is_written_reads_back() {
     for descr in ["'<f8'", "[(('t', 'a'), '<M8[25us]'), ('', '|V3'), (\"it's\", '<U5', (2, 3))]"] {
-        for (shape, order) in [(vec![], Order::C), (vec![5], Order::C), (vec![2, 0, 7], Order::Fortran)] {
+        for (shape, order) in
+            [(vec![], Order::C), (vec![5], Order::C), (vec![2, 0, 7], Order::Fortran)]
+        {
             let written = write(&dtype(descr), &shape, order);
             let header = read(&written).unwrap();
             assert_eq!(*header.dtype, dtype(descr));

@@ -135,7 +135,8 @@ impl<'a> Lexer<'a> {
             return self.error(at, "an integer without digits");
         }
         // After a prefix an underscore may come first: 0x_ff.
-        if digits.ends_with('_') || digits.contains("__") || prefix == 0 && digits.starts_with('_') {
+        if digits.ends_with('_') || digits.contains("__") || prefix == 0 && digits.starts_with('_')
+        {
             return self.error(at, "a misplaced '_' in an integer");
         }
         let zeros = digits.chars().all(|c| matches!(c, '0' | '_'));
@@ -301,10 +302,9 @@ impl<'a> Lexer<'a> {
                 self.at += len;
                 Ok(code)
             }
-            None => self.error(
-                at,
-                format!("an escape \\{kind} without its {len} hexadecimal digits"),
-            ),
+            None => {
+                self.error(at, format!("an escape \\{kind} without its {len} hexadecimal digits"))
+            }
         }
     }
 }

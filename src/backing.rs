@@ -1,0 +1,157 @@
+//! Backing files: one shared memory map each, and every read of it.
+//!
+//! This is the only home of `mmap` and of the unsafe code that goes with it. The question it has to
+//! answer is: *what if the file is truncated while it is mapped?* Then the pages past its new end
+//! are gone, and touching them raises SIGBUS. So the map is touched in two ways only:
+//!
+//! * by the kernel, on our behalf: bytes that lie together are handed to a system call as they
+//!   are, and the kernel answers a missing page with an error instead of a signal;
+//! * by [`gather`], which copies strided bytes under a guard that turns the signal into an error
+//!   ([`fault`]).
+//!
+//! The last page of a file is mapped whole, and reads as zeros beyond the file's end. That is why
+//! the size is looked at before either of them (and after gathering, where it costs little).
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
+
+use memmap2::{Mmap, MmapOptions};
+
+use crate::meta::Meta;
+use crate::runs::Pieces;
+
+mod fault;
+mod gather;
+
+/// A regular file, open for reading and mapped once.
+#[derive(Debug)]
+pub struct Backing {
+    file: File,
+    /// None of an empty file.
+    map: Option<Mmap>,
+}
+
+/// Why bytes of a backing file cannot be had.
+#[derive(Debug)]
+pub enum ReadError {
+    /// The file ends before them.
+    Short {
+        /// Bytes that the file has.
+        has: u64,
+    },
+    /// The operating system refused.
+    Io(io::Error),
+}
+
+impl From<io::Error> for ReadError {
+    fn from(err: io::Error) -> Self {
+        ReadError::Io(err)
+    }
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReadError::Short { has } => write!(f, "the file has {has} bytes"),
+            ReadError::Io(err) => write!(f, "{err}"),
+        }
+    }
+}
+
+impl Backing {
+    /// Maps a regular file that is open for reading.
+    pub fn new(file: File) -> io::Result<Backing> {
+        let len = file.metadata()?.len();
+        let map = match usize::try_from(len).map_err(io::Error::other)? {
+            0 => None,
+            len => {
+                // SAFETY: the map is read-only and shared, and other processes may change the file
+                // meanwhile. No reference into it is ever read by Rust code: `bytes` hands one to
+                // system calls only, `gather` copies through raw pointers under a guard.
+                Some(unsafe { MmapOptions::new().len(len).map(&file) }?)
+            }
+        };
+        Ok(Backing { file, map })
+    }
+
+    /// The file's attributes now.
+    pub fn meta(&self) -> io::Result<Meta> {
+        Meta::of(&self.file)
+    }
+
+    /// Bytes that are mapped: the file's size when it was opened.
+    pub fn mapped(&self) -> u64 {
+        self.map.as_ref().map_or(0, |map| map.len() as u64)
+    }
+
+    /// Reads through the file rather than the map: headers, and what was appended since.
+    pub fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(buf, offset)
+    }
+
+    /// The bytes at `offset..offset + len`, of which the file must have `needs` in all.
+    ///
+    /// They are meant for a system call, which alone can read them without being signalled if
+    /// the file shrinks meanwhile. Between the look at the size here and that call the last page
+    /// can lose its tail, which then reads as zeros: the one window that is left.
+    pub fn bytes(&self, offset: u64, len: usize, needs: u64) -> Result<&[u8], ReadError> {
+        self.check_size(needs)?;
+        let map: &[u8] = self.map.as_deref().unwrap_or_default();
+        usize::try_from(offset)
+            .ok()
+            .and_then(|start| map.get(start..start.checked_add(len)?))
+            .ok_or(ReadError::Short { has: self.mapped() })
+    }
+
+    /// Copies the pieces, one after another, to `out`, of which the file must have `needs` bytes
+    /// in all.
+    pub fn gather(&self, pieces: Pieces<'_>, out: &mut [u8], needs: u64) -> Result<(), ReadError> {
+        self.check_size(needs)?;
+        let map: &[u8] = self.map.as_deref().unwrap_or_default();
+        gather::gather(map, pieces, out).map_err(|gather::Missing| ReadError::Short {
+            has: self.meta().map_or(0, |meta| meta.size),
+        })?;
+        self.check_size(needs)
+    }
+
+    fn check_size(&self, needs: u64) -> Result<(), ReadError> {
+        let has = rustix::fs::fstat(&self.file).map_err(io::Error::from)?.st_size.cast_unsigned();
+        if has < needs { Err(ReadError::Short { has }) } else { Ok(()) }
+    }
+
+    /// Whether anybody holds the file open for writing, or may, for all that can be told.
+    ///
+    /// Such a process can change bytes through a map of its own with no trace in the timestamps. A
+    /// read lease is granted only where there is none; it is given back at once. A signal for its
+    /// being broken in between is ignored (see [`ignore_lease_signal`]).
+    pub fn may_have_writer(&self) -> bool {
+        let fd = self.file.as_raw_fd();
+        // SAFETY: F_SETLEASE takes an int and touches no memory of ours; `fd` is open.
+        let granted = unsafe { libc::fcntl(fd, libc::F_SETLEASE, libc::F_RDLCK) } == 0;
+        if granted {
+            // SAFETY: as above.
+            unsafe { libc::fcntl(fd, libc::F_SETLEASE, libc::F_UNLCK) };
+        }
+        !granted
+    }
+}
+
+impl AsFd for Backing {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// Ignores SIGIO, which tells a process that its lease is being broken and by default ends it.
+///
+/// To be called once, by a process that asks [`Backing::may_have_writer`].
+pub fn ignore_lease_signal() {
+    // SAFETY: SIG_IGN is no handler, so nothing runs that would have to be async-signal-safe.
+    unsafe { libc::signal(libc::SIGIO, libc::SIG_IGN) };
+}
+
+#[cfg(test)]
+mod tests;

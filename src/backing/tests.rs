@@ -1,0 +1,109 @@
+use std::io::Write;
+
+use super::*;
+use crate::npy::header::Order;
+use crate::runs::Runs;
+use crate::view::{Steps, View};
+
+/// Every `step`th byte of `len` bytes.
+fn every(step: i64, len: u64) -> Runs {
+    let view = View::of_bytes(len).unwrap();
+    let count = len.div_ceil(step.unsigned_abs());
+    Runs::new(&view.steps(0, Steps { start: 0, step, len: count }).unwrap(), Order::C)
+}
+
+fn backing(bytes: &[u8]) -> (File, Backing) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(bytes).unwrap();
+    let read_only = File::open(file.path()).unwrap();
+    (file.into_file(), Backing::new(read_only).unwrap())
+}
+
+#[test]
+fn pieces_are_copied_together() {
+    let bytes: Vec<u8> = (0..=255).cycle().take(10_000).collect();
+    let (_file, backing) = backing(&bytes);
+    for step in [2, 3, 7, 4096] {
+        let runs = every(step, 10_000);
+        let mut out = vec![0; runs.len() as usize];
+        backing.gather(runs.pieces(0, runs.len()), &mut out, 10_000).unwrap();
+        let expected: Vec<u8> = bytes.iter().copied().step_by(step as usize).collect();
+        assert_eq!(out, expected);
+    }
+}
+
+#[test]
+fn a_buffer_that_pieces_do_not_fill_is_an_error() {
+    let (_file, backing) = backing(&[0; 100]);
+    let runs = every(2, 100);
+    for wrong in [49, 51] {
+        assert!(backing.gather(runs.pieces(0, runs.len()), &mut vec![0; wrong], 100).is_err());
+    }
+}
+
+#[test]
+fn a_file_that_is_too_short_is_an_error_before_it_is_touched() {
+    let (file, backing) = backing(&[7; 10_000]);
+    file.set_len(9_999).unwrap();
+    let runs = every(2, 10_000);
+    let mut out = vec![0; 5_000];
+    let gathered = backing.gather(runs.pieces(0, 5_000), &mut out, 10_000);
+    assert!(matches!(gathered, Err(ReadError::Short { has: 9_999 })));
+    assert!(matches!(backing.bytes(0, 10, 10_000), Err(ReadError::Short { has: 9_999 })));
+    assert_eq!(backing.bytes(0, 10, 9_999).unwrap().len(), 10);
+}
+
+/// Passes by the look at the size, as a truncation in the very moment would.
+#[test]
+fn a_page_that_goes_away_is_an_error_and_no_signal() {
+    let (file, backing) = backing(&[7; 40_000]);
+    file.set_len(10).unwrap();
+    let runs = every(2, 40_000);
+    for _ in 0..3 {
+        let mut out = vec![0; 20_000];
+        let map = backing.map.as_deref().unwrap();
+        assert!(gather::gather(map, runs.pieces(0, 20_000), &mut out).is_err());
+    }
+    file.set_len(40_000).unwrap();
+    let mut out = vec![9; 20_000];
+    backing.gather(runs.pieces(0, 20_000), &mut out, 40_000).unwrap();
+    assert_eq!((out[4], out[5], out[19_999]), (7, 0, 0));
+}
+
+#[test]
+fn faults_in_many_threads_stay_in_their_own() {
+    let (file, backing) = backing(&[7; 1 << 20]);
+    file.set_len(1 << 19).unwrap();
+    let backing = &backing;
+    std::thread::scope(|scope| {
+        for thread in 0..8u64 {
+            scope.spawn(move || {
+                let runs = every(2, 1 << 20);
+                for round in 0..200 {
+                    let gone = (thread + round) % 2 == 0;
+                    let at = if gone { 1 << 18 } else { 0 };
+                    let mut out = vec![0; 4096];
+                    let map = backing.map.as_deref().unwrap();
+                    let gathered = gather::gather(map, runs.pieces(at, 4096), &mut out);
+                    assert_eq!(gathered.is_err(), gone);
+                    assert!(gone || out.iter().all(|&b| b == 7));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_writer_is_noticed() {
+    let (file, backing) = backing(&[7; 100]);
+    assert!(backing.may_have_writer());
+    drop(file);
+    assert!(!backing.may_have_writer());
+}
+
+#[test]
+fn an_empty_file_has_no_bytes() {
+    let (_file, backing) = backing(&[]);
+    assert_eq!((backing.mapped(), backing.bytes(0, 0, 0).unwrap().len()), (0, 0));
+    assert!(backing.bytes(0, 1, 0).is_err());
+}

@@ -1,0 +1,71 @@
+//! What each command does.
+
+use std::error::Error;
+use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use npyfs::meta::Kind;
+use npyfs::mount::Place;
+use npyfs::node::Node;
+use npyfs::source::Entry;
+
+pub(crate) mod cat;
+pub(crate) mod demo;
+pub(crate) mod info;
+mod locate;
+pub(crate) mod mount;
+
+use locate::Located;
+
+/// Done, or why not, in one line that names the file.
+pub(crate) type Outcome = Result<(), Box<dyn Error>>;
+
+pub(crate) fn umount(mountpoint: &Path) -> Outcome {
+    Ok(npyfs::mount::unmount(mountpoint)?)
+}
+
+/// Lists a directory, as it is read: a listing without end starts at once.
+pub(crate) fn ls(path: &Path) -> Outcome {
+    let found = Located::new(path)?;
+    if !found.node.is_directory() {
+        println!("{}", path.display());
+        return Ok(());
+    }
+    let listing = found.tree.list(&found.node).map_err(|err| found.error(&err))?;
+    let entries = (0..listing.places()).filter_map(|place| listing.at(place));
+    let mut out = BufWriter::new(io::stdout().lock());
+    let written = if matches!(found.node, Node::Directory(_)) {
+        let mut entries: Vec<Entry> = entries.collect();
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        entries.into_iter().try_for_each(|entry| write_entry(&mut out, &entry))
+    } else {
+        entries.map(|entry| write_entry(&mut out, &entry)).collect()
+    };
+    unless_closed(written.and_then(|()| out.flush()))
+}
+
+fn write_entry(out: &mut impl Write, entry: &Entry) -> io::Result<()> {
+    out.write_all(entry.name.as_bytes())?;
+    out.write_all(if entry.kind == Kind::Directory { b"/\n" } else { b"\n" })
+}
+
+/// A reader that has enough is no error: `npyfs ls … | head`.
+fn unless_closed(written: io::Result<()>) -> Outcome {
+    match written {
+        Err(err) if err.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("standard output: {err}").into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Waits for the end of standard input, which comes when the daemon at its other end is gone, and
+/// unmounts what it left behind.
+pub(crate) fn watch(device: String, mountpoint: PathBuf) -> Outcome {
+    let mut input = io::stdin().lock();
+    let mut buffer = [0; 64];
+    while !matches!(input.read(&mut buffer), Ok(0) | Err(_)) {}
+    Place::described(mountpoint, device).unmount();
+    Ok(())
+}

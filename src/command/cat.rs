@@ -1,0 +1,55 @@
+//! `npyfs cat`: a file of the tree, without a mount.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::locate::Located;
+use super::{Outcome, unless_closed};
+
+/// Bytes read at once.
+const CHUNK: usize = 1 << 20;
+
+/// Files from this size on show their progress.
+const LARGE: u64 = 64 << 20;
+
+pub(crate) fn run(path: &Path) -> Outcome {
+    let found = Located::new(path)?;
+    let content = found.tree.open(&found.node).map_err(|err| found.error(&err))?;
+    let size = found.tree.attr(&found.node).map_err(|err| found.error(&err))?.size;
+    // Not through the buffer of `io::stdout`, which would read mapped bytes itself.
+    let mut out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let progress = progress_bar(size);
+    let mut at = 0;
+    loop {
+        let written = content
+            .read_at(at, CHUNK, |bytes| out.write_all(bytes).map(|()| bytes.len()))
+            .map_err(|err| found.error(&err))?;
+        match written {
+            Ok(0) => break,
+            Ok(len) => at += len as u64,
+            Err(err) => {
+                progress.abandon();
+                return unless_closed(Err(err));
+            }
+        }
+        progress.set_position(at);
+    }
+    progress.finish_and_clear();
+    Ok(())
+}
+
+fn progress_bar(size: u64) -> ProgressBar {
+    if size < LARGE || !io::stderr().is_terminal() || io::stdout().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = "{bar:40} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}";
+    let bar = ProgressBar::new(size);
+    match ProgressStyle::with_template(style) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}

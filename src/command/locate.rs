@@ -1,0 +1,74 @@
+//! Finds what a path means without a mount: the real directories that it starts with are the
+//! source, the rest is looked up in the tree over it.
+
+use std::fmt;
+use std::path::{Component, Path, PathBuf};
+
+use npyfs::error::Error;
+use npyfs::node::{Node, Options, Tree};
+use npyfs::source::Source;
+
+/// A path with what it means.
+pub(super) struct Located {
+    pub(super) tree: Tree,
+    pub(super) node: Node,
+    path: PathBuf,
+}
+
+/// A path and why it means nothing, or cannot be read.
+#[derive(Debug)]
+pub(super) struct PathError(String);
+
+impl PathError {
+    fn new(path: &Path, err: &Error) -> PathError {
+        // Errors of the operating system name their file themselves, relative to the source.
+        let why = match err {
+            Error::Io { source, .. } => source.to_string(),
+            other => other.to_string(),
+        };
+        PathError(format!("{}: {why}", path.display()))
+    }
+}
+
+impl fmt::Display for PathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for PathError {}
+
+impl Located {
+    pub(super) fn new(path: &Path) -> Result<Located, PathError> {
+        // The longest beginning that is a directory; at least the current one.
+        let mut directory = path;
+        while !directory.as_os_str().is_empty() && !directory.is_dir() {
+            directory = directory.parent().unwrap_or(Path::new(""));
+        }
+        let rest = path.strip_prefix(directory).unwrap_or(Path::new(""));
+        let directory = match directory.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => directory,
+        };
+        let source =
+            Source::open(directory, false).map_err(|err| PathError::new(directory, &err))?;
+        let tree = Tree::new(source, Options::default());
+        let mut node = tree.root().map_err(|err| PathError::new(directory, &err))?;
+        let mut walked =
+            if directory == Path::new(".") { PathBuf::new() } else { directory.into() };
+        for component in rest.components() {
+            walked.push(component);
+            let found = match component {
+                Component::Normal(name) => tree.lookup(&node, name),
+                _ => Err(Error::NotADirectory),
+            };
+            (node, _) = found.map_err(|err| PathError::new(&walked, &err))?;
+        }
+        Ok(Located { tree, node, path: path.to_owned() })
+    }
+
+    /// An error about the path.
+    pub(super) fn error(&self, err: &Error) -> PathError {
+        PathError::new(&self.path, err)
+    }
+}

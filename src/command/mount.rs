@@ -1,0 +1,136 @@
+//! `npyfs mount`: in the foreground, or in the background once the mount is ready.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+
+use npyfs::fs::Fs;
+use npyfs::mount::{End, Mount, Options, Place};
+use npyfs::node::{self, Tree};
+use npyfs::source::Source;
+use rustix::process::{Resource, Rlimit};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::Outcome;
+use crate::cli::MountArgs;
+use crate::logging;
+
+/// What the background process writes to the one that waits for it.
+const READY: &[u8] = b"ready";
+
+pub(crate) fn run(args: &MountArgs) -> Outcome {
+    if args.foreground || args.debug || args.in_background {
+        return serve(args);
+    }
+    // A process of its own rather than a fork: no thread and no lock is shared, and its errors
+    // reach the terminal as they are.
+    let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    if arguments.first().is_none_or(|arg| arg != "mount") {
+        arguments.insert(0, "mount".into());
+    }
+    let mut daemon = Command::new(std::env::current_exe()?);
+    daemon.args(arguments).arg("--in-background").stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = daemon.spawn()?;
+    let mut said = Vec::new();
+    if let Some(mut output) = child.stdout.take() {
+        output.read_to_end(&mut said)?;
+    }
+    if said == READY {
+        return Ok(());
+    }
+    // It has said on the terminal why.
+    let status = child.wait()?;
+    std::process::exit(status.code().unwrap_or(1));
+}
+
+fn serve(args: &MountArgs) -> Outcome {
+    if args.in_background {
+        // Out of the terminal's reach: Ctrl-C there is not meant for us.
+        rustix::process::setsid()?;
+    }
+    logging::start(args.debug, args.log_file.as_deref())
+        .map_err(|err| named(args.log_file.as_deref(), &err))?;
+    let source = Source::open(&args.source, args.follow_symlinks)?;
+    let tree = Tree::new(source, node::Options { tile_bytes: args.tile_bytes });
+    tree.check()?;
+    let mountpoint = npyfs::mount::prepare(&args.source, &args.mountpoint)?;
+    let cores = thread::available_parallelism().map_or(1, |n| n.get());
+    let options = Options {
+        allow_other: args.allow_other,
+        ttl: args.ttl,
+        threads: args.threads.map_or(cores.min(4), usize::from),
+    };
+    let (asked, end) = mpsc::channel();
+    ask_on_signal(asked.clone())?;
+    raise_file_limit();
+    npyfs::backing::ignore_lease_signal();
+    let mount = Mount::new(Fs::new(tree), &mountpoint, &options)?;
+    // Keeps the other end of the watcher's input open as long as this process lives.
+    let _watcher = if args.auto_unmount { Some(watch(mount.place())?) } else { None };
+    if args.in_background {
+        detach()?;
+    } else {
+        eprintln!(
+            "npyfs: {} is mounted on {}, read-only; Ctrl-C unmounts it",
+            args.source.display(),
+            args.mountpoint.display()
+        );
+    }
+    Ok(mount.serve(asked, &end)?)
+}
+
+fn named(file: Option<&Path>, err: &io::Error) -> String {
+    format!("{}: {err}", file.unwrap_or(Path::new("the log")).display())
+}
+
+/// Passes on SIGINT, SIGTERM and SIGHUP as the wish to end.
+pub(super) fn ask_on_signal(asked: mpsc::Sender<End>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            // Nobody listens any more when the end has come.
+            let _ = asked.send(End::Asked);
+        }
+    });
+    Ok(())
+}
+
+/// Every array that is read needs a descriptor.
+fn raise_file_limit() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    if let Err(err) = rustix::process::setrlimit(Resource::Nofile, raised) {
+        log::debug!("the limit of open files stays as it is: {err}");
+    }
+}
+
+/// Tells the waiting process that the mount is ready, and lets go of the terminal and of the
+/// directory that we were started in.
+fn detach() -> io::Result<()> {
+    let mut out = io::stdout();
+    out.write_all(READY)?;
+    out.flush()?;
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    std::env::set_current_dir("/")
+}
+
+/// Starts a process that unmounts when this one is gone, however it went.
+fn watch(place: &Place) -> io::Result<Child> {
+    Command::new(std::env::current_exe()?)
+        .args(["watch", place.device()])
+        .arg(place.mountpoint())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        // Not in reach of a Ctrl-C that is meant for us.
+        .process_group(0)
+        .spawn()
+}

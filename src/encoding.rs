@@ -1,0 +1,61 @@
+//! Encodings: the forms in which an array can be read as a file, each an extension of its name.
+//!
+//! An encoding is a header made for the view, and the order in which the view's bytes follow it. A
+//! new one is a variant here; one that needs more than a few lines gets a module.
+
+use crate::file::VirtualFile;
+use crate::npy::header::{self, Order};
+use crate::view::View;
+
+/// A form of an array as a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// `.npy`: what `np.save` writes of a copy of the view in `order='K'`.
+    Npy,
+    /// `.raw`: the bytes in C order, with no header.
+    Raw,
+}
+
+impl Encoding {
+    const ALL: [Encoding; 2] = [Encoding::Npy, Encoding::Raw];
+
+    /// The extension of names, with its dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Encoding::Npy => ".npy",
+            Encoding::Raw => ".raw",
+        }
+    }
+
+    /// Takes exactly one encoding's extension off a name.
+    pub fn strip(name: &str) -> Option<(&str, Encoding)> {
+        Encoding::ALL
+            .into_iter()
+            .find_map(|encoding| Some((name.strip_suffix(encoding.extension())?, encoding)))
+    }
+
+    /// The file that a view is in this encoding.
+    pub fn file(self, view: &View) -> VirtualFile {
+        match self {
+            Encoding::Npy => {
+                let order = view.order();
+                VirtualFile::new(header::write(view.dtype(), view.shape(), order), view, order)
+            }
+            Encoding::Raw => VirtualFile::new(Vec::new(), view, Order::C),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_extension_is_taken_off() {
+        assert_eq!(Encoding::strip("0-50.npy"), Some(("0-50", Encoding::Npy)));
+        assert_eq!(Encoding::strip("....npy"), Some(("...", Encoding::Npy)));
+        assert_eq!(Encoding::strip("a.npy.raw"), Some(("a.npy", Encoding::Raw)));
+        assert_eq!(Encoding::strip("0-50.NPY"), None);
+        assert_eq!(Encoding::strip("0-50"), None);
+    }
+}

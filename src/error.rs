@@ -1,0 +1,116 @@
+//! What can go wrong while the tree is served, and the errno that a caller gets for it.
+
+use std::fmt;
+use std::io;
+
+use crate::selection::Refusal;
+
+/// An error of the filesystem.
+#[derive(Debug)]
+pub enum Error {
+    /// Nothing has this name, and why.
+    NotFound(Refusal),
+    /// A name of more than 255 bytes.
+    NameTooLong,
+    /// Only a directory has entries.
+    NotADirectory,
+    /// A directory cannot be read as a file.
+    IsADirectory,
+    /// Only a symlink has a target.
+    NotASymlink,
+    /// The number names nothing any more: the file was replaced, or its header changed.
+    Stale,
+    /// A handle that was never given out, or was given back.
+    BadHandle,
+    /// The file does not hold the bytes that its header promises.
+    Short {
+        /// The backing file.
+        file: String,
+        /// Bytes that its header needs.
+        needs: u64,
+        /// Bytes that it has.
+        has: u64,
+    },
+    /// The file's header changed while it was read.
+    Rewritten {
+        /// The backing file.
+        file: String,
+    },
+    /// The operating system refused.
+    Io {
+        /// The file concerned.
+        file: String,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// An error of the operating system about a file.
+    pub fn io(file: impl fmt::Display, source: impl Into<io::Error>) -> Error {
+        Error::Io { file: file.to_string(), source: source.into() }
+    }
+
+    /// There is no such entry.
+    pub fn not_found(why: impl Into<String>) -> Error {
+        Error::NotFound(Refusal(why.into()))
+    }
+
+    /// The errno for a caller.
+    pub fn errno(&self) -> i32 {
+        match self {
+            Error::NotFound(_) => libc::ENOENT,
+            Error::NameTooLong => libc::ENAMETOOLONG,
+            Error::NotADirectory => libc::ENOTDIR,
+            Error::IsADirectory => libc::EISDIR,
+            Error::NotASymlink => libc::EINVAL,
+            // The kernel answers it by looking the path up anew, which finds the new version.
+            Error::Stale => libc::ESTALE,
+            Error::BadHandle => libc::EBADF,
+            // Not what is there, and never zeros for what is not.
+            Error::Short { .. } | Error::Rewritten { .. } => libc::EIO,
+            Error::Io { source, .. } => match source.raw_os_error() {
+                // openat2 says EXDEV of a path that leads out of the source, and EAGAIN where a
+                // rename kept it from telling. To the caller there is nothing at that path.
+                Some(libc::EXDEV | libc::EAGAIN) => libc::ENOENT,
+                Some(errno) => errno,
+                None => libc::EIO,
+            },
+        }
+    }
+
+    /// Whether it is an answer rather than a fault: nothing to log.
+    pub fn is_answer(&self) -> bool {
+        match self {
+            Error::NotFound(_)
+            | Error::NameTooLong
+            | Error::NotADirectory
+            | Error::IsADirectory
+            | Error::NotASymlink
+            | Error::Stale => true,
+            Error::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            Error::BadHandle | Error::Short { .. } | Error::Rewritten { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::NotFound(why) => write!(f, "{why}"),
+            Error::NameTooLong => f.write_str("a name of more than 255 bytes"),
+            Error::NotADirectory => f.write_str("not a directory"),
+            Error::IsADirectory => f.write_str("a directory"),
+            Error::NotASymlink => f.write_str("not a symlink"),
+            Error::Stale => f.write_str("replaced by another version"),
+            Error::BadHandle => f.write_str("not an open file"),
+            Error::Short { file, needs, has } => {
+                write!(f, "{file}: header says {needs} bytes, the file has {has}")
+            }
+            Error::Rewritten { file } => write!(f, "{file}: the header changed while it was read"),
+            Error::Io { file, source } => write!(f, "{file}: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,159 @@
+//! Inode numbers: what the kernel calls nodes by, for as long as it remembers them.
+//!
+//! A number stands for one node under one name of one parent, and is never given out again. When
+//! the same name comes to mean another version of a file, it gets another number, so that the
+//! kernel never mixes the pages of both.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::sync::Arc;
+
+use crate::meta::Stamp;
+use crate::node::Node;
+
+/// An inode number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ino(pub u64);
+
+/// The number of the root, which the kernel knows from the start and never forgets.
+pub const ROOT: Ino = Ino(1);
+
+/// All numbers that the kernel remembers.
+#[derive(Debug)]
+pub struct Inodes {
+    last: u64,
+    by_number: HashMap<Ino, Inode>,
+    by_name: HashMap<(Ino, Arc<OsStr>), Ino>,
+}
+
+#[derive(Debug)]
+struct Inode {
+    node: Node,
+    parent: Ino,
+    name: Arc<OsStr>,
+    /// How often the kernel was told the number and has not forgotten it yet.
+    lookups: u64,
+    /// What the backing file looked like when pages of this inode may have been cached last, with
+    /// nobody writing to it.
+    cached: Option<Stamp>,
+}
+
+impl Default for Inodes {
+    fn default() -> Self {
+        Inodes { last: ROOT.0, by_number: HashMap::new(), by_name: HashMap::new() }
+    }
+}
+
+impl Inodes {
+    /// The number of a node that the kernel looked up, and so will forget once more.
+    pub fn remember(&mut self, parent: Ino, name: &OsStr, node: Node) -> Ino {
+        let name: Arc<OsStr> = name.into();
+        if let Some(ino) = self.by_name.get(&(parent, name.clone())) {
+            if let Some(inode) =
+                self.by_number.get_mut(ino).filter(|old| old.node.is_same_as(&node))
+            {
+                inode.node = node;
+                inode.lookups += 1;
+                return *ino;
+            }
+        }
+        self.last += 1;
+        let ino = Ino(self.last);
+        self.by_name.insert((parent, name.clone()), ino);
+        self.by_number.insert(ino, Inode { node, parent, name, lookups: 1, cached: None });
+        ino
+    }
+
+    /// The kernel forgets `count` of the lookups that told it a number.
+    pub fn forget(&mut self, ino: Ino, count: u64) {
+        let Some(inode) = self.by_number.get_mut(&ino) else { return };
+        inode.lookups = inode.lookups.saturating_sub(count);
+        if inode.lookups > 0 {
+            return;
+        }
+        if let Some(inode) = self.by_number.remove(&ino) {
+            let key = (inode.parent, inode.name);
+            // The name may mean a newer version by now.
+            if self.by_name.get(&key) == Some(&ino) {
+                self.by_name.remove(&key);
+            }
+        }
+    }
+
+    /// The node of a number.
+    pub fn node(&self, ino: Ino) -> Option<&Node> {
+        self.by_number.get(&ino).map(|inode| &inode.node)
+    }
+
+    /// The number of an entry, if the kernel remembers one.
+    pub fn known(&self, parent: Ino, name: &OsStr) -> Option<Ino> {
+        self.by_name.get(&(parent, name.into())).copied()
+    }
+
+    /// The number of the directory in which a node was looked up.
+    pub fn parent(&self, ino: Ino) -> Ino {
+        self.by_number.get(&ino).map_or(ROOT, |inode| inode.parent)
+    }
+
+    /// Notes what the backing file looks like as an inode is opened; none if that is no guarantee
+    /// for what is cached from now on. Returns what was noted before.
+    pub fn note_cached(&mut self, ino: Ino, stamp: Option<Stamp>) -> Option<Stamp> {
+        let inode = self.by_number.get_mut(&ino)?;
+        std::mem::replace(&mut inode.cached, stamp)
+    }
+
+    /// How many numbers the kernel remembers, besides the root's.
+    pub fn len(&self) -> usize {
+        self.by_number.len()
+    }
+
+    /// Whether it remembers none.
+    pub fn is_empty(&self) -> bool {
+        self.by_number.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn directory(path: &str) -> Node {
+        Node::Directory(Path::new(path).into())
+    }
+
+    #[test]
+    fn a_name_keeps_its_number_while_it_means_the_same() {
+        let mut inodes = Inodes::default();
+        let name = OsStr::new("a");
+        let first = inodes.remember(ROOT, name, directory("a"));
+        assert_eq!(inodes.remember(ROOT, name, directory("a")), first);
+        inodes.forget(first, 1);
+        assert_eq!(inodes.known(ROOT, name), Some(first));
+        inodes.forget(first, 1);
+        assert_eq!((inodes.known(ROOT, name), inodes.len()), (None, 0));
+        assert_ne!(inodes.remember(ROOT, name, directory("a")), first);
+    }
+
+    #[test]
+    fn another_meaning_gets_another_number_and_the_old_one_keeps_its_own() {
+        let mut inodes = Inodes::default();
+        let name = OsStr::new("a");
+        let old = inodes.remember(ROOT, name, directory("a"));
+        let new = inodes.remember(ROOT, name, directory("b"));
+        assert_ne!(old, new);
+        assert!(matches!(inodes.node(old), Some(Node::Directory(_))));
+        inodes.forget(old, 1);
+        assert_eq!(inodes.known(ROOT, name), Some(new));
+        inodes.forget(new, 5);
+        assert!(inodes.is_empty());
+    }
+
+    #[test]
+    fn forgetting_what_is_not_remembered_does_nothing() {
+        let mut inodes = Inodes::default();
+        inodes.forget(Ino(77), 1);
+        inodes.forget(ROOT, 1);
+        assert!(inodes.is_empty());
+    }
+}

@@ -1,0 +1,114 @@
+//! The log: where it goes, and how much of it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use log::{Level, Log, Metadata, Record};
+
+/// Warnings and errors of one origin that are written in each period; what comes beyond is counted.
+const BURST: u32 = 10;
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// Starts logging to standard error, or to a file. `NPYFS_LOG` sets the filter; without it warnings
+/// and errors are written, with `debug` everything.
+pub(crate) fn start(debug: bool, file: Option<&Path>) -> std::io::Result<()> {
+    let mut builder = env_logger::Builder::new();
+    builder.filter_level(if debug { log::LevelFilter::Debug } else { log::LevelFilter::Warn });
+    if let Ok(filter) = std::env::var("NPYFS_LOG") {
+        builder.parse_filters(&filter);
+    }
+    if let Some(path) = file {
+        let file = File::options().create(true).append(true).open(path)?;
+        builder.target(env_logger::Target::Pipe(Box::new(file)));
+    }
+    let inner = builder.build();
+    log::set_max_level(inner.filter());
+    let limited = Limited { inner, seen: Mutex::default() };
+    // Fails only if a logger was set before, which is nowhere else done.
+    let _ = log::set_boxed_logger(Box::new(limited));
+    Ok(())
+}
+
+/// A log in which no origin can drown the others.
+struct Limited {
+    inner: env_logger::Logger,
+    seen: Mutex<HashMap<Origin, Count>>,
+}
+
+/// Where in the program a message comes from.
+type Origin = (Option<&'static str>, Option<u32>);
+
+struct Count {
+    since: Instant,
+    written: u32,
+    left_out: u32,
+}
+
+impl Limited {
+    /// Whether one more message of an origin may be written, and how many were not before it.
+    fn admits(&self, origin: Origin, now: Instant) -> Option<u32> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = seen.entry(origin).or_insert(Count { since: now, written: 0, left_out: 0 });
+        if now.saturating_duration_since(count.since) >= PERIOD {
+            let left_out = count.left_out;
+            *count = Count { since: now, written: 1, left_out: 0 };
+            return Some(left_out);
+        }
+        if count.written < BURST {
+            count.written += 1;
+            return Some(0);
+        }
+        count.left_out += 1;
+        None
+    }
+}
+
+impl Log for Limited {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.inner.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.inner.matches(record) {
+            return;
+        }
+        if record.level() <= Level::Warn {
+            let origin = (record.file_static(), record.line());
+            match self.admits(origin, Instant::now()) {
+                None => return,
+                Some(0) => {}
+                Some(left_out) => self.inner.log(
+                    &Record::builder()
+                        .args(format_args!("{left_out} more like the next one were not written"))
+                        .metadata(record.metadata().clone())
+                        .build(),
+                ),
+            }
+        }
+        self.inner.log(record);
+    }
+
+    fn flush(&self) {
+        self.inner.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_storm_is_counted_and_not_written() {
+        let log = Limited { inner: env_logger::Builder::new().build(), seen: Mutex::default() };
+        let (here, there) = ((Some("a.rs"), Some(1)), (Some("b.rs"), Some(1)));
+        let start = Instant::now();
+        let written = (0..1000).filter(|_| log.admits(here, start).is_some()).count();
+        assert_eq!(written, 10);
+        assert_eq!(log.admits(there, start), Some(0));
+        assert_eq!(log.admits(here, start + PERIOD), Some(990));
+        assert_eq!(log.admits(here, start + PERIOD), Some(0));
+    }
+}

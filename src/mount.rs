@@ -1,0 +1,271 @@
+//! The life of a mount: made, served until it is unmounted, and never taken for somebody else's.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use fuser::{Config, Session, SessionACL};
+
+use crate::fs::Fs;
+use crate::fuse::Adapter;
+use crate::meta::{FileId, Meta};
+
+mod device;
+mod table;
+
+use table::FILESYSTEM_TYPE;
+pub use table::is_npyfs;
+
+/// How to mount.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Let other users in, as far as the files' permissions do.
+    pub allow_other: bool,
+    /// How long the kernel may believe what it was told of names and attributes.
+    pub ttl: Duration,
+    /// Threads that answer requests.
+    pub threads: usize,
+}
+
+/// An error about a path.
+#[derive(Debug)]
+pub struct Error {
+    path: PathBuf,
+    why: String,
+}
+
+impl Error {
+    fn new(path: &Path, why: impl fmt::Display) -> Error {
+        Error { path: path.to_owned(), why: why.to_string() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.why)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// How far the kernel reads ahead, in KiB. It doubles the speed of first reads; the 128 KiB that
+/// the kernel starts with cannot be raised by the filesystem itself.
+const READ_AHEAD_KB: u32 = 4096;
+
+/// How long open files are served on after the daemon was told to end.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Where a mount is, and which one it is there.
+#[derive(Clone, Debug)]
+pub struct Place {
+    mountpoint: PathBuf,
+    device: String,
+}
+
+/// A mount that is ready to be served.
+#[derive(Debug)]
+pub struct Mount {
+    session: Session<Adapter>,
+    fs: Arc<Fs>,
+    place: Place,
+}
+
+/// What ends a mount.
+#[derive(Debug)]
+pub enum End {
+    /// The kernel has no more requests: it was unmounted.
+    Unmounted(io::Result<()>),
+    /// Somebody asked for it.
+    Asked,
+}
+
+/// Checks that a filesystem over `source` can be mounted at `mountpoint`, which is made if it is
+/// missing, and returns its absolute path.
+pub fn prepare(source: &Path, mountpoint: &Path) -> Result<PathBuf, Error> {
+    let error = |why: &dyn fmt::Display| Error::new(mountpoint, why);
+    match std::fs::create_dir(mountpoint) {
+        Ok(()) => {}
+        Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(err) => return Err(error(&err)),
+    }
+    let absolute = table::absolute(mountpoint).map_err(|err| error(&err))?;
+    let meta = match std::fs::metadata(mountpoint) {
+        Err(err) if err.kind() == io::ErrorKind::NotConnected => {
+            return Err(error(&format!(
+                "a dead mount is in the way; npyfs umount {} removes it",
+                mountpoint.display()
+            )));
+        }
+        result => result.map_err(|err| error(&err))?,
+    };
+    if !meta.is_dir() {
+        return Err(error(&"not a directory"));
+    }
+    // Resolved whole, now that it is known to be alive.
+    let absolute = absolute.canonicalize().map_err(|err| error(&err))?;
+    if table::at(&absolute).map_err(|err| error(&err))?.is_some_and(|e| e.kind == FILESYSTEM_TYPE) {
+        return Err(error(&"npyfs is mounted there already"));
+    }
+    check_apart(source, &absolute)?;
+    let mut entries = std::fs::read_dir(&absolute).map_err(|err| error(&err))?;
+    if entries.next().is_some() {
+        return Err(error(&"the mountpoint is not empty"));
+    }
+    Ok(absolute)
+}
+
+/// A source inside the mountpoint, or the reverse, would be served through itself and deadlock.
+/// Directories are compared by identity, so that a bind mount does not hide it.
+fn check_apart(source: &Path, mountpoint: &Path) -> Result<(), Error> {
+    let identities = |path: &Path| -> io::Result<Vec<FileId>> {
+        let path = path.canonicalize()?;
+        path.ancestors().map(|path| Ok(Meta::of(File::open(path)?)?.id)).collect()
+    };
+    let of_source = identities(source).map_err(|err| Error::new(source, err))?;
+    let of_mountpoint = identities(mountpoint).map_err(|err| Error::new(mountpoint, err))?;
+    let mountpoint_id = of_mountpoint.first();
+    let source_id = of_source.first();
+    if mountpoint_id.is_some_and(|id| of_source.contains(id)) {
+        return Err(Error::new(mountpoint, "the source lies inside the mountpoint"));
+    }
+    if source_id.is_some_and(|id| of_mountpoint.contains(id)) {
+        return Err(Error::new(mountpoint, "the mountpoint lies inside the source"));
+    }
+    Ok(())
+}
+
+impl Mount {
+    /// Mounts a filesystem at a path that [`prepare`] has returned. From now on the path answers
+    /// once [`Mount::serve`] runs.
+    pub fn new(fs: Fs, mountpoint: &Path, options: &Options) -> Result<Mount, Error> {
+        let error = |err: io::Error| Error::new(mountpoint, err);
+        let descriptor = device::mount(mountpoint, options.allow_other).map_err(error)?;
+        let place = Place::of(mountpoint)?;
+        let fs = Arc::new(fs);
+        let mut config = Config::default();
+        config.n_threads = Some(options.threads.max(1));
+        // Each thread gets a channel of its own, where /dev/fuse can be opened for that.
+        config.clone_fd = File::options().read(true).write(true).open("/dev/fuse").is_ok();
+        let adapter = Adapter::new(fs.clone(), options.ttl);
+        // Whom to let in is decided by the kernel, by the mount's options.
+        match Session::from_fd(adapter, descriptor, SessionACL::All, config) {
+            Ok(session) => {
+                place.raise_read_ahead();
+                Ok(Mount { session, fs, place })
+            }
+            Err(err) => {
+                place.unmount();
+                Err(error(err))
+            }
+        }
+    }
+
+    /// Which mount this is, to unmount it from another thread.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Serves the mount until it is unmounted, or until `asked` receives that somebody wants it to
+    /// end; then it is unmounted, and files that are open are served for a moment more.
+    pub fn serve(self, asked: mpsc::Sender<End>, end: &mpsc::Receiver<End>) -> Result<(), Error> {
+        let Mount { session, fs, place } = self;
+        let idle = fs.clone();
+        let closer = thread::spawn(move || idle.tree().source().files().close_idle_until_stopped());
+        thread::spawn(move || {
+            let result = session.run();
+            // The receiver is gone if it did not want to wait for this.
+            let _ = asked.send(End::Unmounted(result));
+        });
+        let result = match end.recv() {
+            Ok(End::Unmounted(result)) => result,
+            Ok(End::Asked) | Err(_) => {
+                place.unmount();
+                match end.recv_timeout(GRACE) {
+                    Ok(End::Unmounted(result)) => result,
+                    // Asked again, or files still open: the kernel answers them with errors when
+                    // this process is gone.
+                    _ => Ok(()),
+                }
+            }
+        };
+        place.unmount();
+        fs.tree().source().files().stop();
+        // A panic there is logged and no reason to fail here.
+        let _ = closer.join();
+        result.map_err(|err| Error::new(&place.mountpoint, err))
+    }
+}
+
+impl Place {
+    /// The mount that is on top at an absolute path.
+    fn of(mountpoint: &Path) -> Result<Place, Error> {
+        match table::at(mountpoint).map_err(|err| Error::new(mountpoint, err))? {
+            Some(entry) => Ok(Place { mountpoint: mountpoint.to_owned(), device: entry.device }),
+            None => Err(Error::new(mountpoint, "the mount is not in /proc/self/mountinfo")),
+        }
+    }
+
+    /// The mountpoint.
+    pub fn mountpoint(&self) -> &Path {
+        &self.mountpoint
+    }
+
+    /// The arguments by which another process finds the same mount.
+    pub fn device(&self) -> &str {
+        &self.device
+    }
+
+    /// A mount as another process has described it.
+    pub fn described(mountpoint: PathBuf, device: String) -> Place {
+        Place { mountpoint, device }
+    }
+
+    /// Unmounts lazily, if it is still this very mount that is on top at its path.
+    pub fn unmount(&self) {
+        let on_top = table::at(&self.mountpoint).ok().flatten();
+        if on_top.is_none_or(|entry| entry.device != self.device) {
+            return;
+        }
+        if let Err(err) = device::unmount(&self.mountpoint, true) {
+            log::warn!("{}: cannot be unmounted: {err}", self.mountpoint.display());
+        }
+    }
+
+    /// Lets the kernel read far ahead, where that is permitted.
+    fn raise_read_ahead(&self) {
+        let path = format!("/sys/class/bdi/{}/read_ahead_kb", self.device);
+        if let Err(err) = std::fs::write(&path, READ_AHEAD_KB.to_string()) {
+            log::debug!("{path}: {err}");
+        }
+    }
+}
+
+/// Unmounts the npyfs mount at a path, a dead one too; lazily where it is busy.
+pub fn unmount(mountpoint: &Path) -> Result<(), Error> {
+    let error = |why: &dyn fmt::Display| Error::new(mountpoint, why);
+    let by_parent = table::absolute(mountpoint).map_err(|err| error(&err))?;
+    let mut entry = table::at(&by_parent).map_err(|err| error(&err))?;
+    let mut absolute = by_parent;
+    if entry.is_none() {
+        // Perhaps a symlink to the mountpoint.
+        if let Ok(resolved) = mountpoint.canonicalize() {
+            entry = table::at(&resolved).map_err(|err| error(&err))?;
+            absolute = resolved;
+        }
+    }
+    match entry {
+        Some(entry) if entry.kind == FILESYSTEM_TYPE => {}
+        Some(entry) => return Err(error(&format!("mounted there is {}, not npyfs", entry.kind))),
+        None => return Err(error(&"nothing is mounted there")),
+    }
+    match device::unmount(&absolute, false) {
+        Err(err) if err.kind() == io::ErrorKind::ResourceBusy => device::unmount(&absolute, true),
+        result => result,
+    }
+    .map_err(|err| error(&err))
+}

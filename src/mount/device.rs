@@ -1,0 +1,135 @@
+//! Mounting and unmounting: with the system calls where that is permitted, else through
+//! `fusermount3`, which is installed for that.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::io::{Errno, FdFlags};
+use rustix::mount::{MountFlags, UnmountFlags};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType,
+};
+
+use super::table::FILESYSTEM_TYPE;
+
+const FUSERMOUNT: &str = "fusermount3";
+
+/// Mounts a FUSE filesystem, read-only, and returns the descriptor to serve it by.
+pub(super) fn mount(mountpoint: &Path, allow_other: bool) -> io::Result<OwnedFd> {
+    match mount_directly(mountpoint, allow_other) {
+        Err(Errno::PERM | Errno::ACCESS) => mount_by_fusermount(mountpoint, allow_other),
+        Err(Errno::NOENT) => Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "there is no /dev/fuse: FUSE is not loaded (modprobe fuse), or not given to this container",
+        )),
+        result => result.map_err(io::Error::from),
+    }
+}
+
+fn mount_directly(mountpoint: &Path, allow_other: bool) -> Result<OwnedFd, Errno> {
+    let device = File::options().read(true).write(true).open("/dev/fuse");
+    let device: OwnedFd =
+        device.map_err(|err| Errno::from_io_error(&err).unwrap_or(Errno::IO))?.into();
+    let root_mode = std::fs::metadata(mountpoint).map_or(0o040_000, |meta| meta.mode());
+    let mut options = format!(
+        "fd={},rootmode={:o},user_id={},group_id={},default_permissions",
+        device.as_raw_fd(),
+        root_mode,
+        rustix::process::getuid().as_raw(),
+        rustix::process::getgid().as_raw(),
+    );
+    if allow_other {
+        options.push_str(",allow_other");
+    }
+    let options = std::ffi::CString::new(options).map_err(|_| Errno::INVAL)?;
+    let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+    // The name of the source is fixed: a path could hold a comma.
+    rustix::mount::mount("npyfs", mountpoint, FILESYSTEM_TYPE, flags, options.as_c_str())?;
+    Ok(device)
+}
+
+/// `fusermount3` mounts on behalf of an ordinary user, and passes the descriptor back over a
+/// socket that it inherits.
+fn mount_by_fusermount(mountpoint: &Path, allow_other: bool) -> io::Result<OwnedFd> {
+    let (ours, theirs) = rustix::net::socketpair(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    let mut options =
+        String::from("ro,nosuid,nodev,fsname=npyfs,subtype=npyfs,default_permissions");
+    if allow_other {
+        options.push_str(",allow_other");
+    }
+    rustix::io::fcntl_setfd(&theirs, FdFlags::empty())?;
+    let output = Command::new(FUSERMOUNT)
+        .args(["-o", &options, "--"])
+        .arg(mountpoint)
+        .env("_FUSE_COMMFD", theirs.as_raw_fd().to_string())
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|err| match err.kind() {
+            io::ErrorKind::NotFound => io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "only root may mount, unless fusermount3 is installed (package fuse3)",
+            ),
+            _ => err,
+        })?;
+    drop(theirs);
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(io::Error::other(said.trim().replace('\n', "; ")));
+    }
+    receive_descriptor(&ours)
+}
+
+fn receive_descriptor(socket: &OwnedFd) -> io::Result<OwnedFd> {
+    let mut byte = [0];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    rustix::net::recvmsg(
+        socket,
+        &mut [IoSliceMut::new(&mut byte)],
+        &mut ancillary,
+        RecvFlags::CMSG_CLOEXEC,
+    )?;
+    let descriptors = ancillary.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
+        _ => None,
+    });
+    descriptors.flatten().next().ok_or_else(|| io::Error::other("fusermount3 sent no descriptor"))
+}
+
+/// Unmounts what is on top at a path; `lazily` takes it out of the tree though files are open.
+pub(super) fn unmount(mountpoint: &Path, lazily: bool) -> io::Result<()> {
+    let mut flags = UnmountFlags::NOFOLLOW;
+    if lazily {
+        flags |= UnmountFlags::DETACH;
+    }
+    match rustix::mount::unmount(mountpoint, flags) {
+        Err(Errno::PERM) => unmount_by_fusermount(mountpoint, lazily),
+        result => result.map_err(io::Error::from),
+    }
+}
+
+fn unmount_by_fusermount(mountpoint: &Path, lazily: bool) -> io::Result<()> {
+    let mut command = Command::new(FUSERMOUNT);
+    command.arg("-u");
+    if lazily {
+        command.arg("-z");
+    }
+    let output = command.arg("--").arg(mountpoint).stdin(Stdio::null()).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let busy = said.contains("busy");
+    let kind = if busy { io::ErrorKind::ResourceBusy } else { io::ErrorKind::Other };
+    Err(io::Error::new(kind, said.trim().replace('\n', "; ")))
+}

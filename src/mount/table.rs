@@ -1,0 +1,109 @@
+//! The table of mounts, `/proc/self/mountinfo`: reading it touches no filesystem, so it cannot hang
+//! on a mount whose daemon is gone.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// The type that mounts of ours have.
+pub(super) const FILESYSTEM_TYPE: &str = "fuse.npyfs";
+
+/// One mount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// Its device, `major:minor`, which no other mount of the same time has.
+    pub(super) device: String,
+    /// Where it is.
+    pub(super) mountpoint: PathBuf,
+    /// The filesystem's type.
+    pub(super) kind: String,
+}
+
+/// The mount on top at a path, if the path is a mountpoint.
+pub(super) fn at(mountpoint: &Path) -> io::Result<Option<Entry>> {
+    let table = std::fs::read("/proc/self/mountinfo")?;
+    Ok(table
+        .split(|&byte| byte == b'\n')
+        .filter_map(parse)
+        .filter(|entry| entry.mountpoint == mountpoint)
+        .next_back())
+}
+
+/// Whether a path lies in an npyfs mount.
+pub fn is_npyfs(path: &Path) -> bool {
+    let Ok(path) = path.canonicalize() else { return false };
+    path.ancestors()
+        .find_map(|ancestor| at(ancestor).ok().flatten())
+        .is_some_and(|entry| entry.kind == FILESYSTEM_TYPE)
+}
+
+/// One line; its format is that of proc_pid_mountinfo(5).
+fn parse(line: &[u8]) -> Option<Entry> {
+    let fields: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
+    let separator = fields.iter().position(|field| *field == b"-")?;
+    Some(Entry {
+        device: String::from_utf8(fields.get(2)?.to_vec()).ok()?,
+        mountpoint: PathBuf::from(unescape(fields.get(4)?)),
+        kind: String::from_utf8(fields.get(separator + 1)?.to_vec()).ok()?,
+    })
+}
+
+/// Blanks, line ends and backslashes are written as three octal digits.
+fn unescape(field: &[u8]) -> OsString {
+    let mut out = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&byte, tail)) = rest.split_first() {
+        let digits = tail.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        let code = digits.and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match (byte, code) {
+            (b'\\', Some(code)) => {
+                out.push(code);
+                rest = &tail[3..];
+            }
+            _ => {
+                out.push(byte);
+                rest = tail;
+            }
+        }
+    }
+    OsString::from_vec(out)
+}
+
+/// The absolute form of a mountpoint, found without touching what is mounted there: its parent is
+/// resolved, itself it is not.
+pub(super) fn absolute(mountpoint: &Path) -> io::Result<PathBuf> {
+    let absolute = std::path::absolute(mountpoint)?;
+    match (absolute.parent(), absolute.file_name()) {
+        (Some(parent), Some(name)) if !absolute.as_os_str().as_bytes().ends_with(b"/..") => {
+            Ok(parent.canonicalize()?.join(name))
+        }
+        _ => absolute.canonicalize(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_whatever_its_mountpoint_is_called() {
+        let line =
+            br"36 35 0:51 / /mnt/a\040b\134 rw,nosuid shared:1 - fuse.npyfs npyfs ro,user_id=0";
+        assert_eq!(
+            parse(line),
+            Some(Entry {
+                device: "0:51".to_owned(),
+                mountpoint: PathBuf::from("/mnt/a b\\"),
+                kind: "fuse.npyfs".to_owned(),
+            })
+        );
+        assert_eq!(parse(b""), None);
+    }
+
+    #[test]
+    fn the_root_is_a_mountpoint_and_a_file_is_none() {
+        assert!(at(Path::new("/")).unwrap().is_some());
+        assert_eq!(at(Path::new("/proc/self/mountinfo")).unwrap(), None);
+    }
+}

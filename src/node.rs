@@ -1,0 +1,339 @@
+//! What a path means: the mirror, arrays with their selections, and small texts.
+//!
+//! A [`Node`] is resolved one component at a time ([`Tree::lookup`]) and from then on means the
+//! same: it holds the version of the array that it was resolved against. When that version's header
+//! is no longer the file's, the node is stale, and the path has to be looked up again.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::encoding::Encoding;
+use crate::error::Error;
+use crate::file::{self, VirtualFile};
+use crate::meta::{FileId, Kind, Meta};
+use crate::selection::Group;
+use crate::source::{ArrayFile, OpenFile, Root, Source};
+use crate::view::View;
+
+mod describe;
+mod listing;
+mod lookup;
+
+pub use describe::Described;
+pub use listing::Listing;
+
+/// Everything that a path can mean.
+#[derive(Clone, Debug)]
+pub enum Node {
+    /// A directory of the source
+    Directory(Arc<Path>),
+    /// A regular file of the source
+    File(Arc<Path>, FileId),
+    /// A symlink of the source, whose text never changes
+    Symlink(Arc<Path>, FileId),
+    /// The directory of a file's array, whose header is read when something in it is asked for
+    ArrayFile(ArrayFile),
+    /// The directory of a selection
+    Selection(Arc<Selection>),
+    /// A directory of selectors
+    Group(Arc<Selection>, Group),
+    /// A selection as a file
+    Encoded(Arc<Selection>, Encoding),
+    /// A small text about an array
+    Text(ArrayFile, Arc<str>),
+}
+
+/// An array reached by a path: a file's, or a selection of it.
+#[derive(Debug)]
+pub struct Selection {
+    /// The version of the file's array.
+    root: Arc<Root>,
+    /// Which of its elements.
+    view: View,
+    /// The Python expression for that, of the file's array `a`.
+    expression: String,
+}
+
+/// What a directory entry is, to its users.
+#[derive(Clone, Copy, Debug)]
+pub struct Attr {
+    /// Its kind.
+    pub kind: Kind,
+    /// Bytes.
+    pub size: u64,
+    /// Permission bits: the backing file's without the write bits; directories of arrays have an
+    /// execute bit for each read bit.
+    pub mode: u16,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Hard links.
+    pub nlink: u32,
+    /// Last access.
+    pub accessed: SystemTime,
+    /// Last modification.
+    pub modified: SystemTime,
+    /// Last change.
+    pub changed: SystemTime,
+}
+
+/// How to serve what a source holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// About how many bytes each of the tiles has that `rows` lists.
+    pub tile_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { tile_bytes: 64 << 20 }
+    }
+}
+
+/// The tree of all paths over a source.
+#[derive(Debug)]
+pub struct Tree {
+    source: Source,
+    options: Options,
+}
+
+/// A file open for reading.
+#[derive(Debug)]
+pub enum Content {
+    /// A file of the source, as it is
+    Whole(Arc<OpenFile>),
+    /// An array in some encoding
+    Array {
+        /// Where the bytes are.
+        open: Arc<OpenFile>,
+        /// The version of the array that was opened.
+        root: Arc<Root>,
+        /// The header and the layout.
+        file: VirtualFile,
+    },
+    /// A small text
+    Text(Arc<str>),
+}
+
+impl Tree {
+    /// The tree over a source.
+    pub fn new(source: Source, options: Options) -> Tree {
+        Tree { source, options }
+    }
+
+    /// Where the files are.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// What the empty path means: the source directory, or the array of a single file.
+    pub fn root(&self) -> Result<Node, Error> {
+        match self.source.single() {
+            Some(found) => found.map(|(file, _)| Node::ArrayFile(file)),
+            None => Ok(Node::Directory(Path::new("").into())),
+        }
+    }
+
+    /// The attributes of a node. [`Error::Stale`] where its file has been replaced by another, or
+    /// its header by one that means something else.
+    pub fn attr(&self, node: &Node) -> Result<Attr, Error> {
+        Ok(node.attr(&self.meta(node)?))
+    }
+
+    fn meta(&self, node: &Node) -> Result<Meta, Error> {
+        match node {
+            Node::Directory(path) => {
+                let meta = self.source.meta(path)?;
+                if meta.kind == Some(Kind::Directory) { Ok(meta) } else { Err(Error::Stale) }
+            }
+            Node::File(path, id) | Node::Symlink(path, id) => {
+                let meta = self.source.meta(path)?;
+                if meta.id == *id { Ok(meta) } else { Err(Error::Stale) }
+            }
+            Node::ArrayFile(file) | Node::Text(file, _) => self.source.array_meta(file),
+            Node::Selection(selection)
+            | Node::Group(selection, _)
+            | Node::Encoded(selection, _) => self.current(&selection.root).map(|(_, meta)| meta),
+        }
+    }
+
+    /// The open file of a version of an array, if that is still what the file holds.
+    fn current(&self, root: &Arc<Root>) -> Result<(Arc<OpenFile>, Meta), Error> {
+        let id = root.file.id.ok_or(Error::Stale)?;
+        let open = self.source.open_file(&root.file.path, id)?;
+        let meta = open.meta()?;
+        match open.array(&root.file, &meta) {
+            Ok(now) if Arc::ptr_eq(&now, root) || now.header == root.header => Ok((open, meta)),
+            // The header is another, or the array no longer whole.
+            _ => Err(Error::Stale),
+        }
+    }
+
+    /// The text of a symlink.
+    pub fn read_link(&self, node: &Node) -> Result<OsString, Error> {
+        match node {
+            Node::Symlink(path, _) => self.source.read_link(path),
+            _ => Err(Error::NotASymlink),
+        }
+    }
+
+    /// Opens a node for reading.
+    pub fn open(&self, node: &Node) -> Result<Content, Error> {
+        match node {
+            Node::File(path, id) => self.source.open_file(path, *id).map(Content::Whole),
+            Node::Encoded(selection, encoding) => {
+                let (open, _) = self.current(&selection.root)?;
+                let file = encoding.file(&selection.view);
+                Ok(Content::Array { open, root: selection.root.clone(), file })
+            }
+            Node::Text(_, text) => Ok(Content::Text(text.clone())),
+            Node::Symlink(path, _) => Err(Error::io(path.display(), rustix::io::Errno::LOOP)),
+            Node::Directory(_) | Node::ArrayFile(_) | Node::Selection(_) | Node::Group(..) => {
+                Err(Error::IsADirectory)
+            }
+        }
+    }
+}
+
+impl Node {
+    /// The attributes of this node, given those of its file.
+    fn attr(&self, meta: &Meta) -> Attr {
+        let read_bits = meta.mode & 0o444;
+        let (kind, size, mode, nlink) = match self {
+            Node::Directory(_) => (Kind::Directory, meta.size, meta.mode & !0o222, meta.nlink),
+            Node::File(..) => (Kind::File, meta.size, meta.mode & !0o222, meta.nlink),
+            Node::Symlink(..) => (Kind::Symlink, meta.size, meta.mode, meta.nlink),
+            Node::ArrayFile(_) | Node::Selection(_) | Node::Group(..) => {
+                (Kind::Directory, 0, read_bits | read_bits >> 2, 2)
+            }
+            Node::Encoded(selection, encoding) => {
+                (Kind::File, encoding.file(&selection.view).len(), read_bits, 1)
+            }
+            Node::Text(_, text) => (Kind::File, text.len() as u64, read_bits, 1),
+        };
+        Attr {
+            kind,
+            size,
+            mode,
+            uid: meta.uid,
+            gid: meta.gid,
+            nlink,
+            accessed: meta.accessed,
+            modified: meta.modified,
+            changed: meta.changed,
+        }
+    }
+
+    /// Whether a node resolved anew from the same path is the same file to its users: not where
+    /// the file was replaced by another, or its header means something else.
+    pub fn is_same_as(&self, other: &Node) -> bool {
+        let same_root = |a: &Selection, b: &Selection| {
+            a.root.file == b.root.file && a.root.header == b.root.header
+        };
+        match (self, other) {
+            (Node::Directory(a), Node::Directory(b)) => a == b,
+            (Node::File(a, id), Node::File(b, other))
+            | (Node::Symlink(a, id), Node::Symlink(b, other)) => a == b && id == other,
+            (Node::ArrayFile(a), Node::ArrayFile(b)) => a == b,
+            // Under one path, the same version of an array gives the same view.
+            (Node::Selection(a), Node::Selection(b)) => same_root(a, b),
+            (Node::Group(a, group), Node::Group(b, other)) => same_root(a, b) && group == other,
+            (Node::Encoded(a, encoding), Node::Encoded(b, other)) => {
+                same_root(a, b) && encoding == other
+            }
+            (Node::Text(a, text), Node::Text(b, other)) => a == b && text == other,
+            _ => false,
+        }
+    }
+
+    /// Whether this is a directory.
+    pub fn is_directory(&self) -> bool {
+        match self {
+            Node::Directory(_) | Node::ArrayFile(_) | Node::Selection(_) | Node::Group(..) => true,
+            Node::File(..) | Node::Symlink(..) | Node::Encoded(..) | Node::Text(..) => false,
+        }
+    }
+}
+
+impl Selection {
+    /// The whole array of a version of a file.
+    fn whole(root: Arc<Root>) -> Selection {
+        Selection { view: root.view.clone(), root, expression: "a".to_owned() }
+    }
+
+    /// The text of its `header.json`.
+    pub fn header_json(&self) -> String {
+        let source = self.root.file.path.to_string_lossy();
+        crate::text::header_json(&source, &self.expression, self.root.header.version, &self.view)
+    }
+}
+
+impl Content {
+    /// The backing file, where this is a whole one.
+    pub fn whole_file(&self) -> Option<&OpenFile> {
+        match self {
+            Content::Whole(open) => Some(open),
+            _ => None,
+        }
+    }
+
+    /// The open backing file, of all but texts.
+    pub fn open_file(&self) -> Option<&OpenFile> {
+        match self {
+            Content::Whole(open) | Content::Array { open, .. } => Some(open),
+            Content::Text(_) => None,
+        }
+    }
+
+    /// Reads `len` bytes from `at` on, fewer only at the end, and passes them to `respond`, which
+    /// may give them to system calls only ([`VirtualFile::read_at`]).
+    pub fn read_at<R>(
+        &self,
+        at: u64,
+        len: usize,
+        respond: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, Error> {
+        match self {
+            Content::Text(text) => {
+                let from = usize::try_from(at).unwrap_or(usize::MAX).min(text.len());
+                let to = from.saturating_add(len).min(text.len());
+                Ok(respond(&text.as_bytes()[from..to]))
+            }
+            Content::Whole(open) => file::read_whole(&open.backing, at, len, respond)
+                .map_err(|err| read_error(open, at, err)),
+            Content::Array { open, root, file } => {
+                let meta = open.meta()?;
+                match open.array(&root.file, &meta) {
+                    Ok(now) if Arc::ptr_eq(&now, root) || now.header == root.header => {}
+                    Ok(_) => return Err(Error::Rewritten { file: open.name().to_owned() }),
+                    Err(_) if meta.size >= root.view.data().end => {
+                        return Err(Error::Rewritten { file: open.name().to_owned() });
+                    }
+                    Err(_) => {
+                        let (needs, has) = (root.view.data().end, meta.size);
+                        return Err(Error::Short { file: open.name().to_owned(), needs, has });
+                    }
+                }
+                file.read_at(&open.backing, at, len, respond)
+                    .map_err(|err| read_error(open, root.view.data().end, err))
+            }
+        }
+    }
+}
+
+fn read_error(open: &OpenFile, needs: u64, err: crate::backing::ReadError) -> Error {
+    match err {
+        crate::backing::ReadError::Short { has } => {
+            Error::Short { file: open.name().to_owned(), needs, has }
+        }
+        crate::backing::ReadError::Io(err) => Error::io(open.name(), err),
+    }
+}
+
+/// A name as text, if it can be one of ours: all that are not entries of the source are UTF-8.
+fn as_text(name: &OsStr) -> Result<&str, Error> {
+    name.to_str().ok_or_else(|| Error::not_found("the name is not UTF-8"))
+}

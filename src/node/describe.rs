@@ -1,0 +1,60 @@
+//! What a node is, in the words of `npyfs info`.
+
+use super::{Node, Selection, Tree};
+use crate::error::Error;
+use crate::source::Array;
+
+/// A node, described.
+#[derive(Debug)]
+pub enum Described {
+    /// It is an array.
+    Array {
+        /// Its `header.json`.
+        header_json: String,
+        /// What else its owner may want to know.
+        note: Option<String>,
+    },
+    /// It is none, and why.
+    NoArray(String),
+}
+
+impl Tree {
+    /// Describes a node: a directory of an array, an array as a file, or the file that holds it.
+    pub fn describe(&self, node: &Node) -> Result<Described, Error> {
+        let no_array = |why: &str| Ok(Described::NoArray(why.to_owned()));
+        match node {
+            Node::Selection(selection) | Node::Encoded(selection, _) => {
+                Ok(Described::Array { header_json: selection.header_json(), note: None })
+            }
+            Node::ArrayFile(file) => Ok(of_array(self.source.array(file)?.0, None)),
+            Node::File(path, _) | Node::Symlink(path, _) => match self.source.array_in(path)? {
+                Some((file, directory)) => {
+                    let note = directory.is_none().then(|| {
+                        "it has no directory, since other entries have the names for one".to_owned()
+                    });
+                    Ok(of_array(self.source.array(&file)?.0, note))
+                }
+                None => no_array("not an array: its name does not end in .npy"),
+            },
+            Node::Directory(_) => no_array("a directory"),
+            Node::Group(..) => no_array("a directory of selections, which are arrays"),
+            Node::Text(..) => no_array("a text about an array"),
+        }
+    }
+
+    /// Fails where the whole source is one file and that is no array.
+    pub fn check(&self) -> Result<(), Error> {
+        let Node::ArrayFile(file) = self.root()? else { return Ok(()) };
+        match self.source.array(&file)?.0 {
+            Ok(_) => Ok(()),
+            Err(unreadable) => Err(Error::not_found(unreadable.to_string())),
+        }
+    }
+}
+
+fn of_array(array: Array, note: Option<String>) -> Described {
+    match array {
+        Ok(root) => Described::Array { header_json: Selection::whole(root).header_json(), note },
+        Err(unreadable) => Described::NoArray(unreadable.why.clone()),
+    }
+}

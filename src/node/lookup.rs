@@ -1,0 +1,151 @@
+//! From a node and a name to the node of that name.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+
+use super::{Attr, Node, Selection, Tree, as_text};
+use crate::encoding::Encoding;
+use crate::error::Error;
+use crate::meta::{Kind, Meta};
+use crate::selection::{Group, Selector};
+use crate::source::{ArrayFile, Found, Source, Unreadable};
+use crate::text;
+
+/// The longest name of an entry, in bytes.
+const NAME_MAX: usize = 255;
+
+impl Tree {
+    /// The entry `name` of a directory, and its attributes.
+    pub fn lookup(&self, parent: &Node, name: &OsStr) -> Result<(Node, Attr), Error> {
+        if name.len() > NAME_MAX {
+            return Err(Error::NameTooLong);
+        }
+        let (node, meta) = match parent {
+            Node::Directory(path) => self.in_directory(path, name)?,
+            Node::ArrayFile(file) => {
+                let (array, meta) = self.source.array(file)?;
+                let name = as_text(name)?;
+                let node = match array {
+                    Ok(root) => in_array(&Arc::new(Selection::whole(root)), name)?,
+                    Err(unreadable) => about_unreadable(file, &unreadable, name)?,
+                };
+                (node, meta)
+            }
+            Node::Selection(selection) => {
+                let (_, meta) = self.current(&selection.root)?;
+                (in_array(selection, as_text(name)?)?, meta)
+            }
+            Node::Group(selection, group) => {
+                let (_, meta) = self.current(&selection.root)?;
+                (in_group(selection, group, as_text(name)?)?, meta)
+            }
+            Node::File(..) | Node::Symlink(..) | Node::Encoded(..) | Node::Text(..) => {
+                return Err(Error::NotADirectory);
+            }
+        };
+        let attr = node.attr(&meta);
+        Ok((node, attr))
+    }
+
+    fn in_directory(
+        &self,
+        directory: &Arc<std::path::Path>,
+        name: &OsStr,
+    ) -> Result<(Node, Meta), Error> {
+        let not_found = match self.source.find(directory, name) {
+            Ok(Found::Entry(meta)) => {
+                let path = Source::path_of(directory, name);
+                let node = match meta.kind {
+                    Some(Kind::Directory) => Node::Directory(path),
+                    Some(Kind::Symlink) => Node::Symlink(path, meta.id),
+                    _ => Node::File(path, meta.id),
+                };
+                return Ok((node, meta));
+            }
+            Ok(Found::Array(file, meta)) => return Ok((Node::ArrayFile(file), meta)),
+            Err(err @ Error::NotFound(_)) => err,
+            Err(err) => return Err(err),
+        };
+        // The encodings beside `X.npy`, which is itself the first of them.
+        match name.to_str().and_then(Encoding::strip) {
+            Some((_, Encoding::Npy)) | None => Err(not_found),
+            Some((stem, encoding)) => {
+                let (file, meta) = self.source.array_of_stem(directory, stem)?;
+                match self.source.array(&file)?.0 {
+                    Ok(root) => {
+                        Ok((Node::Encoded(Arc::new(Selection::whole(root)), encoding), meta))
+                    }
+                    Err(unreadable) => Err(Error::not_found(unreadable.to_string())),
+                }
+            }
+        }
+    }
+}
+
+/// An entry of an array's directory.
+fn in_array(selection: &Arc<Selection>, name: &str) -> Result<Node, Error> {
+    if name == "header.json" {
+        return Ok(Node::Text(selection.root.file.clone(), selection.header_json().into()));
+    }
+    if let Ok(group) = Group::named(name, &selection.view) {
+        return Ok(Node::Group(selection.clone(), group));
+    }
+    let (selector, encoding) = match Encoding::strip(name) {
+        Some((stem, encoding)) => (Selector::named(stem), Some(encoding)),
+        None => (Selector::named(name), None),
+    };
+    match selector {
+        Ok(selector) => selected(selection, &selector, encoding),
+        // Of a name that is no selector either, the reason why it is no group says more.
+        Err(refusal) => {
+            Err(Error::NotFound(Group::named(name, &selection.view).err().unwrap_or(refusal)))
+        }
+    }
+}
+
+/// An entry of a directory of selectors.
+fn in_group(selection: &Arc<Selection>, group: &Group, name: &str) -> Result<Node, Error> {
+    let view = &selection.view;
+    if name == "USAGE.txt" {
+        if let Some(usage) = group.usage(view) {
+            return Ok(Node::Text(selection.root.file.clone(), usage.into()));
+        }
+    }
+    if let Some((stem, encoding)) = Encoding::strip(name) {
+        let selector = group.select(stem, view).map_err(Error::NotFound)?;
+        return selected(selection, &selector, Some(encoding));
+    }
+    if let Group::Parts | Group::Windows = group {
+        let inner = group.enter(name, view).map_err(Error::NotFound)?;
+        return Ok(Node::Group(selection.clone(), inner));
+    }
+    let selector = group.select(name, view).map_err(Error::NotFound)?;
+    selected(selection, &selector, None)
+}
+
+/// What a selector makes of an array: a file, or without an encoding a directory.
+fn selected(
+    selection: &Arc<Selection>,
+    selector: &Selector,
+    encoding: Option<Encoding>,
+) -> Result<Node, Error> {
+    let view = selector.apply(&selection.view).map_err(Error::NotFound)?;
+    let expression = format!("{}{}", selection.expression, selector.expression(&selection.view));
+    let inner = Arc::new(Selection { root: selection.root.clone(), view, expression });
+    Ok(match encoding {
+        Some(encoding) => Node::Encoded(inner, encoding),
+        None => Node::Selection(inner),
+    })
+}
+
+/// An entry of the directory of an array that cannot be served.
+fn about_unreadable(file: &ArrayFile, unreadable: &Unreadable, name: &str) -> Result<Node, Error> {
+    let text = match (name, &unreadable.header) {
+        ("error.txt", _) => format!("{unreadable}\n"),
+        ("header.json", Some(header)) => {
+            text::header_json_of_unreadable(&file.path.to_string_lossy(), header)
+        }
+        _ => return Err(Error::not_found(unreadable.to_string())),
+    };
+    Ok(Node::Text(file.clone(), text.into()))
+}

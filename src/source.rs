@@ -1,0 +1,357 @@
+//! The source directory: the mirror, and the border.
+//!
+//! All files are opened here, and nothing outside of the source is ever opened: every path is
+//! resolved by the kernel beneath a descriptor of the source (`openat2` with `RESOLVE_BENEATH`),
+//! whatever symlinks say or become meanwhile. A file is opened without waiting for a FIFO's other
+//! end, and then it must turn out to be the regular file that was looked up.
+
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{Mode, OFlags, ResolveFlags, StatVfs};
+use rustix::io::Errno;
+
+use crate::backing::Backing;
+use crate::error::Error;
+use crate::meta::{FileId, Kind, Meta, kind_of};
+
+mod files;
+mod names;
+
+pub use files::{Array, Files, OpenFile, Root, Unreadable};
+
+/// A directory, or a single file, whose arrays are served.
+#[derive(Debug)]
+pub struct Source {
+    root: OwnedFd,
+    single: Option<OsString>,
+    follow_symlinks: bool,
+    files: Files,
+}
+
+/// A file that has an array's directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArrayFile {
+    /// Its path beneath the source; that of the symlink where it is one.
+    pub path: Arc<Path>,
+    /// Which file it is. None of a symlink that leads out of the source.
+    pub id: Option<FileId>,
+}
+
+/// What stands at a name in a directory.
+#[derive(Debug)]
+pub enum Found {
+    /// An entry of the source.
+    Entry(Meta),
+    /// The directory of an array.
+    Array(ArrayFile, Meta),
+}
+
+/// An entry of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: OsString,
+    /// Its kind.
+    pub kind: Kind,
+}
+
+/// A directory of the source, open for looking up what is in it.
+struct Directory {
+    fd: OwnedFd,
+    path: Arc<Path>,
+}
+
+/// How often a lookup is tried again that a rename got in the way of.
+const RETRIES: usize = 16;
+
+impl Source {
+    /// Opens a directory or a file as a source.
+    pub fn open(path: &Path, follow_symlinks: bool) -> Result<Source, Error> {
+        let about = |err: Errno| Error::io(path.display(), err);
+        let meta = std::fs::metadata(path).map_err(|err| Error::io(path.display(), err))?;
+        let (directory, single) = if meta.is_dir() {
+            (path, None)
+        } else if meta.is_file() {
+            let name = path.file_name().ok_or_else(|| about(Errno::INVAL))?;
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            (parent.unwrap_or(Path::new(".")), Some(name.to_owned()))
+        } else {
+            let why = io::Error::other("neither a directory nor a regular file");
+            return Err(Error::io(path.display(), why));
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(directory, flags, Mode::empty()).map_err(about)?;
+        Ok(Source { root, single, follow_symlinks, files: Files::default() })
+    }
+
+    /// The array of the file that is the whole source, if it is one file.
+    pub fn single(&self) -> Option<Result<(ArrayFile, Meta), Error>> {
+        let name = self.single.as_ref()?;
+        let path: Arc<Path> = Path::new(name).into();
+        Some(self.array_target(&path).map(|meta| {
+            let id = Some(meta.id);
+            (ArrayFile { path, id }, meta)
+        }))
+    }
+
+    /// The files that are open.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// The filesystem that the source is on.
+    pub fn statvfs(&self) -> Result<StatVfs, Error> {
+        rustix::fs::fstatvfs(&self.root).map_err(|err| Error::io("the source", err))
+    }
+
+    /// A descriptor of the source directory.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
+    fn resolve(&self, path: &Path, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let border = match self.follow_symlinks {
+            true => ResolveFlags::NO_MAGICLINKS,
+            false => ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH | resolve,
+        };
+        let flags = flags | OFlags::CLOEXEC;
+        let open = || rustix::fs::openat2(&self.root, path, flags, Mode::empty(), border);
+        for _ in 0..RETRIES {
+            match open() {
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                result => return result,
+            }
+        }
+        open()
+    }
+
+    fn directory(&self, path: &Arc<Path>, flags: OFlags) -> Result<Directory, Error> {
+        let fd = self
+            .resolve(path, flags | OFlags::DIRECTORY, ResolveFlags::NO_SYMLINKS)
+            .map_err(|err| Error::io(path.display(), err))?;
+        Ok(Directory { fd, path: path.clone() })
+    }
+
+    /// The attributes of an entry by its path, as [`Source::find`] would give them.
+    pub fn meta(&self, path: &Path) -> Result<Meta, Error> {
+        let about = |err: io::Error| Error::io(path.display(), err);
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Meta::of(&self.root).map_err(about);
+        };
+        self.entry(&self.directory(&parent.into(), OFlags::PATH)?, name).map_err(about)
+    }
+
+    /// The attributes of the file that holds an array: of the target where that is a symlink.
+    pub fn array_meta(&self, file: &ArrayFile) -> Result<Meta, Error> {
+        match file.id {
+            Some(id) => {
+                let meta = self.array_target(&file.path)?;
+                if meta.id == id { Ok(meta) } else { Err(Error::Stale) }
+            }
+            None => self.meta(&file.path),
+        }
+    }
+
+    fn array_target(&self, path: &Path) -> Result<Meta, Error> {
+        let about = |err: io::Error| Error::io(path.display(), err);
+        let fd = self
+            .resolve(path, OFlags::PATH, ResolveFlags::empty())
+            .map_err(|err| about(err.into()))?;
+        Meta::of(fd).map_err(about)
+    }
+
+    /// The attributes of an entry: with `follow_symlinks`, those of a symlink's target, unless
+    /// there is none or it is a directory that the link stands in, which would have no end.
+    fn entry(&self, directory: &Directory, name: &OsStr) -> io::Result<Meta> {
+        let meta = Meta::of_entry(&directory.fd, name)?;
+        if !self.follow_symlinks || meta.kind != Some(Kind::Symlink) {
+            return Ok(meta);
+        }
+        let target = self
+            .resolve(&directory.path.join(name), OFlags::PATH, ResolveFlags::empty())
+            .map_err(io::Error::from)
+            .and_then(Meta::of);
+        match target {
+            Ok(target) if target.kind != Some(Kind::Directory) => Ok(target),
+            Ok(target) if !self.stands_in(&directory.path, target.id)? => Ok(target),
+            _ => Ok(meta),
+        }
+    }
+
+    fn stands_in(&self, path: &Path, directory: FileId) -> io::Result<bool> {
+        for ancestor in path.ancestors() {
+            let fd = self.resolve(ancestor, OFlags::PATH, ResolveFlags::empty())?;
+            if Meta::of(fd)?.id == directory {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What `name` is in a directory: an entry of the source first, then the directory of an array.
+    pub fn find(&self, directory: &Arc<Path>, name: &OsStr) -> Result<Found, Error> {
+        let dir = self.directory(directory, OFlags::PATH)?;
+        match self.entry(&dir, name) {
+            Ok(meta) if meta.kind.is_some() => return Ok(Found::Entry(meta)),
+            Ok(_) => {
+                return Err(Error::not_found("sockets, FIFOs and devices are left out"));
+            }
+            Err(err) if err.kind() == io::ErrorKind::NotFound => {}
+            Err(err) => return Err(Error::io(directory.join(name).display(), err)),
+        }
+        for file in names::files_of(name) {
+            let is_taken = |name: &OsStr| Meta::of_entry(&dir.fd, name).is_ok();
+            if names::directory_of(&file, is_taken).as_deref() != Some(name) {
+                continue;
+            }
+            if let Some((array, meta)) = self.array_at(&dir, &file) {
+                return Ok(Found::Array(array, meta));
+            }
+        }
+        Err(Error::not_found("there is no such file in the source"))
+    }
+
+    /// The array of `<stem>.npy` in a directory, for encodings beside it: the name itself must not
+    /// be an entry of the source, which [`Source::find`] tells.
+    pub fn array_of_stem(
+        &self,
+        directory: &Arc<Path>,
+        stem: &str,
+    ) -> Result<(ArrayFile, Meta), Error> {
+        let dir = self.directory(directory, OFlags::PATH)?;
+        self.array_at(&dir, &names::file_of_stem(stem))
+            .ok_or_else(|| Error::not_found("there is no such file in the source"))
+    }
+
+    /// The array of the file or symlink at a path, and the name of its directory, if it has any.
+    pub fn array_in(&self, path: &Path) -> Result<Option<(ArrayFile, Option<OsString>)>, Error> {
+        let parent = path.parent().unwrap_or(Path::new("")).into();
+        let dir = self.directory(&parent, OFlags::PATH)?;
+        let is_taken = |name: &OsStr| Meta::of_entry(&dir.fd, name).is_ok();
+        Ok(path.file_name().and_then(|name| {
+            let (file, _) = self.array_at(&dir, name)?;
+            Some((file, names::directory_of(name, is_taken)))
+        }))
+    }
+
+    /// The array of a file or symlink `X.npy`, if it has one.
+    fn array_at(&self, directory: &Directory, name: &OsStr) -> Option<(ArrayFile, Meta)> {
+        if !names::is_npy(name) {
+            return None;
+        }
+        let meta = self.entry(directory, name).ok()?;
+        let path: Arc<Path> = directory.path.join(name).into();
+        match meta.kind? {
+            Kind::File => Some((ArrayFile { path, id: Some(meta.id) }, meta)),
+            Kind::Directory => None,
+            Kind::Symlink => match self.resolve(&path, OFlags::PATH, ResolveFlags::empty()) {
+                Ok(fd) => {
+                    let target = Meta::of(fd).ok().filter(|meta| meta.kind == Some(Kind::File))?;
+                    Some((ArrayFile { path, id: Some(target.id) }, target))
+                }
+                // It leads out of the source.
+                Err(Errno::XDEV) => Some((ArrayFile { path, id: None }, meta)),
+                Err(_) => None,
+            },
+        }
+    }
+
+    /// The entries of a directory: those of the source, then the arrays' directories.
+    pub fn list(&self, path: &Arc<Path>) -> Result<Vec<Entry>, Error> {
+        let about = |err: Errno| Error::io(path.display(), err);
+        let directory = self.directory(path, OFlags::RDONLY)?;
+        let mut entries = Vec::new();
+        // Of sockets and the like, too, which are not served but have their names.
+        let mut taken = HashSet::new();
+        for entry in rustix::fs::Dir::read_from(&directory.fd).map_err(about)? {
+            let entry = entry.map_err(about)?;
+            let name = OsString::from_vec(entry.file_name().to_bytes().to_vec());
+            if name == "." || name == ".." {
+                continue;
+            }
+            let file_type = entry.file_type();
+            let unsure = file_type == rustix::fs::FileType::Unknown
+                || self.follow_symlinks && file_type == rustix::fs::FileType::Symlink;
+            let kind = if unsure {
+                self.entry(&directory, &name).ok().and_then(|meta| meta.kind)
+            } else {
+                kind_of(file_type)
+            };
+            taken.insert(name.clone());
+            entries.extend(kind.map(|kind| Entry { name, kind }));
+        }
+        let arrays: Vec<Entry> = entries
+            .iter()
+            .filter(|entry| match entry.kind {
+                Kind::File => true,
+                Kind::Directory => false,
+                Kind::Symlink => self.array_at(&directory, &entry.name).is_some(),
+            })
+            .filter_map(|entry| names::directory_of(&entry.name, |name| taken.contains(name)))
+            .map(|name| Entry { name, kind: Kind::Directory })
+            .collect();
+        entries.extend(arrays);
+        Ok(entries)
+    }
+
+    /// The text of a symlink.
+    pub fn read_link(&self, path: &Path) -> Result<OsString, Error> {
+        let about = |err: Errno| Error::io(path.display(), err);
+        let parent = path.parent().unwrap_or(Path::new("")).into();
+        let directory = self.directory(&parent, OFlags::PATH)?;
+        let name = path.file_name().ok_or(Error::NotASymlink)?;
+        let text = rustix::fs::readlinkat(&directory.fd, name, Vec::new()).map_err(about)?;
+        Ok(OsString::from_vec(text.into_bytes()))
+    }
+
+    /// The file of this identity, open and mapped. [`Error::Stale`] if another has its path now.
+    pub fn open_file(&self, path: &Path, id: FileId) -> Result<Arc<OpenFile>, Error> {
+        self.files.get(id, path, || {
+            let about = |err: io::Error| Error::io(path.display(), err);
+            let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+            let fd = self
+                .resolve(path, flags, ResolveFlags::empty())
+                .map_err(|err| about(err.into()))?;
+            let meta = Meta::of(&fd).map_err(about)?;
+            if meta.id != id || meta.kind != Some(Kind::File) {
+                return Err(Error::Stale);
+            }
+            Backing::new(File::from(fd)).map_err(about)
+        })
+    }
+
+    /// What the header of an array's file says now, and the file's attributes.
+    pub fn array(&self, file: &ArrayFile) -> Result<(Array, Meta), Error> {
+        let Some(id) = file.id else {
+            let why = "the symlink leads out of the source".to_owned();
+            let name = file.path.display().to_string();
+            let array = Err(Arc::new(Unreadable { file: name, why, header: None }));
+            return Ok((array, self.meta(&file.path)?));
+        };
+        let open = match self.open_file(&file.path, id) {
+            Ok(open) => open,
+            Err(Error::Io { source, file: name }) => {
+                // Such as no permission: the array's directory says so.
+                let why = source.to_string();
+                let array = Err(Arc::new(Unreadable { file: name, why, header: None }));
+                return Ok((array, self.array_meta(file)?));
+            }
+            Err(err) => return Err(err),
+        };
+        let meta = open.meta()?;
+        Ok((open.array(file, &meta), meta))
+    }
+
+    /// The path of an entry of a directory.
+    pub fn path_of(directory: &Path, name: &OsStr) -> Arc<Path> {
+        PathBuf::from(directory).join(name).into()
+    }
+}

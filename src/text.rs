@@ -1,0 +1,128 @@
+//! The small text files: `header.json`, `error.txt`. (`USAGE.txt` is written by the selections
+//! that it explains, in [`crate::selection::Group::usage`].)
+
+use crate::npy::dtype::DType;
+use crate::npy::header::{Header, Order};
+use crate::npy::literal::Text;
+use crate::view::View;
+
+/// `header.json` of a view: one JSON object.
+///
+/// `source` is the backing file's path inside the source, `expression` the Python expression of the
+/// view in terms of the array a, `version` the format version of the backing file. Offsets, strides
+/// and sizes are in bytes; with `offset`, `shape` and `strides` any program can map the backing file
+/// itself.
+pub fn header_json(source: &str, expression: &str, version: (u8, u8), view: &View) -> String {
+    let mut members = vec![
+        ("source", string(source)),
+        ("expression", string(expression)),
+        ("descr", view.dtype().descr().to_json()),
+        ("shape", list(view.shape())),
+        ("ndim", view.ndim().to_string()),
+        ("size", view.size().to_string()),
+        ("itemsize", view.dtype().itemsize().to_string()),
+        ("nbytes", view.nbytes().to_string()),
+        ("fortran_order", (view.order() == Order::Fortran).to_string()),
+        ("format_version", list(&[version.0, version.1])),
+        ("offset", view.offset().to_string()),
+        ("strides", list(view.strides())),
+    ];
+    members.extend(fields(view.dtype()).map(|fields| ("fields", fields)));
+    object(&members)
+}
+
+/// `header.json` of an array that cannot be served: what its header says, and nothing that would
+/// have to be known of its data.
+pub fn header_json_of_unreadable(source: &str, header: &Header) -> String {
+    object(&[
+        ("source", string(source)),
+        ("expression", string("a")),
+        ("descr", header.dtype.descr().to_json()),
+        ("shape", list(&header.shape)),
+        ("ndim", header.shape.len().to_string()),
+        ("fortran_order", (header.order == Order::Fortran).to_string()),
+        ("format_version", list(&[header.version.0, header.version.1])),
+        ("offset", header.data_offset.to_string()),
+    ])
+}
+
+fn string(text: &str) -> String {
+    Text::new(text).to_json()
+}
+
+fn list<T: std::fmt::Display>(items: &[T]) -> String {
+    let items: Vec<String> = items.iter().map(T::to_string).collect();
+    format!("[{}]", items.join(", "))
+}
+
+fn object(members: &[(&str, String)]) -> String {
+    let lines: Vec<String> =
+        members.iter().map(|(key, value)| format!("  {}: {value}", string(key))).collect();
+    format!("{{\n{}\n}}\n", lines.join(",\n"))
+}
+
+/// The fields of a record: descr, byte offset in the record, and the shape of a sub-array.
+fn fields(dtype: &DType) -> Option<String> {
+    let lines: Vec<String> = dtype
+        .as_record()?
+        .fields()
+        .iter()
+        .map(|field| {
+            let (mut base, mut shape) = (&field.dtype, Vec::<u64>::new());
+            while let DType::SubArray(sub) = &**base {
+                shape.extend(sub.shape());
+                base = sub.base();
+            }
+            format!(
+                "    {}: {{\"descr\": {}, \"offset\": {}, \"shape\": {}}}",
+                field.name.to_json(),
+                base.descr().to_json(),
+                field.offset,
+                list(&shape),
+            )
+        })
+        .collect();
+    Some(if lines.is_empty() {
+        "{}".to_owned()
+    } else {
+        format!("{{\n{}\n  }}", lines.join(",\n"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::npy::literal;
+    use std::sync::Arc;
+
+    #[test]
+    fn header_json_says_where_the_bytes_are() {
+        let descr = "[('r', '<f4'), ('i', '<f4', (2,))]";
+        let dtype = DType::from_descr(&literal::parse(descr, false).unwrap()).unwrap();
+        let header = Header {
+            version: (1, 0),
+            dtype: Arc::new(dtype),
+            order: Order::C,
+            shape: vec![5],
+            data_offset: 128,
+        };
+        let view = View::of_header(&header).unwrap();
+        let json = header_json("sub/iq.npy", "a[0:5]", (1, 0), &view);
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(
+            value,
+            serde_json::json!({
+                "source": "sub/iq.npy", "expression": "a[0:5]",
+                "descr": [["r", "<f4"], ["i", "<f4", [2]]],
+                "shape": [5], "ndim": 1, "size": 5, "itemsize": 12, "nbytes": 60,
+                "fortran_order": false, "format_version": [1, 0], "offset": 128, "strides": [12],
+                "fields": {
+                    "r": {"descr": "<f4", "offset": 0, "shape": []},
+                    "i": {"descr": "<f4", "offset": 4, "shape": [2]},
+                },
+            })
+        );
+        let unreadable = header_json_of_unreadable("sub/iq.npy", &header);
+        assert!(serde_json::from_str::<serde_json::Value>(&unreadable).unwrap().is_object());
+    }
+}
