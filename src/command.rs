@@ -33,14 +33,15 @@ pub(crate) fn ls(path: &Path) -> Outcome {
         return Ok(());
     }
     let listing = found.tree.list(&found.node).map_err(|err| found.error(&err))?;
-    let entries = (0..listing.places()).filter_map(|place| listing.at(place));
+    let mut entries = (0..listing.places()).filter_map(|place| listing.at(place));
     let mut out = BufWriter::new(io::stdout().lock());
+    let mut write = |entry: &Entry| write_entry(&mut out, entry);
     let written = if matches!(found.node, Node::Directory(_)) {
         let mut entries: Vec<Entry> = entries.collect();
         entries.sort_by(|a, b| a.name.cmp(&b.name));
-        entries.into_iter().try_for_each(|entry| write_entry(&mut out, &entry))
+        entries.iter().try_for_each(write)
     } else {
-        entries.map(|entry| write_entry(&mut out, &entry)).collect()
+        entries.try_for_each(|entry| write(&entry))
     };
     unless_closed(written.and_then(|()| out.flush()))
 }

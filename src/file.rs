@@ -64,10 +64,10 @@ impl VirtualFile {
         let from_header = header_len.saturating_sub(at).min(len);
         let from_data = len - from_header;
         let data_at = at.saturating_sub(header_len);
-        if from_header == 0 {
-            if let Some(offset) = self.runs.contiguous(data_at, from_data) {
-                return Ok(respond(backing.bytes(offset, from_data as usize, self.needs)?));
-            }
+        if from_header == 0
+            && let Some(offset) = self.runs.contiguous(data_at, from_data)
+        {
+            return Ok(respond(backing.bytes(offset, from_data as usize, self.needs)?));
         }
         with_buffer(len as usize, |buffer| {
             let (head, data) = buffer.split_at_mut(from_header as usize);

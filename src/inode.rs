@@ -48,14 +48,13 @@ impl Inodes {
     /// The number of a node that the kernel looked up, and so will forget once more.
     pub fn remember(&mut self, parent: Ino, name: &OsStr, node: Node) -> Ino {
         let name: Arc<OsStr> = name.into();
-        if let Some(ino) = self.by_name.get(&(parent, name.clone())) {
-            if let Some(inode) =
+        if let Some(ino) = self.by_name.get(&(parent, name.clone()))
+            && let Some(inode) =
                 self.by_number.get_mut(ino).filter(|old| old.node.is_same_as(&node))
-            {
-                inode.node = node;
-                inode.lookups += 1;
-                return *ino;
-            }
+        {
+            inode.node = node;
+            inode.lookups += 1;
+            return *ino;
         }
         self.last += 1;
         let ino = Ino(self.last);

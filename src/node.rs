@@ -181,10 +181,17 @@ impl Tree {
     }
 
     /// Opens a node for reading.
+    ///
+    /// [`Error::Stale`] where its path has another file by now: the caller may have found the node
+    /// a while ago, and what is opened is what is there.
     pub fn open(&self, node: &Node) -> Result<Content, Error> {
         match node {
-            Node::File(path, id) => self.source.open_file(path, *id).map(Content::Whole),
+            Node::File(path, id) => {
+                self.meta(node)?;
+                self.source.open_file(path, *id).map(Content::Whole)
+            }
             Node::Encoded(selection, encoding) => {
+                self.source.array_meta(&selection.root.file)?;
                 let (open, _) = self.current(&selection.root)?;
                 let file = encoding.file(&selection.view);
                 Ok(Content::Array { open, root: selection.root.clone(), file })
@@ -210,9 +217,9 @@ impl Node {
                 (Kind::Directory, 0, read_bits | read_bits >> 2, 2)
             }
             Node::Encoded(selection, encoding) => {
-                (Kind::File, encoding.file(&selection.view).len(), read_bits, 1)
+                (Kind::File, encoding.file(&selection.view).len(), meta.mode & 0o555, 1)
             }
-            Node::Text(_, text) => (Kind::File, text.len() as u64, read_bits, 1),
+            Node::Text(_, text) => (Kind::File, text.len() as u64, meta.mode & 0o555, 1),
         };
         Attr {
             kind,

@@ -21,23 +21,41 @@ pub struct Runs {
     len: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Axis {
-    len: u64,
-    stride: i64,
+/// A direction in which bytes repeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Axis {
+    /// How often.
+    pub len: u64,
+    /// Bytes from one to the next.
+    pub stride: i64,
 }
 
-/// `count` stretches of `len` bytes each, one every `stride` bytes of the file.
+impl Axis {
+    const SINGLE: Axis = Axis { len: 1, stride: 0 };
+}
+
+/// Stretches of bytes in two directions: for each step of `outer`, one stretch of `len` bytes for
+/// each step of `inner`.
+///
+/// Two directions, so that an array whose innermost axis is short, such as the colours of an image,
+/// is not taken apart into very many pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
     /// The file's byte where the first stretch starts.
     pub offset: u64,
     /// Bytes of each stretch.
     pub len: u64,
-    /// How many stretches.
-    pub count: u64,
-    /// Bytes from the start of one to the start of the next.
-    pub stride: i64,
+    /// From one stretch to the next.
+    pub inner: Axis,
+    /// From one row of stretches to the next.
+    pub outer: Axis,
+}
+
+impl Piece {
+    /// All bytes of all stretches.
+    pub fn bytes(&self) -> u64 {
+        self.len * self.inner.len * self.outer.len
+    }
 }
 
 impl Runs {
@@ -134,22 +152,27 @@ impl Iterator for Pieces<'_> {
         let run = self.runs.run;
         let (index, within) = (self.at / run, self.at % run);
         let offset = self.runs.offset_of(index);
-        let piece = match self.runs.axes.last() {
-            // Whole runs, as many as the innermost axis has left.
-            Some(inner) if within == 0 && left >= run => Piece {
-                offset,
-                len: run,
-                count: (inner.len - index % inner.len).min(left / run),
-                stride: inner.stride,
-            },
-            _ => Piece {
-                offset: offset + within,
-                len: (run - within).min(left),
-                count: 1,
-                stride: 0,
-            },
+        let mut piece = Piece { offset, len: run, inner: Axis::SINGLE, outer: Axis::SINGLE };
+        let (outer, inner) = match &self.runs.axes[..] {
+            [.., outer, inner] => (*outer, *inner),
+            [inner] => (Axis::SINGLE, *inner),
+            [] => (Axis::SINGLE, Axis::SINGLE),
         };
-        self.at += piece.len * piece.count;
+        if within > 0 || left < run {
+            piece.offset += within;
+            piece.len = (run - within).min(left);
+        } else if index % inner.len > 0 || left < run * inner.len {
+            // Whole runs, up to the end of the innermost axis.
+            let len = (inner.len - index % inner.len).min(left / run);
+            piece.inner = Axis { len, ..inner };
+        } else {
+            // The whole innermost axis, as often as the one around it has left.
+            let done = index / inner.len % outer.len;
+            let len = (outer.len - done).min(left / (run * inner.len));
+            piece.inner = inner;
+            piece.outer = Axis { len, ..outer };
+        }
+        self.at += piece.bytes();
         Some(piece)
     }
 }
@@ -188,9 +211,12 @@ mod tests {
     fn flattened(runs: &Runs, at: u64, len: u64) -> Vec<u64> {
         let mut out = Vec::new();
         for piece in runs.pieces(at, len) {
-            for i in 0..piece.count.cast_signed() {
-                let start = piece.offset.checked_add_signed(i * piece.stride).unwrap();
-                out.extend(start..start + piece.len);
+            for i in 0..piece.outer.len.cast_signed() {
+                for j in 0..piece.inner.len.cast_signed() {
+                    let from = i * piece.outer.stride + j * piece.inner.stride;
+                    let start = piece.offset.checked_add_signed(from).unwrap();
+                    out.extend(start..start + piece.len);
+                }
             }
         }
         out

@@ -221,7 +221,7 @@ impl Selector {
     pub fn expression(&self, view: &View) -> String {
         match self {
             Selector::OnAxis(on_axis) => on_axis.expression(view),
-            Selector::Slice(expression) => expression.to_string(),
+            Selector::Slice(expression) => expression.expression(view),
             Selector::Part(part) => part.expression(view),
             Selector::Window(window) => window.expression(),
             Selector::Field(name) => name.expression(),

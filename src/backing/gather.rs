@@ -1,7 +1,7 @@
 //! Copies strided bytes of a map together.
 
 use super::fault;
-use crate::runs::{Piece, Pieces};
+use crate::runs::{Axis, Piece, Pieces};
 
 /// Some of the bytes are not there.
 #[derive(Debug)]
@@ -21,7 +21,8 @@ const BATCH: usize = 64;
 /// Copies `pieces` of `map`, one after another, to `out`, which they must fill exactly.
 pub(super) fn gather(map: &[u8], pieces: Pieces<'_>, out: &mut [u8]) -> Result<(), Missing> {
     let guarded = map.as_ptr() as usize..map.as_ptr() as usize + map.len();
-    let empty = Piece { offset: 0, len: 0, count: 0, stride: 0 };
+    let none = Axis { len: 0, stride: 0 };
+    let empty = Piece { offset: 0, len: 0, inner: none, outer: none };
     let mut pieces = pieces.peekable();
     let mut rest = out;
     while pieces.peek().is_some() {
@@ -44,13 +45,23 @@ pub(super) fn gather(map: &[u8], pieces: Pieces<'_>, out: &mut [u8]) -> Result<(
 
 /// The bytes of a piece, if all of them lie in a map of `len` bytes.
 fn size_in_map(piece: &Piece, len: usize) -> Option<usize> {
-    let last = i64::try_from(piece.count.checked_sub(1)?).ok()?;
-    let first = i64::try_from(piece.offset).ok()?;
-    let far = first.checked_add(last.checked_mul(piece.stride)?)?;
-    let end = first.max(far).checked_add(i64::try_from(piece.len).ok()?)?;
-    let inside = first.min(far) >= 0 && end <= i64::try_from(len).ok()?;
-    inside.then(|| usize::try_from(piece.len.checked_mul(piece.count)?).ok()).flatten()
+    let mut first = i64::try_from(piece.offset).ok()?;
+    let mut last = first;
+    for axis in [piece.inner, piece.outer] {
+        let steps = i64::try_from(axis.len.checked_sub(1)?).ok()?;
+        let reach = steps.checked_mul(axis.stride)?;
+        let end = if reach < 0 { &mut first } else { &mut last };
+        *end = end.checked_add(reach)?;
+    }
+    let end = last.checked_add(i64::try_from(piece.len).ok()?)?;
+    let inside = first >= 0 && end <= i64::try_from(len).ok()?;
+    let bytes = piece.len.checked_mul(piece.inner.len)?.checked_mul(piece.outer.len)?;
+    inside.then(|| usize::try_from(bytes).ok()).flatten()
 }
+
+/// Stretches that are copied of one row before the next row's, where the rows lie closer together
+/// than the stretches do: as many cache lines stay in reach until all rows have used them.
+const BLOCK: usize = 64;
 
 /// Copies the pieces of a job.
 ///
@@ -66,31 +77,58 @@ unsafe extern "C" fn copy(job: *mut Job) {
     for piece in &job.pieces[..job.count] {
         // SAFETY: the piece's first byte lies in the map.
         let from = unsafe { job.map.add(piece.offset as usize) };
-        let (stride, count) = (piece.stride as isize, piece.count as usize);
-        // SAFETY: so do all its stretches, for each of which `out` has room. Items of the common
-        // sizes are copied by loops of that constant size, which measured 1.5 to 4 times as fast
-        // as calling memcpy for each.
-        unsafe {
-            match piece.len {
-                1 => copy_items::<1>(from, stride, count, out),
-                2 => copy_items::<2>(from, stride, count, out),
-                4 => copy_items::<4>(from, stride, count, out),
-                8 => copy_items::<8>(from, stride, count, out),
-                16 => copy_items::<16>(from, stride, count, out),
-                len => copy_stretches(from, stride, count, len as usize, out),
-            }
-        }
+        // SAFETY: so do all others, for which `out` has room.
+        unsafe { copy_piece(from, piece, out) };
         // SAFETY: at most one past the end of what is writable.
-        out = unsafe { out.add((piece.len * piece.count) as usize) };
+        out = unsafe { out.add(piece.bytes() as usize) };
     }
 }
 
 /// # Safety
 ///
-/// As [`copy`], for one piece of `count` items of `N` bytes.
-unsafe fn copy_items<const N: usize>(from: *const u8, stride: isize, count: usize, out: *mut u8) {
+/// As [`copy`], for one piece that starts at `from`.
+unsafe fn copy_piece(from: *const u8, piece: &Piece, out: *mut u8) {
+    // Items of the common sizes are copied by loops of that constant size, which measured 1.5 to 4
+    // times as fast as calling memcpy for each.
+    let copy_row = match piece.len {
+        1 => copy_items::<1>,
+        2 => copy_items::<2>,
+        4 => copy_items::<4>,
+        8 => copy_items::<8>,
+        16 => copy_items::<16>,
+        _ => copy_stretches,
+    };
+    let (len, stride) = (piece.len as usize, piece.inner.stride as isize);
+    let (count, rows) = (piece.inner.len as usize, piece.outer.len as usize);
+    let rows_are_near = piece.outer.stride.unsigned_abs() < piece.inner.stride.unsigned_abs();
+    let block = if rows > 1 && rows_are_near { BLOCK } else { count };
+    for start in (0..count).step_by(block) {
+        let count = block.min(count - start);
+        for row in 0..rows {
+            let near = row as isize * piece.outer.stride as isize + start as isize * stride;
+            let place = (row * piece.inner.len as usize + start) * len;
+            // SAFETY: a stretch of the piece.
+            let from = unsafe { from.offset(near) };
+            // SAFETY: its place in `out`.
+            let out = unsafe { out.add(place) };
+            // SAFETY: `count` stretches of a row of the piece, and their places.
+            unsafe { copy_row(from, stride, count, len, out) };
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`copy`], for a row of `count` items of `N` bytes.
+unsafe fn copy_items<const N: usize>(
+    from: *const u8,
+    stride: isize,
+    count: usize,
+    _len: usize,
+    out: *mut u8,
+) {
     for i in 0..count {
-        // SAFETY: item i of the piece.
+        // SAFETY: item i of the row.
         let item = unsafe { from.offset(i as isize * stride) };
         // SAFETY: its place in `out`.
         let place = unsafe { out.add(i * N) };
@@ -101,10 +139,10 @@ unsafe fn copy_items<const N: usize>(from: *const u8, stride: isize, count: usiz
 
 /// # Safety
 ///
-/// As [`copy`], for one piece of `count` stretches of `len` bytes.
+/// As [`copy`], for a row of `count` stretches of `len` bytes.
 unsafe fn copy_stretches(from: *const u8, stride: isize, count: usize, len: usize, out: *mut u8) {
     for i in 0..count {
-        // SAFETY: stretch i of the piece.
+        // SAFETY: stretch i of the row.
         let stretch = unsafe { from.offset(i as isize * stride) };
         // SAFETY: its place in `out`.
         let place = unsafe { out.add(i * len) };

@@ -26,8 +26,7 @@ pub(super) fn at(mountpoint: &Path) -> io::Result<Option<Entry>> {
     Ok(table
         .split(|&byte| byte == b'\n')
         .filter_map(parse)
-        .filter(|entry| entry.mountpoint == mountpoint)
-        .next_back())
+        .rfind(|entry| entry.mountpoint == mountpoint))
 }
 
 /// Whether a path lies in an npyfs mount.

@@ -106,10 +106,10 @@ fn in_array(selection: &Arc<Selection>, name: &str) -> Result<Node, Error> {
 /// An entry of a directory of selectors.
 fn in_group(selection: &Arc<Selection>, group: &Group, name: &str) -> Result<Node, Error> {
     let view = &selection.view;
-    if name == "USAGE.txt" {
-        if let Some(usage) = group.usage(view) {
-            return Ok(Node::Text(selection.root.file.clone(), usage.into()));
-        }
+    if name == "USAGE.txt"
+        && let Some(usage) = group.usage(view)
+    {
+        return Ok(Node::Text(selection.root.file.clone(), usage.into()));
     }
     if let Some((stem, encoding)) = Encoding::strip(name) {
         let selector = group.select(stem, view).map_err(Error::NotFound)?;

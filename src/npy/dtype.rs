@@ -198,7 +198,10 @@ impl Record {
                     _ => return fail(format!("{} is not a field's (title, name)", item)),
                 },
                 other => {
-                    return fail(format!("a field's name must be a str, not {}", other.type_name()));
+                    return fail(format!(
+                        "a field's name must be a str, not {}",
+                        other.type_name()
+                    ));
                 }
             };
             // Padding: bytes with no name and no meaning.

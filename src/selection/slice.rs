@@ -2,8 +2,6 @@
 //!
 //! `expr = item {',' item}`; `item = int | [int]':'[int][':'[int]] | '...' | 'None'`.
 
-use std::fmt;
-
 use super::{Refusal, Usage, counted, number, refuse};
 use crate::npy::dtype::MAX_NDIM;
 use crate::view::{Steps, View};
@@ -23,13 +21,6 @@ enum Item {
     Slice { start: Option<i64>, stop: Option<i64>, step: i64 },
     Ellipsis,
     NewAxis,
-}
-
-/// As written, in brackets.
-impl fmt::Display for Expression {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}]", self.text)
-    }
 }
 
 fn integer(text: &str) -> Option<i64> {
@@ -78,6 +69,14 @@ impl Expression {
             return refuse("an index can only have a single ellipsis");
         }
         Ok(Expression { text: name.to_owned(), items })
+    }
+
+    /// As written, in brackets. Where it leaves no axis, `...` is added: without one NumPy makes a
+    /// scalar of the element, which is no array and loses its byte order.
+    pub(super) fn expression(&self, view: &View) -> String {
+        let all_indexed = self.items.iter().all(|item| matches!(item, Item::Index(_)));
+        let rest = if all_indexed && self.items.len() == view.ndim() { ", ..." } else { "" };
+        format!("[{}{rest}]", self.text)
     }
 
     pub(super) fn apply(&self, view: &View) -> Result<View, Refusal> {

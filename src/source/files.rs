@@ -79,16 +79,17 @@ impl OpenFile {
     pub fn array(&self, file: &ArrayFile, meta: &Meta) -> Array {
         let stamp = meta.stamp();
         let mut last = lock(&self.array);
-        if let Some((known, array)) = &*last {
-            if *known == stamp && stamp.is_settled() {
-                return array.clone();
-            }
+        if let Some((known, array)) = &*last
+            && *known == stamp
+            && stamp.is_settled()
+        {
+            return array.clone();
         }
         let mut array = self.read_array(file, meta.size);
-        if let (Some((_, Ok(before))), Ok(now)) = (&*last, &array) {
-            if before.header == now.header {
-                array = Ok(before.clone());
-            }
+        if let (Some((_, Ok(before))), Ok(now)) = (&*last, &array)
+            && before.header == now.header
+        {
+            array = Ok(before.clone());
         }
         *last = Some((stamp, array.clone()));
         array

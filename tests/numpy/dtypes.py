@@ -31,8 +31,8 @@ POINT = [("x", "<f8"), ("y", ">f4"), ("z", "<i2")]
 # Field names that a path has to escape, or that look like something else in one.
 ODD_NAMES = [
     "a.b", "a/b", "50%", "with space", "it's", 'q"q', "back\\slash", "it's \"both\"", "new\nline",
-    "tab\t", "nul\0nul", ".", "..", "%", "%2E", "x.npy", "rows", "0-5", "日本",
-    "é", "\u200b\xad", "🙂", "-", "*", "a" * 200,
+    "tab\t", "nul\0nul", ".", "..", "%", "%2E", "x.npy", "rows", "0-5", "日本", "é", "\u200b\xad", "🙂",
+    "-", "*", "a" * 200,
 ]  # fmt: skip
 
 
@@ -51,7 +51,9 @@ def _records():
         "gaps": np.dtype(gaps),
         "aligned": aligned,
         "gaps_inside": np.dtype([("g", gaps, (2,)), ("t", aligned)]),
-        "everything": np.dtype([("f", "|b1"), ("c", ">c8"), ("u", "<U2"), ("t", "<M8[us]"), ("v", "|V3"), ("l", "<f16")]),
+        "everything": np.dtype(
+            [("f", "|b1"), ("c", ">c8"), ("u", "<U2"), ("t", "<M8[us]"), ("v", "|V3"), ("l", "<f16")]
+        ),
         "names": np.dtype([(name, "<i2") for name in ODD_NAMES]),
         "latin": np.dtype([("é", "<i2"), ("ÿ\xa0", "<f4")]),
         "nameless": np.lib.format.descr_to_dtype([("", "<i2"), ("x", "<f4")]),

@@ -23,7 +23,9 @@ def random_sample(rng, number):
     order, version = "CF"[rng.integers(2)], [None, (1, 0), (2, 0), (3, 0)][rng.integers(4)]
     if name_needs_unicode(dtype):
         version = None
-    return corpus.sample(f"random{number}", tuple(shape), dtype, order, version, seed=int(rng.integers(2**32)))
+    return corpus.sample(
+        f"random{number}", tuple(shape), dtype, order, version, seed=int(rng.integers(2**32))
+    )
 
 
 def name_needs_unicode(dtype):

@@ -76,7 +76,9 @@ def _other_accepted():
     for width in (0, 1, 5, 64):
         header = container(_text(descr="'>i8'", fortran_order="True") + " " * width + "\n")
         yield sample(f"odd-data-at-{len(header)}", SHAPE, ">i8", "F", header=header)
-    yield sample("odd-fortran-line", (5,), "<f4", header=container(_text(fortran_order="True", shape="(5,)")))
+    yield sample(
+        "odd-fortran-line", (5,), "<f4", header=container(_text(fortran_order="True", shape="(5,)"))
+    )
     yield sample("odd-underscored", (10, 1), "<f4", header=container(_text(shape="(1_0, 1)")))
     yield sample("odd-trailing-bytes", SHAPE, "<f4", tail=b"and more, which count for nothing")
     yield sample("odd-empty-at-eof", (0,), "<f4", header=container(_text(shape="(0,)")))

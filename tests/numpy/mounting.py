@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 READY_SECONDS = 20
-ENDED_SECONDS = 20
+ENDED_SECONDS = 10
 COMMAND_SECONDS = 60
 
 _PR_SET_PDEATHSIG = 1
@@ -39,8 +39,7 @@ def run(*command, check=True, timeout=COMMAND_SECONDS, **options):
     options.setdefault("text", True)
     done = subprocess.run(
         [os.fspath(word) for word in command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         stdin=subprocess.DEVNULL,
         timeout=timeout,
         **options,

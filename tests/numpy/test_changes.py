@@ -1,6 +1,9 @@
 """Files that change while they are served: fresh values, whole versions, no wrong bytes."""
 
+import concurrent.futures
+import errno
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -29,7 +32,13 @@ def put(mount, sample):
 def selections(array):
     """Contiguous, strided and reversed ones, each its own way through the program."""
     chain = Chain("x", array)
-    return [chain.rows(10, 200), chain.cols(3, 9), chain.slice("::-1,::2"), chain.transposed(), chain.rows(5).rows(2)]
+    return [
+        chain.rows(10, 200),
+        chain.cols(3, 9),
+        chain.slice("::-1,::2"),
+        chain.transposed(),
+        chain.rows(5).rows(2),
+    ]
 
 
 def test_values_written_through_a_map_that_stays_open_are_seen_by_the_next_open(own_mount):
@@ -97,6 +106,60 @@ def test_who_has_the_old_file_open_keeps_it_whole(own_mount, touched):
         file.close()
 
 
+def test_a_map_of_the_old_file_keeps_it_whole(own_mount):
+    """Pages not yet read when the file is replaced are still the old file's."""
+    old = sample(1, (2000, 100))
+    put(own_mount, old)
+    views = selections(old.array)
+    maps = [np.load(own_mount / view.npy, mmap_mode="r") for view in views]
+    put(own_mount, sample(2, (2000, 100)))
+    load(own_mount / "x/cols/3-9.npy")
+    for view, mapped in zip(views, maps):
+        assert_same_bytes(mapped.tobytes(), oracle.raw(view.view), view.path)
+
+
+def constant(value):
+    """A version all of whose elements are the same, so that a mixture would show."""
+    array = np.full((200, 300), value)
+    return corpus.Sample("x", oracle.npy(array), array)
+
+
+def test_readers_never_meet_two_versions_in_one_file(own_mount):
+    """Replaced over and over while it is read, every open is of one version.
+
+    At this pace an open may lose the race for a version twice in a row, and say so.
+    """
+    put(own_mount, constant(0))
+    done = threading.Event()
+
+    def replace():
+        for value in range(1, 300):
+            put(own_mount, constant(value))
+        done.set()
+
+    def read_on(path, mode):
+        loaded = 0
+        while not done.is_set():
+            try:
+                got = np.load(own_mount / path, mmap_mode=mode)
+            except OSError as error:
+                assert error.errno == errno.ESTALE, error
+                continue
+            assert np.all(got == got.flat[0]), f"{path} holds {np.unique(got)}"
+            loaded += 1
+        return loaded
+
+    paths = ["x.npy", "x/rows/10-200.npy", "x/cols/3-290.npy", "x/slice/::-1,::-1.npy"]
+    with concurrent.futures.ThreadPoolExecutor(9) as pool:
+        readers = [pool.submit(read_on, path, mode) for path in paths for mode in (None, "r")]
+        try:
+            pool.submit(replace).result(timeout=60)
+        finally:
+            done.set()
+        for reader in readers:
+            assert reader.result(timeout=60) > 0
+
+
 def follows(mount, view, old):
     """Wait for the new version; until it comes, what is read is the old one, whole."""
     new = oracle.npy(view.view)
@@ -120,7 +183,11 @@ def test_a_new_shape_is_followed_within_the_time_to_live(own_mount):
         for view, bytes_before in zip((chain.slice("..."), chain.rows(0, 5)), old):
             follows(own_mount, view, bytes_before)
         old = [oracle.npy(chain.view), oracle.npy(chain.view[0:5])]
-        wait_until(lambda: os.stat(own_mount / "x.npy").st_size == len(version.blob), TTL_AND_MORE, "the new size")
+        wait_until(
+            lambda: os.stat(own_mount / "x.npy").st_size == len(version.blob),
+            TTL_AND_MORE,
+            "the new size",
+        )
     for path in ("x/rows/10", "x/cols", "x/rows/0-50"):
         wait_until(lambda: not os.path.exists(own_mount / path), TTL_AND_MORE, f"without {path}")
 
@@ -131,7 +198,9 @@ def test_a_file_saved_over_in_place_is_its_new_self_afterwards(own_mount):
         array = sample(rows, (rows, 40)).array
         np.save(path, array)
         size = len(oracle.npy(array))
-        wait_until(lambda: os.stat(own_mount / "x/slice/....npy").st_size == size, TTL_AND_MORE, "the new size")
+        wait_until(
+            lambda: os.stat(own_mount / "x/slice/....npy").st_size == size, TTL_AND_MORE, "the new size"
+        )
         for view in (Chain("x", array).slice("..."), Chain("x", array).rows(1, rows).cols(0, 3)):
             assert_encodings(own_mount, view)
 

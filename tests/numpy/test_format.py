@@ -97,7 +97,12 @@ class TestEverySample:
 def test_a_header_spelt_oddly_is_an_array_like_any(odd, sample):
     assert_same_bytes(read(odd / f"{sample.name}.npy"), sample.blob, sample.name)
     chain = odd.chain(sample.name)
-    for view in (chain.slice("..."), chain.slice("::-1"), chain.rows(0, len(sample.array)), chain.transposed()):
+    for view in (
+        chain.slice("..."),
+        chain.slice("::-1"),
+        chain.rows(0, len(sample.array)),
+        chain.transposed(),
+    ):
         assert_served(odd, view)
         assert_header(odd, view, sample)
 

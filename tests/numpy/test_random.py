@@ -22,7 +22,7 @@ from checks import (
 )
 
 SEED = int(os.environ.get("NPYFS_SEED") or secrets.randbits(32))
-CASES = int(os.environ.get("NPYFS_CASES") or 1500)
+CASES = int(os.environ.get("NPYFS_CASES") or 3000)
 BATCH = 50
 ARRAYS = 60
 
@@ -54,8 +54,12 @@ def assert_any_part(path, expected, rng, edge):
     try:
         for near in (0, edge, len(expected), int(rng.integers(len(expected) + 1))):
             at = max(near + int(rng.integers(-9, 10)), 0)
-            length = int(rng.integers(0, 40) if rng.random() < 0.5 else rng.integers(0, len(expected) + 99))
-            assert_same_bytes(os.pread(file, length, at), expected[at : at + length], f"{path} at {at}, {length}")
+            length = int(
+                rng.integers(0, 40) if rng.random() < 0.5 else rng.integers(0, len(expected) + 99)
+            )
+            assert_same_bytes(
+                os.pread(file, length, at), expected[at : at + length], f"{path} at {at}, {length}"
+            )
     finally:
         os.close(file)
 
@@ -86,7 +90,11 @@ def scrambled(rng, name):
     letters = "0123456789-+:,.% Nonexa"
     at = int(rng.integers(len(name)))
     letter = letters[rng.integers(len(letters))]
-    return [name[:at] + letter + name[at + 1 :], name[:at] + name[at + 1 :], name[:at] + letter + name[at:]][rng.integers(3)]
+    return [
+        name[:at] + letter + name[at + 1 :],
+        name[:at] + name[at + 1 :],
+        name[:at] + letter + name[at:],
+    ][rng.integers(3)]
 
 
 @pytest.mark.parametrize("batch", range(-(-CASES // BATCH // 4)))

@@ -9,11 +9,27 @@ import pytest
 import corpus
 import dtypes
 import oracle
-from checks import assert_absent, assert_array, assert_encodings, assert_header, assert_served, error_of, load, read
+from checks import (
+    assert_absent,
+    assert_array,
+    assert_encodings,
+    assert_header,
+    assert_served,
+    error_of,
+    load,
+    read,
+)
 
-RECORDS = [corpus.sample(f"{name}-{order}", (4, 3), dtype, order) for name, dtype in dtypes.RECORDS.items() for order in "CF"]
-COMPLEX = [corpus.sample(code, (4, 3), order + code, fill) for code, order, fill in
-           [("c8", "<", "C"), ("c16", ">", "F"), ("c32", "<", "C")]]  # fmt: skip
+RECORDS = [
+    corpus.sample(f"{name}-{order}", (4, 3), dtype, order)
+    for name, dtype in dtypes.RECORDS.items()
+    for order in "CF"
+]
+COMPLEX = [
+    corpus.sample("c8", (4, 3), "<c8"),
+    corpus.sample("c16", (4, 3), ">c16", "F"),
+    corpus.sample("c32", (4, 3), "<c32"),
+]
 HOLDING = np.dtype([("re", "<f4"), ("z", ">c8", (2,)), ("deep", [("w", "<c16")])])
 
 
@@ -49,7 +65,9 @@ def test_the_parts_listed_are_the_array(arrays, name):
 def test_there_may_be_far_more_parts_than_rows(arrays):
     """The number of parts is a name, not a list: 2^32 of them cost nothing."""
     last = 2**32 - 1
-    assert_array(load(arrays / f"line/parts/{last + 1}/0.npy"), arrays.samples["line"].array[0:1], "first")
+    assert_array(
+        load(arrays / f"line/parts/{last + 1}/0.npy"), arrays.samples["line"].array[0:1], "first"
+    )
     assert load(arrays / f"line/parts/{last + 1}/{last}.npy").shape == (0,)
     with os.scandir(arrays / f"line/parts/{last + 1}") as entries:
         assert {next(entries).name for _ in range(3)} <= {f"{i}.npy" for i in range(10)}
@@ -57,8 +75,9 @@ def test_there_may_be_far_more_parts_than_rows(arrays):
 
 
 @pytest.mark.parametrize("path", [
-    "parts/0", "parts/01", "parts/+3", "parts/-3", "parts/4294967297", "parts/99999999999999999999", "parts/3.0", "parts/a",
-    "parts/3/3", "parts/3/-1", "parts/3/01", "parts/3/+1", "parts/3/1-2", "parts/3/a", "parts/3/00", "parts/3/ 1",
+    "parts/0", "parts/01", "parts/+3", "parts/-3", "parts/4294967297", "parts/99999999999999999999",
+    "parts/3.0", "parts/a", "parts/3/3", "parts/3/-1", "parts/3/01", "parts/3/+1", "parts/3/1-2",
+    "parts/3/a", "parts/3/00", "parts/3/ 1",
 ])  # fmt: skip
 def test_a_part_spelt_any_other_way_does_not_exist(arrays, path):
     assert_absent(arrays / "table" / path)
@@ -93,9 +112,10 @@ def test_the_windows_listed_are_all_there_are(arrays, name):
 
 
 @pytest.mark.parametrize("path", [
-    "windows/0,1", "windows/1,0", "windows/101,1", "windows/1", "windows/1,", "windows/,1", "windows/1,1,1", "windows/01,1",
-    "windows/1,01", "windows/-1,1", "windows/1,-1", "windows/+1,1", "windows/1, 1", "windows/1-1", "windows/a,1",
-    "windows/1,1/100", "windows/1,1/00", "windows/1,1/-1", "windows/1,1/+1", "windows/1,1/0-1", "windows/60,41/1",
+    "windows/0,1", "windows/1,0", "windows/101,1", "windows/1", "windows/1,", "windows/,1",
+    "windows/1,1,1", "windows/01,1", "windows/1,01", "windows/-1,1", "windows/1,-1", "windows/+1,1",
+    "windows/1, 1", "windows/1-1", "windows/a,1", "windows/1,1/100", "windows/1,1/00", "windows/1,1/-1",
+    "windows/1,1/+1", "windows/1,1/0-1", "windows/60,41/1",
 ])  # fmt: skip
 def test_a_window_spelt_any_other_way_does_not_exist(arrays, path):
     assert_absent(arrays / "table" / path)
@@ -153,10 +173,11 @@ def test_a_name_too_long_for_a_file_is_left_to_the_header(records):
 
 
 @pytest.mark.parametrize("path", [
-    "titles-C/fields/The first", "titles-C/fields/2nd", "ri-C/fields/R", "ri-C/fields/x", "ri-C/fields/real",
-    "ri-C/fields/r ", "ri-C/fields/0", "ri-C/fields/%72", "names-C/fields/a%2eb", "names-C/fields/50%", "names-C/fields/a.b",
-    "names-C/fields/nothing", "names-C/fields/%25%", "names-C/fields/%ZZ", "names-C/fields/%2", "gaps-C/fields/%",
-    "ri-C/fields/r/fields", "c8/fields/r", "c8/fields/re", "c8/fields/real/fields", "c8/fields/%72eal",
+    "titles-C/fields/The first", "titles-C/fields/2nd", "ri-C/fields/R", "ri-C/fields/x",
+    "ri-C/fields/real", "ri-C/fields/r ", "ri-C/fields/0", "ri-C/fields/%72", "names-C/fields/a%2eb",
+    "names-C/fields/50%", "names-C/fields/a.b", "names-C/fields/nothing", "names-C/fields/%25%",
+    "names-C/fields/%ZZ", "names-C/fields/%2", "gaps-C/fields/%", "ri-C/fields/r/fields", "c8/fields/r",
+    "c8/fields/re", "c8/fields/real/fields", "c8/fields/%72eal",
 ])  # fmt: skip
 def test_a_field_spelt_any_other_way_does_not_exist(records, path):
     assert_absent(records / path)
@@ -172,14 +193,24 @@ def test_arrays_without_fields_have_no_such_directory(arrays):
 def test_complex_arrays_have_real_and_imag(records, sample):
     chain = records.chain(sample.name)
     assert sorted(os.listdir(records / chain.path / "fields")) == ["imag.npy", "real.npy"]
-    for view in (chain.real(), chain.imag(), chain.rows(1).imag(), chain.slice("::-2,::2").real(), chain.imag().rows(0, 2)):
+    for view in (
+        chain.real(),
+        chain.imag(),
+        chain.rows(1).imag(),
+        chain.slice("::-2,::2").real(),
+        chain.imag().rows(0, 2),
+    ):
         assert_served(records, view)
         assert_header(records, view, sample)
 
 
 def test_complex_numbers_inside_records_come_apart_too(records):
     chain, sample = records.chain("holding"), records.samples["holding"]
-    for view in (chain.field("z").real(), chain.field("deep").field("w").imag(), chain.rows(2).field("z").imag().rows(1)):
+    for view in (
+        chain.field("z").real(),
+        chain.field("deep").field("w").imag(),
+        chain.rows(2).field("z").imag().rows(1),
+    ):
         assert_served(records, view)
         assert_header(records, view, sample)
 
@@ -191,10 +222,16 @@ def test_a_field_keeps_its_place_wherever_it_is_asked_for(arrays):
     assert read(arrays / before.npy) == read(arrays / after.npy) == oracle.npy(before.view)
 
 
-@pytest.mark.parametrize("name", ["line", "table", "fortran", "cube", "point", "none", "hollow", "dim6", "records"])
+@pytest.mark.parametrize(
+    "name", ["line", "table", "fortran", "cube", "point", "none", "hollow", "dim6", "records"]
+)
 def test_t_turns_the_axes_round_and_twice_is_nothing(arrays, name):
     chain = arrays.chain(name)
-    for view in (chain.transposed(), chain.transposed().transposed(), chain.slice("None,...").transposed()):
+    for view in (
+        chain.transposed(),
+        chain.transposed().transposed(),
+        chain.slice("None,...").transposed(),
+    ):
         assert_served(arrays, view)
         assert_header(arrays, view, arrays.samples[name])
     assert read(arrays / f"{name}/T/T.npy") == read(arrays / f"{name}/slice/....npy")

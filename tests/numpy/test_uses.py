@@ -1,5 +1,6 @@
 """What users come for: a quadrant, a field, part i of n, windows over more than memory."""
 
+import contextlib
 import itertools
 import os
 import re
@@ -110,3 +111,22 @@ def test_listing_billions_of_slices_starts_at_once_and_takes_no_memory(sparse, p
     assert len(set(names)) == 20_000 and all(re.fullmatch(r"\d+\.npy", name) for name in names)
     assert time.monotonic() - began < 10
     assert anonymous_bytes(mount.pid) - before < 16 << 20
+
+
+def maps_of(pid, name):
+    """How often a process has a file mapped."""
+    with open(f"/proc/{pid}/maps") as maps:
+        return sum(line.rstrip("\n").endswith(f"/{name}") for line in maps)
+
+
+def test_a_thousand_open_slices_share_one_map_of_their_file(sparse):
+    mount, a = sparse
+    before = anonymous_bytes(mount.pid)
+    paths = [mount / f"big/slice/{k}:{k + 10**6}:{k % 7 + 1}.npy" for k in range(1000)]
+    with contextlib.ExitStack() as still_open:
+        files = [still_open.enter_context(open(path, "rb", buffering=0)) for path in paths]
+        for k, file in enumerate(files):
+            file.seek(-8, os.SEEK_END)
+            assert file.read() == a[k : k + 10**6 : k % 7 + 1][-1].tobytes()
+        assert maps_of(mount.pid, "big.npy") <= 1
+        assert anonymous_bytes(mount.pid) - before < 16 << 20

@@ -62,9 +62,9 @@ impl<'a> Text<'a> {
         std::iter::from_fn(move || {
             let (&lead, _) = rest.split_first()?;
             let (len, bits) = match lead {
-                ..0x80 => (1, 0x7F),
-                ..0xE0 => (2, 0x1F),
-                ..0xF0 => (3, 0x0F),
+                0x00..0x80 => (1, 0x7F),
+                0x80..0xE0 => (2, 0x1F),
+                0xE0..0xF0 => (3, 0x0F),
                 _ => (4, 0x07),
             };
             let (unit, tail) = rest.split_at_checked(len)?;

@@ -1,0 +1,91 @@
+//! The shape of the program, held fast: which module may know which, and where unsafe code lives.
+
+use std::path::{Path, PathBuf};
+
+/// Every module of the library, each after those that it may import from.
+const LAYERS: [&str; 16] = [
+    "npy",
+    "view",
+    "runs",
+    "selection",
+    "meta",
+    "backing",
+    "file",
+    "encoding",
+    "text",
+    "error",
+    "source",
+    "node",
+    "inode",
+    "fs",
+    "fuse",
+    "mount",
+];
+
+fn sources() -> Vec<(PathBuf, String)> {
+    fn collect(directory: &Path, found: &mut Vec<(PathBuf, String)>) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(&path, found);
+            } else {
+                let text = std::fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    collect(&root, &mut found);
+    found.into_iter().map(|(path, text)| (path.strip_prefix(&root).unwrap().into(), text)).collect()
+}
+
+/// The top-level module that a source file belongs to.
+fn module(path: &Path) -> String {
+    let first = path.components().next().unwrap().as_os_str().to_str().unwrap();
+    first.strip_suffix(".rs").unwrap_or(first).to_owned()
+}
+
+/// The part of a file that is not its tests, line by line, without comments.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    code.lines().map(|line| line.split("//").next().unwrap())
+}
+
+#[test]
+fn a_module_imports_only_from_those_before_it() {
+    let mut seen = 0;
+    for (path, text) in sources().iter().filter(|(path, _)| !path.ends_with("tests.rs")) {
+        let Some(own) = LAYERS.iter().position(|layer| *layer == module(path)) else { continue };
+        for line in code(text) {
+            for import in line.split("crate::").skip(1) {
+                let name: String = import.chars().take_while(|c| c.is_alphanumeric()).collect();
+                let other = LAYERS.iter().position(|layer| *layer == name);
+                let other = other.unwrap_or_else(|| panic!("{}: crate::{name}", path.display()));
+                assert!(other <= own, "{} imports from {name}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 50, "only {seen} imports were found");
+}
+
+#[test]
+fn what_belongs_in_one_place_is_nowhere_else() {
+    for (needle, homes) in [
+        ("fuser::", &["fuse", "mount"][..]),
+        ("clap::", &["cli", "main"]),
+        ("memmap2", &["backing"]),
+        ("unsafe", &["backing"]),
+    ] {
+        let mut users: Vec<String> = sources()
+            .iter()
+            .filter(|(path, _)| path != Path::new("lib.rs"))
+            .filter(|(_, text)| code(text).any(|line| line.contains(needle)))
+            .map(|(path, _)| module(path))
+            .collect();
+        users.sort();
+        users.dedup();
+        assert_eq!(users, homes, "{needle}");
+    }
+}

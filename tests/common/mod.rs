@@ -1,0 +1,173 @@
+//! A directory with arrays, and mounts of it that unmount when dropped.
+
+// Each test file is a crate of its own, which uses a part of this.
+#![allow(unreachable_pub, dead_code)]
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use npyfs::npy::dtype::DType;
+use npyfs::npy::header::{self, Order};
+use npyfs::npy::literal;
+use tempfile::TempDir;
+
+/// How long anything may take that should take no time.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for a condition, and panics if it does not come true.
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits for a process to end, and ends it itself if it does not.
+pub fn wait(child: &mut Child) -> ExitStatus {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if start.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("the process did not end by itself");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Runs the program to its end, with a limit on the time that takes.
+pub fn npyfs<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Output {
+    run(Command::new(program()).args(args))
+}
+
+/// Runs any command to its end, with a limit on the time that takes.
+pub fn run(command: &mut Command) -> Output {
+    let (stdout, stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(stdout.try_clone().unwrap())
+        .stderr(stderr.try_clone().unwrap())
+        .spawn()
+        .unwrap();
+    let status = wait(&mut child);
+    let text = |mut file: std::fs::File| {
+        let mut bytes = Vec::new();
+        std::io::Seek::rewind(&mut file).unwrap();
+        file.read_to_end(&mut bytes).unwrap();
+        bytes
+    };
+    Output { status, stdout: text(stdout), stderr: text(stderr) }
+}
+
+pub fn program() -> &'static str {
+    env!("CARGO_BIN_EXE_npyfs")
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The bytes of a .npy file with the numbers 0, 1, 2, … as 64-bit integers.
+pub fn counting(shape: &[u64]) -> Vec<u8> {
+    let descr = literal::parse("'<i8'", false).unwrap();
+    let mut bytes = header::write(&DType::from_descr(&descr).unwrap(), shape, Order::C);
+    let size: u64 = shape.iter().product();
+    bytes.extend((0..size).flat_map(u64::to_le_bytes));
+    bytes
+}
+
+/// A directory `data` with an array `big.npy` of 1000 rows of 10, and a mountpoint `mnt`.
+pub struct TestEnv {
+    directory: TempDir,
+}
+
+impl TestEnv {
+    pub fn new() -> TestEnv {
+        assert!(Path::new("/dev/fuse").exists(), "these tests need /dev/fuse");
+        let env = TestEnv { directory: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(env.data()).unwrap();
+        std::fs::write(env.data().join("big.npy"), counting(&[1000, 10])).unwrap();
+        env
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    pub fn mountpoint(&self) -> PathBuf {
+        self.path("mnt")
+    }
+
+    /// Mounts in the foreground, as a child of the test.
+    pub fn mount(&self, options: &[&str]) -> Mounted {
+        self.mount_by(Command::new(program()).args(["mount", "-f"]).args(options))
+    }
+
+    /// Mounts by a command that lacks source and mountpoint.
+    pub fn mount_by(&self, command: &mut Command) -> Mounted {
+        let mountpoint = self.mountpoint();
+        let child =
+            command.args([self.data(), mountpoint.clone()]).stdin(Stdio::null()).spawn().unwrap();
+        let mut mounted = Mounted { child, mountpoint };
+        eventually("the mount", || {
+            assert!(mounted.child.try_wait().unwrap().is_none(), "npyfs mount ended at once");
+            mount_count(&mounted.mountpoint) > 0
+        });
+        mounted
+    }
+}
+
+/// How many mounts there are on top of one another at a path.
+pub fn mount_count(mountpoint: &Path) -> usize {
+    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    table.lines().filter(|line| line.split(' ').nth(4).map(Path::new) == Some(mountpoint)).count()
+}
+
+/// A mount whose daemon is a child of the test. Dropped, it is unmounted and has ended.
+pub struct Mounted {
+    pub child: Child,
+    pub mountpoint: PathBuf,
+}
+
+impl Mounted {
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.mountpoint.join(name)
+    }
+
+    pub fn read(&self, name: &str) -> std::io::Result<Vec<u8>> {
+        std::fs::read(self.path(name))
+    }
+
+    /// Sends the daemon a signal.
+    pub fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(run(Command::new("kill").args([signal, &pid])).status.success());
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        if mount_count(&self.mountpoint) > 0 {
+            let _ = run(Command::new("umount").arg("-l").arg(&self.mountpoint));
+        }
+        let ended = Instant::now();
+        while self.child.try_wait().ok().flatten().is_none() {
+            if ended.elapsed() > PATIENCE {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
