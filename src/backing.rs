@@ -6,8 +6,8 @@
 //!
 //! * by the kernel, on our behalf: bytes that lie together are handed to a system call as they
 //!   are, and the kernel answers a missing page with an error instead of a signal;
-//! * by [`gather`], which copies strided bytes under a guard that turns the signal into an error
-//!   ([`fault`]).
+//! * by [`Backing::gather`], which copies strided bytes under a guard that turns the signal into an
+//!   error (the module `fault`).
 //!
 //! The last page of a file is mapped whole, and reads as zeros beyond the file's end. That is why
 //! the size is looked at before either of them (and after gathering, where it costs little).

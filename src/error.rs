@@ -70,9 +70,9 @@ impl Error {
             // Not what is there, and never zeros for what is not.
             Error::Short { .. } | Error::Rewritten { .. } => libc::EIO,
             Error::Io { source, .. } => match source.raw_os_error() {
-                // openat2 says EXDEV of a path that leads out of the source, and EAGAIN where a
-                // rename kept it from telling. To the caller there is nothing at that path.
-                Some(libc::EXDEV | libc::EAGAIN) => libc::ENOENT,
+                // openat2 says EXDEV of a path that leads out of the source. To the caller there is
+                // nothing at that path.
+                Some(libc::EXDEV) => libc::ENOENT,
                 Some(errno) => errno,
                 None => libc::EIO,
             },

@@ -185,22 +185,31 @@ impl Fs {
         mut emit: impl FnMut(&DirEntry, Ino, &Attr) -> bool,
     ) -> Result<(), Error> {
         let directory = self.directories.get(handle)?;
+        let mut failed = None;
+        let mut emitted = false;
         self.each_entry(&directory, from, |entry| {
             if let Some(ino) = entry.ino.filter(|_| entry.next <= DOTS) {
                 let attr = self.attr(ino).or_else(|_| self.attr(directory.ino));
                 return attr.is_ok_and(|attr| emit(&entry, ino, &attr));
             }
-            let Ok((node, attr)) = self.tree.lookup(&directory.node, &entry.name) else {
-                return false;
+            let (node, attr) = match self.tree.lookup(&directory.node, &entry.name) {
+                Ok(found) => found,
+                Err(err) if err.errno() == libc::ENOENT => return false,
+                Err(err) => {
+                    // Told at once, or where the entries before it have been taken, by the next call.
+                    failed = Some(err).filter(|_| !emitted);
+                    return true;
+                }
             };
             let ino = self.inodes().remember(directory.ino, &entry.name, node);
             let full = emit(&entry, ino, &attr);
             if full {
                 self.forget(ino, 1);
             }
+            emitted |= !full;
             full
         });
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     fn each_entry(

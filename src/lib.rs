@@ -1,4 +1,27 @@
 //! npyfs: every NumPy array of a directory can be sliced by path.
+//!
+//! Data flows one way: a path means a [`node`], a node of an array has a [`view`], a view's bytes lie
+//! in [`runs`] of a [`backing`] file, and those are the reply. Each module imports only from those
+//! above it:
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`npy`] | the .npy format: literals, dtypes, headers |
+//! | [`view`], [`runs`] | which bytes are the elements, and where they lie together |
+//! | [`selection`] | names that select: `rows/0-50`, `slice/::2`, `fields/r` |
+//! | [`meta`], [`backing`] | files: their attributes, their maps; the only home of unsafe code |
+//! | [`mod@file`], [`encoding`], [`text`] | virtual files, the forms of arrays, the small texts |
+//! | [`error`], [`source`] | what can go wrong; the mirrored directory and its border |
+//! | [`node`] | what a path means |
+//! | [`inode`], [`fs`] | numbers and handles: the filesystem without a mount |
+//! | [`fuse`], [`mount`] | the kernel's requests, and the life of a mount |
+
+#![warn(clippy::unwrap_used)]
+
+pub mod npy;
+pub mod runs;
+pub mod selection;
+pub mod view;
 
 #[allow(unsafe_code)]
 pub mod backing;
@@ -11,9 +34,5 @@ pub mod inode;
 pub mod meta;
 pub mod mount;
 pub mod node;
-pub mod npy;
-pub mod runs;
-pub mod selection;
 pub mod source;
 pub mod text;
-pub mod view;

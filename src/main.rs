@@ -1,5 +1,7 @@
 //! The `npyfs` command.
 
+#![warn(clippy::unwrap_used)]
+
 use std::process::ExitCode;
 
 use clap::Parser;

@@ -42,7 +42,17 @@ pub enum Node {
     /// A selection as a file
     Encoded(Arc<Selection>, Encoding),
     /// A small text about an array
-    Text(ArrayFile, Arc<str>),
+    Text(Arc<Text>),
+}
+
+/// A small text about an array.
+#[derive(Debug)]
+pub struct Text {
+    /// The file that holds the array.
+    file: ArrayFile,
+    /// The attributes of that file as the text was made.
+    meta: Meta,
+    content: String,
 }
 
 /// An array reached by a path: a file's, or a selection of it.
@@ -115,7 +125,7 @@ pub enum Content {
         file: VirtualFile,
     },
     /// A small text
-    Text(Arc<str>),
+    Text(Arc<Text>),
 }
 
 impl Tree {
@@ -149,11 +159,14 @@ impl Tree {
                 let meta = self.source.meta(path)?;
                 if meta.kind == Some(Kind::Directory) { Ok(meta) } else { Err(Error::Stale) }
             }
-            Node::File(path, id) | Node::Symlink(path, id) => {
-                let meta = self.source.meta(path)?;
-                if meta.id == *id { Ok(meta) } else { Err(Error::Stale) }
-            }
-            Node::ArrayFile(file) | Node::Text(file, _) => self.source.array_meta(file),
+            // Who has the old version of a file open keeps it.
+            Node::File(path, id) => match self.source.files().known(*id) {
+                Some(open) => open.meta(),
+                None => self.source.entry_meta(path, *id),
+            },
+            Node::Symlink(path, id) => self.source.entry_meta(path, *id),
+            Node::ArrayFile(file) => self.source.array_meta(file),
+            Node::Text(text) => self.source.array_meta(&text.file).or(Ok(text.meta)),
             Node::Selection(selection)
             | Node::Group(selection, _)
             | Node::Encoded(selection, _) => self.current(&selection.root).map(|(_, meta)| meta),
@@ -187,7 +200,7 @@ impl Tree {
     pub fn open(&self, node: &Node) -> Result<Content, Error> {
         match node {
             Node::File(path, id) => {
-                self.meta(node)?;
+                self.source.entry_meta(path, *id)?;
                 self.source.open_file(path, *id).map(Content::Whole)
             }
             Node::Encoded(selection, encoding) => {
@@ -196,7 +209,7 @@ impl Tree {
                 let file = encoding.file(&selection.view);
                 Ok(Content::Array { open, root: selection.root.clone(), file })
             }
-            Node::Text(_, text) => Ok(Content::Text(text.clone())),
+            Node::Text(text) => Ok(Content::Text(text.clone())),
             Node::Symlink(path, _) => Err(Error::io(path.display(), rustix::io::Errno::LOOP)),
             Node::Directory(_) | Node::ArrayFile(_) | Node::Selection(_) | Node::Group(..) => {
                 Err(Error::IsADirectory)
@@ -219,7 +232,7 @@ impl Node {
             Node::Encoded(selection, encoding) => {
                 (Kind::File, encoding.file(&selection.view).len(), meta.mode & 0o555, 1)
             }
-            Node::Text(_, text) => (Kind::File, text.len() as u64, meta.mode & 0o555, 1),
+            Node::Text(text) => (Kind::File, text.content.len() as u64, meta.mode & 0o555, 1),
         };
         Attr {
             kind,
@@ -251,7 +264,7 @@ impl Node {
             (Node::Encoded(a, encoding), Node::Encoded(b, other)) => {
                 same_root(a, b) && encoding == other
             }
-            (Node::Text(a, text), Node::Text(b, other)) => a == b && text == other,
+            (Node::Text(a), Node::Text(b)) => a.file == b.file && a.content == b.content,
             _ => false,
         }
     }
@@ -305,9 +318,10 @@ impl Content {
     ) -> Result<R, Error> {
         match self {
             Content::Text(text) => {
-                let from = usize::try_from(at).unwrap_or(usize::MAX).min(text.len());
-                let to = from.saturating_add(len).min(text.len());
-                Ok(respond(&text.as_bytes()[from..to]))
+                let bytes = text.content.as_bytes();
+                let from = usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+                let to = from.saturating_add(len).min(bytes.len());
+                Ok(respond(&bytes[from..to]))
             }
             Content::Whole(open) => file::read_whole(&open.backing, at, len, respond)
                 .map_err(|err| read_error(open, at, err)),

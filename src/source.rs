@@ -149,6 +149,12 @@ impl Source {
         self.entry(&self.directory(&parent.into(), OFlags::PATH)?, name).map_err(about)
     }
 
+    /// The attributes of an entry, if it is still the file that it was.
+    pub fn entry_meta(&self, path: &Path, id: FileId) -> Result<Meta, Error> {
+        let meta = self.meta(path)?;
+        if meta.id == id { Ok(meta) } else { Err(Error::Stale) }
+    }
+
     /// The attributes of the file that holds an array: of the target where that is a symlink.
     pub fn array_meta(&self, file: &ArrayFile) -> Result<Meta, Error> {
         match file.id {

@@ -5,7 +5,6 @@ mod common;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use common::{TestEnv, eventually, mount_count, npyfs, program, run, stderr, wait};

@@ -18,8 +18,11 @@ struct Model {
     dtype: &'static str,
 }
 
-/// dtypes with the fields that each has: name, byte offset, dtype.
-const DTYPES: [(&str, &[(&str, usize, &str)]); 6] = [
+/// Name in a path, byte offset, dtype.
+type Field = (&'static str, usize, &'static str);
+
+/// dtypes with the fields that each has.
+const DTYPES: [(&str, &[Field]); 6] = [
     ("'|u1'", &[]),
     ("'>i2'", &[]),
     ("'|S3'", &[]),

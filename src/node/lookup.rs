@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::sync::Arc;
 
-use super::{Attr, Node, Selection, Tree, as_text};
+use super::{Attr, Node, Selection, Text, Tree, as_text};
 use crate::encoding::Encoding;
 use crate::error::Error;
 use crate::meta::{Kind, Meta};
@@ -26,18 +26,18 @@ impl Tree {
                 let (array, meta) = self.source.array(file)?;
                 let name = as_text(name)?;
                 let node = match array {
-                    Ok(root) => in_array(&Arc::new(Selection::whole(root)), name)?,
-                    Err(unreadable) => about_unreadable(file, &unreadable, name)?,
+                    Ok(root) => in_array(&Arc::new(Selection::whole(root)), &meta, name)?,
+                    Err(unreadable) => about_unreadable(file, &meta, &unreadable, name)?,
                 };
                 (node, meta)
             }
             Node::Selection(selection) => {
                 let (_, meta) = self.current(&selection.root)?;
-                (in_array(selection, as_text(name)?)?, meta)
+                (in_array(selection, &meta, as_text(name)?)?, meta)
             }
             Node::Group(selection, group) => {
                 let (_, meta) = self.current(&selection.root)?;
-                (in_group(selection, group, as_text(name)?)?, meta)
+                (in_group(selection, &meta, group, as_text(name)?)?, meta)
             }
             Node::File(..) | Node::Symlink(..) | Node::Encoded(..) | Node::Text(..) => {
                 return Err(Error::NotADirectory);
@@ -83,9 +83,9 @@ impl Tree {
 }
 
 /// An entry of an array's directory.
-fn in_array(selection: &Arc<Selection>, name: &str) -> Result<Node, Error> {
+fn in_array(selection: &Arc<Selection>, meta: &Meta, name: &str) -> Result<Node, Error> {
     if name == "header.json" {
-        return Ok(Node::Text(selection.root.file.clone(), selection.header_json().into()));
+        return Ok(text_node(&selection.root.file, meta, selection.header_json()));
     }
     if let Ok(group) = Group::named(name, &selection.view) {
         return Ok(Node::Group(selection.clone(), group));
@@ -104,12 +104,17 @@ fn in_array(selection: &Arc<Selection>, name: &str) -> Result<Node, Error> {
 }
 
 /// An entry of a directory of selectors.
-fn in_group(selection: &Arc<Selection>, group: &Group, name: &str) -> Result<Node, Error> {
+fn in_group(
+    selection: &Arc<Selection>,
+    meta: &Meta,
+    group: &Group,
+    name: &str,
+) -> Result<Node, Error> {
     let view = &selection.view;
     if name == "USAGE.txt"
         && let Some(usage) = group.usage(view)
     {
-        return Ok(Node::Text(selection.root.file.clone(), usage.into()));
+        return Ok(text_node(&selection.root.file, meta, usage));
     }
     if let Some((stem, encoding)) = Encoding::strip(name) {
         let selector = group.select(stem, view).map_err(Error::NotFound)?;
@@ -139,7 +144,12 @@ fn selected(
 }
 
 /// An entry of the directory of an array that cannot be served.
-fn about_unreadable(file: &ArrayFile, unreadable: &Unreadable, name: &str) -> Result<Node, Error> {
+fn about_unreadable(
+    file: &ArrayFile,
+    meta: &Meta,
+    unreadable: &Unreadable,
+    name: &str,
+) -> Result<Node, Error> {
     let text = match (name, &unreadable.header) {
         ("error.txt", _) => format!("{unreadable}\n"),
         ("header.json", Some(header)) => {
@@ -147,5 +157,9 @@ fn about_unreadable(file: &ArrayFile, unreadable: &Unreadable, name: &str) -> Re
         }
         _ => return Err(Error::not_found(unreadable.to_string())),
     };
-    Ok(Node::Text(file.clone(), text.into()))
+    Ok(text_node(file, meta, text))
+}
+
+fn text_node(file: &ArrayFile, meta: &Meta, content: String) -> Node {
+    Node::Text(Arc::new(Text { file: file.clone(), meta: *meta, content }))
 }

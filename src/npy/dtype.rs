@@ -92,7 +92,24 @@ impl DType {
         }
     }
 
+    /// `dtype((self, shape))`: a sub-array, but of a string or opaque bytes without a length, one of
+    /// that length.
     fn in_sub_array(self, shape: &Value<'_>) -> Result<DType, DescrError> {
+        match (&self, shape) {
+            (DType::Scalar(scalar), Value::Int(len)) if scalar.is_unsized() => {
+                let sized = u64::try_from(*len).ok().and_then(|len| scalar.with_length(len));
+                return sized
+                    .map(DType::Scalar)
+                    .ok_or_else(|| DescrError(format!("{shape} is not the length of {scalar}")));
+            }
+            (DType::Scalar(scalar), _) if scalar.is_unsized() => {
+                return fail(format!("a sub-array {shape} of {scalar}, which has no length"));
+            }
+            (DType::SubArray(sub), _) if sub.itemsize == 0 => {
+                return fail(format!("a sub-array {shape} of empty sub-arrays"));
+            }
+            _ => {}
+        }
         let dims = match shape {
             Value::Tuple(items) | Value::List(items) => &items[..],
             one => std::slice::from_ref(one),
@@ -146,6 +163,14 @@ impl DType {
         }
     }
 
+    fn is_void(&self) -> bool {
+        match self {
+            DType::Scalar(scalar) => scalar.is_void(),
+            DType::SubArray(_) => true,
+            DType::Record(_) => false,
+        }
+    }
+
     /// The record, where this is a structured dtype.
     pub fn as_record(&self) -> Option<&Record> {
         match self {
@@ -189,6 +214,9 @@ impl Record {
                 return fail(format!("a record of more than {MAX_ITEMSIZE} bytes"));
             }
             let (title, name) = match name {
+                // Bytes with no name: `descr_to_dtype` asks whether the type is `void`, which to
+                // NumPy sub-arrays are too.
+                Value::Str(name) if name.is_empty() && dtype.is_void() => continue,
                 Value::Str(name) => (None, name),
                 Value::Tuple(pair) => match &pair[..] {
                     [Value::None, Value::Str(name)] => (None, name),
@@ -204,11 +232,6 @@ impl Record {
                     ));
                 }
             };
-            // Padding: bytes with no name and no meaning.
-            let opaque = matches!(&dtype, DType::Scalar(scalar) if scalar.is_void());
-            if title.is_none() && name.is_empty() && opaque {
-                continue;
-            }
             let name = name.clone().into_owned();
             let title = title.map(owned_title);
             for key in [Some(Value::Str(name.clone())), title.clone()].into_iter().flatten() {
@@ -307,6 +330,10 @@ mod tests {
             ("[((None, 'a'), '<f4')]", "[('a', '<f4')] 4"),
             ("[((1, 'a'), '<f4')]", "[((1, 'a'), '<f4')] 4"),
             ("[('', '<f4')]", "[('', '<f4')] 4"),
+            ("[('a', 'S0', 3), ('b', 'U', 2)]", "[('a', '|S3'), ('b', '<U2')] 11"),
+            ("[('a', ('V0', 5), 2)]", "[('a', '|V5', (2,))] 10"),
+            ("[('', '<f4', (2,)), ('x', 'i1')]", "[('', '|V8'), ('x', '|i1')] 9"),
+            ("[((None, ''), 'V4')]", "[('', '|V4')] 4"),
             ("[('', '|V3'), ('', '|V2'), ('a', '|i1')]", "[('', '|V5'), ('a', '|i1')] 6"),
             ("[('', '|V0'), ('a', '|i1')]", "[('a', '|i1')] 1"),
             ("[('a', '|i1'), ('', '|V7')]", "[('a', '|i1'), ('', '|V7')] 8"),
@@ -334,6 +361,9 @@ mod tests {
             ("[(('t', 'a'), 'i4'), ('t', 'i4')]", "the field name or title 't' is there twice"),
             ("[('', 'i4'), ('', 'i4')]", "the field name or title '' is there twice"),
             ("[('a', '<f4', -1)]", "-1 is not the shape of a sub-array"),
+            ("[('a', 'S0', (3,))]", "a sub-array (3,) of |S0, which has no length"),
+            ("[('a', 'U0', 536870912)]", "536870912 is not the length of <U0"),
+            ("[('a', ('<f4', (0,)), 3)]", "a sub-array 3 of empty sub-arrays"),
             ("[('a', '<f4', True)]", "True is not the shape of a sub-array"),
             (
                 "[('a', 'i4', (70000, 70000))]",

@@ -141,6 +141,11 @@ struct Open {
 }
 
 impl Files {
+    /// The file of this identity, if it is open.
+    pub fn known(&self, id: FileId) -> Option<Arc<OpenFile>> {
+        lock(&self.open).by_id.get(&id).and_then(Weak::upgrade)
+    }
+
     /// The open file of this identity, opened by `open` if it is not.
     pub(super) fn get(
         &self,
@@ -148,8 +153,7 @@ impl Files {
         path: &Path,
         open: impl FnOnce() -> Result<Backing, Error>,
     ) -> Result<Arc<OpenFile>, Error> {
-        let known = lock(&self.open).by_id.get(&id).and_then(Weak::upgrade);
-        let file = match known {
+        let file = match self.known(id) {
             // A file that has grown past its map is mapped anew.
             Some(file) if file.meta()?.size <= file.backing.mapped() => file,
             _ => {

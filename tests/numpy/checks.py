@@ -91,7 +91,14 @@ def descr_of(value):
     """A descr as NumPy takes it, from header.json, where every tuple became a list."""
     if isinstance(value, str):
         return value
+    if _is_subarray(*value):
+        return descr_of(value[0]), tuple(value[1])
     return [_field_of(*field) for field in value]
+
+
+def _is_subarray(*parts):
+    """A base and a shape, where fields would be a list of lists that begin with a name."""
+    return len(parts) == 2 and all(isinstance(n, int) for n in parts[1])
 
 
 def _field_of(name, descr, *shape):

@@ -61,6 +61,8 @@ def _records():
         "too_long": np.dtype([("n" * 252, "<i2"), ("m" * 251, "<i2"), ("x", "<f4")]),
         "empty_field": np.lib.format.descr_to_dtype([("s", "|S0"), ("x", "<f4"), ("u", "<U0")]),
         "no_fields": np.dtype([]),
+        "twice_shaped": np.dtype([("a", np.dtype(("<i2", (2,))), (3,)), ("b", "|u1")]),
+        "empty_shape": np.dtype([("z", "<i2", (0,)), ("x", "<f4"), ("w", "|S2", (2, 0))]),
         "voids": np.dtype([("r", "|V3"), ("n", "|S2", (2, 2))]),
     }  # fmt: skip
 

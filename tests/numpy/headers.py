@@ -50,6 +50,11 @@ LONG_TAIL = {
     "list": _text(descr="'f4,f8'"),
     "shaped": _text(descr="'(2,)f4'"),
     "counted": _text(descr="'2f4'"),
+    "field_sized_by_shape": _text(descr="[('a', '|S0', 3)]"),
+    "field_of_no_size_shaped": _text(descr="[('a', '|S0', (3,))]"),
+    "field_counted": _text(descr="[('a', '2i2'), ('b', 'f4')]"),
+    "field_list_shape": _text(descr="[('a', '<i2', [2])]"),
+    "field_titled_by_a_number": _text(descr="[((1, 'a'), '<i2')]"),
     "subarray": _text(descr="('<f4', (2,))"),
 }
 
@@ -89,6 +94,14 @@ def _other_accepted():
     gap = np.dtype({"names": ["a", "b"], "formats": ["|u1", "<i4"], "offsets": [0, 4], "itemsize": 8})
     padded = container(_text("[('a', 'u1'), ('', 'V3'), ('b', '<i4')]", shape="(4,)"))
     yield sample("odd-padding", (4,), gap, header=padded)
+    shaped_padding = _text("[('a', 'u1', ()), ('', 'V1', (3,)), ('b', '<i4')]", shape="(4,)")
+    yield sample("odd-padding-shaped", (4,), gap, header=container(shaped_padding))
+    nameless = np.dtype({"names": ["x"], "formats": ["<f4"], "offsets": [4], "itemsize": 8})
+    shaped_nameless = _text("[('', '<i2', (2,)), ('x', '<f4')]", shape="(4,)")
+    yield sample("odd-nameless-subarray", (4,), nameless, header=container(shaped_nameless))
+    counted = np.dtype([("a", "<U3", (2,)), ("b", "<i2", (1,))])
+    integers = container(_text("[('a', '<U3', 2), ('b', '<i2', 1)]", shape="(4,)"))
+    yield sample("odd-integer-shapes", (4,), counted, header=integers)
 
 
 _DATA = bytes(range(48))

@@ -73,8 +73,8 @@ class Mount:
     """`npyfs mount -f SOURCE MOUNTPOINT`, from its readiness to its clean end."""
 
     def __init__(self, source, mountpoint, *options):
-        self.source = Path(source)
-        self.path = Path(mountpoint)
+        self.source = Path(source).resolve()
+        self.path = Path(mountpoint).resolve()
         self.options = [str(option) for option in options]
         self._child = None
         self._connection = None

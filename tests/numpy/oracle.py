@@ -184,6 +184,7 @@ def described(view):
 
 
 def _described_field(record, name):
-    dtype, offset = record.fields[name][:2]
-    descr = np.lib.format.dtype_to_descr(dtype.base)
-    return {"descr": jsonable(descr), "offset": offset, "shape": list(dtype.shape)}
+    """A field by its items and the axes it adds, those of sub-arrays of sub-arrays too."""
+    field = np.ndarray((), record, bytes(record.itemsize))[name]
+    descr = np.lib.format.dtype_to_descr(field.dtype)
+    return {"descr": jsonable(descr), "offset": record.fields[name][1], "shape": list(field.shape)}

@@ -60,6 +60,17 @@ impl Scalar {
         self.kind == Kind::Void
     }
 
+    /// Whether this is a string, or opaque bytes, of a length yet to be given.
+    pub fn is_unsized(&self) -> bool {
+        self.itemsize == 0 && matches!(self.kind, Kind::Bytes | Kind::Str | Kind::Void)
+    }
+
+    /// The same type with a length: bytes, or of `U` strings characters. `None` if it is too long.
+    pub fn with_length(&self, len: u64) -> Option<Scalar> {
+        let itemsize = if self.kind == Kind::Str { len.checked_mul(4)? } else { len };
+        (itemsize <= MAX_ITEMSIZE).then(|| Scalar { itemsize, ..self.clone() })
+    }
+
     /// The type of the real and the imaginary part, where this is a complex number.
     pub fn component(&self) -> Option<Scalar> {
         (self.kind == Kind::Complex).then(|| Scalar {

@@ -1,0 +1,168 @@
+//! Files that change under their readers, and what the kernel remembers of them.
+
+mod common;
+
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
+use common::{TestEnv, counting};
+use npyfs::error::Error;
+use npyfs::fs::Fs;
+use npyfs::inode::{Ino, ROOT};
+use npyfs::node::{Options, Tree};
+use npyfs::source::Source;
+
+fn filesystem(env: &TestEnv) -> Fs {
+    Fs::new(Tree::new(Source::open(&env.data(), false).unwrap(), Options::default()))
+}
+
+fn lookup(fs: &Fs, path: &str) -> Result<Ino, Error> {
+    path.split('/').try_fold(ROOT, |ino, name| fs.lookup(ino, name.as_ref()).map(|(ino, _)| ino))
+}
+
+fn replace(env: &TestEnv, content: &[u8]) {
+    std::fs::write(env.path("new"), content).unwrap();
+    std::fs::rename(env.path("new"), env.data().join("big.npy")).unwrap();
+}
+
+#[test]
+fn a_replaced_file_is_a_new_array_and_readers_of_the_old_one_keep_it() {
+    let env = TestEnv::new();
+    let fs = filesystem(&env);
+    let old = lookup(&fs, "big/rows/2.raw").unwrap();
+    let handle = fs.open(old).unwrap();
+    replace(&env, &counting(&[5]));
+    let read = |at| fs.read(handle, at, 8, <[u8]>::to_vec);
+    assert_eq!(read(0).unwrap(), 20u64.to_le_bytes());
+    assert_eq!(fs.attr(old).unwrap().size, 80, "the old version is open, so it has its size");
+    assert!(matches!(fs.open(old), Err(Error::Stale)), "but what is opened is what is there");
+    let new = lookup(&fs, "big/rows/2.raw").unwrap();
+    assert_ne!(old, new);
+    assert_eq!(fs.attr(new).unwrap().size, 8);
+    fs.release(handle);
+    fs.tree().source().files().close_idle();
+    assert!(lookup(&fs, "big/cols").is_err(), "the new array has one axis");
+}
+
+#[test]
+fn new_values_in_the_same_file_are_the_same_array() {
+    let env = TestEnv::new();
+    let fs = filesystem(&env);
+    let before = lookup(&fs, "big/rows/2.raw").unwrap();
+    let file = File::options().write(true).open(env.data().join("big.npy")).unwrap();
+    file.write_all_at(&7u64.to_le_bytes(), 128 + 160).unwrap();
+    let after = lookup(&fs, "big/rows/2.raw").unwrap();
+    assert_eq!(before, after);
+    let handle = fs.open(after).unwrap();
+    assert_eq!(fs.read(handle, 0, 8, <[u8]>::to_vec).unwrap(), 7u64.to_le_bytes());
+}
+
+#[test]
+fn another_header_in_the_same_file_is_another_array() {
+    let env = TestEnv::new();
+    let fs = filesystem(&env);
+    let rows = lookup(&fs, "big/rows").unwrap();
+    let old = lookup(&fs, "big/rows/2.raw").unwrap();
+    let handle = fs.open(old).unwrap();
+    // As np.save does: the file is cut to nothing, then the header comes, then the data.
+    let mut file = File::create(env.data().join("big.npy")).unwrap();
+    let short = fs.read(handle, 0, 8, <[u8]>::to_vec).unwrap_err();
+    assert_eq!(short.to_string(), "big.npy: header says 80128 bytes, the file has 0");
+    file.write_all(&counting(&[500, 20])).unwrap();
+    let rewritten = fs.read(handle, 0, 8, <[u8]>::to_vec).unwrap_err();
+    assert_eq!(rewritten.to_string(), "big.npy: the header changed while it was read");
+    assert!(matches!(fs.lookup(rows, "3.raw".as_ref()), Err(Error::Stale)));
+    let new = lookup(&fs, "big/rows/2.raw").unwrap();
+    assert_ne!(old, new);
+    assert_eq!(fs.attr(new).unwrap().size, 160);
+}
+
+#[test]
+fn what_the_kernel_forgets_leaves_no_trace() {
+    let env = TestEnv::new();
+    let fs = filesystem(&env);
+    let rows = lookup(&fs, "big/rows").unwrap();
+    let before = fs.remembered();
+    for round in 0..10_000 {
+        let name = format!("{}-1000.npy", round % 1000);
+        let (ino, _) = fs.lookup(rows, name.as_ref()).unwrap();
+        let handle = fs.open(ino).unwrap();
+        fs.read(handle, 0, 100, |_| ()).unwrap();
+        fs.release(handle);
+        fs.forget(ino, 1);
+    }
+    assert_eq!(fs.remembered(), before);
+    let gone = Ino(rows.0 + 5);
+    assert!(matches!(fs.attr(gone), Err(Error::Stale)));
+    assert!(matches!(fs.read(npyfs::fs::Handle(1), 0, 1, |_| ()), Err(Error::BadHandle)));
+}
+
+#[test]
+fn a_listing_without_end_costs_nothing_and_goes_on_from_anywhere() {
+    let env = TestEnv::new();
+    let rows: u64 = 1 << 40;
+    let descr = npyfs::npy::literal::parse("'|u1'", false).unwrap();
+    let dtype = npyfs::npy::dtype::DType::from_descr(&descr).unwrap();
+    let header = npyfs::npy::header::write(&dtype, &[rows], npyfs::npy::header::Order::C);
+    let mut file = File::create(env.data().join("long.npy")).unwrap();
+    file.write_all(&header).unwrap();
+    file.set_len(header.len() as u64 + rows).unwrap();
+    let fs = filesystem(&env);
+    let windows = fs.open_directory(lookup(&fs, "long/windows/10,1").unwrap()).unwrap();
+    let names = |from, count| {
+        let mut names = Vec::new();
+        fs.read_directory(windows, from, |entry| {
+            names.push(entry.name.clone().into_string().unwrap());
+            names.len() == count
+        })
+        .unwrap();
+        names
+    };
+    assert_eq!(names(0, 4), [".", "..", "0.npy", "1.npy"]);
+    assert_eq!(names(1_000_000_002, 1), ["1000000000.npy"]);
+    let last = rows - 10;
+    assert_eq!(names(last + 2, 5), [format!("{last}.npy")]);
+    assert!(names(last + 3, 5).is_empty());
+}
+
+/// Over a mount, the kernel keeps pages and attributes of its own.
+#[test]
+fn an_old_version_is_read_on_after_everything_known_of_it_has_expired() {
+    let env = TestEnv::new();
+    let mounted = env.mount(&["--ttl", "0.01"]);
+    let (whole, slice, header) = (
+        File::open(mounted.path("big.npy")).unwrap(),
+        File::open(mounted.path("big/cols/3.raw")).unwrap(),
+        File::open(mounted.path("big/header.json")).unwrap(),
+    );
+    replace(&env, &counting(&[5]));
+    std::thread::sleep(Duration::from_millis(30));
+    let value = |file: &File, at| {
+        let mut bytes = [0; 8];
+        file.read_exact_at(&mut bytes, at).unwrap();
+        u64::from_le_bytes(bytes)
+    };
+    assert_eq!(value(&whole, 128 + 8 * 9999), 9999);
+    assert_eq!(value(&slice, 8 * 999), 9993);
+    assert_eq!(slice.metadata().unwrap().len(), 8000);
+    assert_eq!(whole.metadata().unwrap().len(), 80_128);
+    header.read_exact_at(&mut [0; 50], 0).unwrap();
+    assert_eq!(mounted.read("big/rows/4.raw").unwrap(), 4u64.to_le_bytes());
+}
+
+#[test]
+fn values_written_through_a_map_are_seen_by_the_next_open() {
+    let env = TestEnv::new();
+    let mounted = env.mount(&[]);
+    let file = File::options().read(true).write(true).open(env.data().join("big.npy")).unwrap();
+    // Not through a map, but just as unseen: the times are put back after each change.
+    let times = std::fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH);
+    for round in 0..20u64 {
+        file.write_all_at(&round.to_le_bytes(), 128 + 160).unwrap();
+        file.set_times(times).unwrap();
+        let row = mounted.read("big/rows/2.raw").unwrap();
+        assert_eq!(row[..8], round.to_le_bytes(), "round {round}");
+    }
+}
