@@ -176,8 +176,7 @@ impl Tree {
     /// The open file of a version of an array, if that is still what the file holds.
     fn current(&self, root: &Arc<Root>) -> Result<(Arc<OpenFile>, Meta), Error> {
         let id = root.file.id.ok_or(Error::Stale)?;
-        let open = self.source.open_file(&root.file.path, id)?;
-        let meta = open.meta()?;
+        let (open, meta) = self.source.open_file(&root.file.path, id)?;
         match open.array(&root.file, &meta) {
             Ok(now) if Arc::ptr_eq(&now, root) || now.header == root.header => Ok((open, meta)),
             // The header is another, or the array no longer whole.
@@ -201,7 +200,7 @@ impl Tree {
         match node {
             Node::File(path, id) => {
                 self.source.entry_meta(path, *id)?;
-                self.source.open_file(path, *id).map(Content::Whole)
+                self.source.open_file(path, *id).map(|(open, _)| Content::Whole(open))
             }
             Node::Encoded(selection, encoding) => {
                 self.source.array_meta(&selection.root.file)?;

@@ -318,8 +318,9 @@ impl Source {
         Ok(OsString::from_vec(text.into_bytes()))
     }
 
-    /// The file of this identity, open and mapped. [`Error::Stale`] if another has its path now.
-    pub fn open_file(&self, path: &Path, id: FileId) -> Result<Arc<OpenFile>, Error> {
+    /// The file of this identity, open and mapped, and its attributes. [`Error::Stale`] if it is not
+    /// open yet and another has its path now.
+    pub fn open_file(&self, path: &Path, id: FileId) -> Result<(Arc<OpenFile>, Meta), Error> {
         self.files.get(id, path, || {
             let about = |err: io::Error| Error::io(path.display(), err);
             let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -342,18 +343,16 @@ impl Source {
             let array = Err(Arc::new(Unreadable { file: name, why, header: None }));
             return Ok((array, self.meta(&file.path)?));
         };
-        let open = match self.open_file(&file.path, id) {
-            Ok(open) => open,
+        match self.open_file(&file.path, id) {
+            Ok((open, meta)) => Ok((open.array(file, &meta), meta)),
             Err(Error::Io { source, file: name }) => {
                 // Such as no permission: the array's directory says so.
                 let why = source.to_string();
                 let array = Err(Arc::new(Unreadable { file: name, why, header: None }));
-                return Ok((array, self.array_meta(file)?));
+                Ok((array, self.array_meta(file)?))
             }
-            Err(err) => return Err(err),
-        };
-        let meta = open.meta()?;
-        Ok((open.array(file, &meta), meta))
+            Err(err) => Err(err),
+        }
     }
 
     /// The path of an entry of a directory.

@@ -146,35 +146,44 @@ impl Files {
         lock(&self.open).by_id.get(&id).and_then(Weak::upgrade)
     }
 
-    /// The open file of this identity, opened by `open` if it is not.
+    /// The open file of this identity, opened by `open` if it is not, and its attributes now.
     pub(super) fn get(
         &self,
         id: FileId,
         path: &Path,
         open: impl FnOnce() -> Result<Backing, Error>,
-    ) -> Result<Arc<OpenFile>, Error> {
-        let file = match self.known(id) {
-            // A file that has grown past its map is mapped anew.
-            Some(file) if file.meta()?.size <= file.backing.mapped() => file,
-            _ => {
-                let file = Arc::new(OpenFile {
-                    backing: open()?,
-                    name: path.to_string_lossy().into_owned(),
-                    array: Mutex::new(None),
-                    used: Mutex::new(Instant::now()),
-                });
-                let mut open = lock(&self.open);
-                open.by_id.insert(id, Arc::downgrade(&file));
-                open.recent.push_back(file.clone());
-                if open.recent.len() > MAX_IDLE {
-                    open.recent.pop_front();
-                }
-                self.not_empty.notify_all();
-                file
-            }
-        };
+    ) -> Result<(Arc<OpenFile>, Meta), Error> {
+        if let Some((file, meta)) = self.usable(id)? {
+            return Ok((file, meta));
+        }
+        let file = Arc::new(OpenFile {
+            backing: open()?,
+            name: path.to_string_lossy().into_owned(),
+            array: Mutex::new(None),
+            used: Mutex::new(Instant::now()),
+        });
+        let meta = file.meta()?;
+        let mut open = lock(&self.open);
+        // Another thread may have been faster: there is to be one map of the file.
+        let other = open.by_id.get(&id).and_then(Weak::upgrade);
+        if let Some(other) = other.filter(|f| f.backing.mapped() >= file.backing.mapped()) {
+            return Ok((other, meta));
+        }
+        open.by_id.insert(id, Arc::downgrade(&file));
+        open.recent.push_back(file.clone());
+        if open.recent.len() > MAX_IDLE {
+            open.recent.pop_front();
+        }
+        self.not_empty.notify_all();
+        Ok((file, meta))
+    }
+
+    /// The file of this identity, if it is open and has not grown past its map.
+    fn usable(&self, id: FileId) -> Result<Option<(Arc<OpenFile>, Meta)>, Error> {
+        let Some(file) = self.known(id) else { return Ok(None) };
         file.touch();
-        Ok(file)
+        let meta = file.meta()?;
+        Ok((meta.size <= file.backing.mapped()).then_some((file, meta)))
     }
 
     /// Closes what nobody has read for a while.

@@ -1,0 +1,135 @@
+//! The commands that need no mount: `info`, `ls`, `cat`.
+
+mod common;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
+
+use common::{TestEnv, counting, npyfs, program, run, stderr};
+
+/// Runs a command on a path beneath the data directory.
+fn on(env: &TestEnv, command: &str, path: &str) -> std::process::Output {
+    npyfs([OsString::from(command), env.path(path).into_os_string()])
+}
+
+#[test]
+fn cat_writes_what_a_mount_would_hold() {
+    let env = TestEnv::new();
+    let whole = std::fs::read(env.data().join("big.npy")).unwrap();
+    assert_eq!(on(&env, "cat", "data/big.npy").stdout, whole);
+    assert_eq!(on(&env, "cat", "data/big.raw").stdout, whole[128..]);
+    assert_eq!(on(&env, "cat", "data/big/rows/2-4.raw").stdout, whole[288..448]);
+    assert_eq!(on(&env, "cat", "data/big/rows/0-1000.npy").stdout, whole);
+    let json = on(&env, "cat", "data/big/cols/3/header.json").stdout;
+    assert_eq!(on(&env, "info", "data/big/cols/3").stdout, json);
+    // Paths are also found from inside of the source.
+    let inside =
+        run(Command::new(program()).args(["cat", "big/rows/2-4.raw"]).current_dir(env.data()));
+    assert_eq!(inside.stdout, whole[288..448]);
+}
+
+#[test]
+fn ls_lists_what_a_mount_would_list() {
+    let env = TestEnv::new();
+    std::fs::create_dir(env.data().join("sub")).unwrap();
+    let ls = |path| String::from_utf8(on(&env, "ls", path).stdout).unwrap();
+    assert_eq!(ls("data"), "big/\nbig.npy\nsub/\n");
+    assert_eq!(ls("data/big"), "header.json\nrows/\ncols/\nslice/\nparts/\nwindows/\n");
+    assert_eq!(ls("data/big/parts/3"), "0.npy\n1.npy\n2.npy\n");
+    assert_eq!(ls("data/big/slice"), "USAGE.txt\n");
+    assert_eq!(ls("data/sub"), "");
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_error() {
+    let env = TestEnv::new();
+    let script = r#"set -o pipefail; "$0" ls "$1/big/parts/1000000" | head -n 1; "$0" cat "$1/big.npy" | head -c 3"#;
+    let ran = run(Command::new("bash").args(["-c", script, program()]).arg(env.data()));
+    assert!(ran.status.success(), "{}", stderr(&ran));
+    assert_eq!(ran.stdout, b"0.npy\n\x93NU");
+}
+
+#[test]
+fn info_says_why_a_path_does_not_exist() {
+    let env = TestEnv::new();
+    std::fs::write(env.data().join("bad.npy"), "no array").unwrap();
+    std::fs::write(env.data().join("notes.txt"), "no array").unwrap();
+    for (path, why) in [
+        ("big/rows/0-5000000", "the array has 1000 rows"),
+        ("big/rows/0-5000000.npy", "the array has 1000 rows"),
+        ("big/cols/10", "the array has 10 columns"),
+        ("big/axis2", "the array has 2 axes"),
+        ("big/fields", "the dtype '<i8' has no fields"),
+        ("big/slice/0,0,0", "too many indices: the array has 2 axes"),
+        ("big/nonsense", "there is no such entry in an array's directory"),
+        ("big/rows", "a directory of selections, which are arrays"),
+        ("bad", "not a .npy file: it does not start with \\x93NUMPY"),
+        ("bad/rows/3", "not a .npy file: it does not start with \\x93NUMPY"),
+        ("notes.txt", "not an array: its name does not end in .npy"),
+        ("missing", "there is no such file in the source"),
+        ("", "a directory"),
+    ] {
+        let info = on(&env, "info", &format!("data/{path}"));
+        assert_eq!(info.status.code(), Some(1), "{path}");
+        let said = stderr(&info);
+        assert!(said.ends_with(&format!(": {why}\n")), "{path}: {said}");
+        assert_eq!(said.lines().count(), 1, "{path}: {said}");
+        assert!(info.stdout.is_empty(), "{path}");
+    }
+    let deep = stderr(&on(&env, "info", "data/big/rows/2000-3000/cols/3"));
+    assert!(deep.contains("big/rows/2000-3000: the array has 1000 rows"), "{deep}");
+}
+
+#[test]
+fn one_path_without_an_answer_keeps_no_other_from_having_one() {
+    let env = TestEnv::new();
+    let paths = ["info", "data/nowhere", "data/big", "data/nothing"].map(|path| match path {
+        "info" => "info".into(),
+        path => env.path(path).into_os_string(),
+    });
+    let info = npyfs(paths);
+    assert_eq!(info.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&info.stdout).contains("\"expression\": \"a\""));
+    assert_eq!(stderr(&info).lines().count(), 2);
+}
+
+#[test]
+fn info_tells_of_an_array_that_has_no_directory() {
+    let env = TestEnv::new();
+    for taken in ["big", "big.npy.d"] {
+        std::fs::write(env.data().join(taken), "").unwrap();
+    }
+    let info = on(&env, "info", "data/big.npy");
+    assert!(info.status.success());
+    assert!(String::from_utf8_lossy(&info.stdout).contains("\"shape\": [1000, 10]"));
+    assert!(stderr(&info).contains("it has no directory"), "{}", stderr(&info));
+}
+
+#[test]
+fn info_works_on_a_mount_too() {
+    let env = TestEnv::new();
+    let mounted = env.mount(&[]);
+    let info = |path: &Path| npyfs(["info".as_ref(), path.as_os_str()]);
+    let of_directory = info(&mounted.path("big/rows/3-5"));
+    assert!(String::from_utf8_lossy(&of_directory.stdout).contains("\"expression\": \"a[3:5]\""));
+    let of_file = info(&mounted.path("big/rows/3-5.npy"));
+    assert!(String::from_utf8_lossy(&of_file.stdout).contains("\"shape\": [2, 10]"));
+}
+
+#[test]
+fn nothing_outside_of_the_source_is_read() {
+    let env = TestEnv::new();
+    std::fs::write(env.path("secret.npy"), counting(&[3])).unwrap();
+    std::os::unix::fs::symlink("../secret.npy", env.data().join("out.npy")).unwrap();
+    std::os::unix::fs::symlink(env.path("secret.npy"), env.data().join("absolute.npy")).unwrap();
+    std::os::unix::fs::symlink("big.npy", env.data().join("inside.npy")).unwrap();
+    for path in ["data/out/rows/0.raw", "data/out.raw", "data/absolute/rows/0.raw"] {
+        let refused = on(&env, "cat", path);
+        assert_eq!(refused.status.code(), Some(1), "{path}");
+        assert!(refused.stdout.is_empty(), "{path}");
+    }
+    let why = stderr(&on(&env, "info", "data/out"));
+    assert!(why.ends_with("data/out: the symlink leads out of the source\n"), "{why}");
+    assert_eq!(on(&env, "cat", "data/inside/rows/3.raw").stdout.len(), 80);
+}
