@@ -92,6 +92,14 @@ impl Fs {
         self.inodes().forget(ino, count);
     }
 
+    /// Closes files that nobody reads, and names the entries, by parent and name, that the kernel
+    /// should be asked to forget: on a large machine it remembers millions, each of which takes
+    /// memory here. To be called now and then.
+    pub fn tidy(&self) -> Vec<(Ino, Arc<OsStr>)> {
+        self.tree.source().files().close_idle();
+        self.inodes().surplus(MAX_REMEMBERED)
+    }
+
     /// How many numbers have not been given back.
     pub fn remembered(&self) -> usize {
         self.inodes().len()
@@ -247,6 +255,10 @@ impl Fs {
         self.tree.source().statvfs()
     }
 }
+
+/// How many entries the kernel may remember before it is asked to forget the oldest. They take about
+/// half a kilobyte each.
+const MAX_REMEMBERED: usize = 50_000;
 
 /// The entries `.` and `..` come before all others.
 const DOTS: u64 = 2;

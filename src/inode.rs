@@ -4,7 +4,7 @@
 //! the same name comes to mean another version of a file, it gets another number, so that the
 //! kernel never mixes the pages of both.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::sync::Arc;
 
@@ -22,7 +22,8 @@ pub const ROOT: Ino = Ino(1);
 #[derive(Debug)]
 pub struct Inodes {
     last: u64,
-    by_number: HashMap<Ino, Inode>,
+    /// In order of age.
+    by_number: BTreeMap<Ino, Inode>,
     by_name: HashMap<(Ino, Arc<OsStr>), Ino>,
 }
 
@@ -40,7 +41,7 @@ struct Inode {
 
 impl Default for Inodes {
     fn default() -> Self {
-        Inodes { last: ROOT.0, by_number: HashMap::new(), by_name: HashMap::new() }
+        Inodes { last: ROOT.0, by_number: BTreeMap::new(), by_name: HashMap::new() }
     }
 }
 
@@ -101,6 +102,22 @@ impl Inodes {
         std::mem::replace(&mut inode.cached, stamp)
     }
 
+    /// The oldest entries beyond `keep` that are files or selections, by parent and name: those that
+    /// the kernel may be asked to forget. Directories of the source and of its arrays stay, since
+    /// somebody may work in one.
+    pub fn surplus(&self, keep: usize) -> Vec<(Ino, Arc<OsStr>)> {
+        let inodes = self.by_number.values().filter(|inode| match inode.node {
+            Node::Directory(_) | Node::ArrayFile(_) | Node::Group(..) => false,
+            Node::File(..)
+            | Node::Symlink(..)
+            | Node::Selection(_)
+            | Node::Encoded(..)
+            | Node::Text(_) => true,
+        });
+        let count = self.by_number.len().saturating_sub(keep);
+        inodes.take(count).map(|inode| (inode.parent, inode.name.clone())).collect()
+    }
+
     /// How many numbers the kernel remembers, besides the root's.
     pub fn len(&self) -> usize {
         self.by_number.len()
@@ -146,6 +163,26 @@ mod tests {
         assert_eq!(inodes.known(ROOT, name), Some(new));
         inodes.forget(new, 5);
         assert!(inodes.is_empty());
+    }
+
+    #[test]
+    fn the_oldest_files_are_surplus() {
+        let mut inodes = Inodes::default();
+        inodes.remember(ROOT, OsStr::new("directory"), directory("directory"));
+        let file = |name: &str, inodes: &mut Inodes| {
+            let id = crate::meta::Meta::of(std::fs::File::open("/").unwrap()).unwrap().id;
+            inodes.remember(ROOT, OsStr::new(name), Node::File(Path::new(name).into(), id));
+        };
+        for name in ["a", "b", "c"] {
+            file(name, &mut inodes);
+        }
+        let names = |keep| -> Vec<String> {
+            let surplus = inodes.surplus(keep).into_iter();
+            surplus.map(|(_, name)| name.to_string_lossy().into_owned()).collect()
+        };
+        assert_eq!(names(2), ["a", "b"]);
+        assert_eq!(names(0), ["a", "b", "c"]);
+        assert!(names(4).is_empty());
     }
 
     #[test]

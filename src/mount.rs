@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use fuser::{Config, Session, SessionACL};
+use fuser::{Config, INodeNo, Notifier, Session, SessionACL};
 
 use crate::fs::Fs;
 use crate::fuse::Adapter;
@@ -59,6 +59,10 @@ const READ_AHEAD_KB: u32 = 4096;
 
 /// How long open files are served on after the daemon was told to end.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How often to tidy up, when there was nothing to do the last time and when there was.
+const AT_REST: Duration = Duration::from_secs(1);
+const BUSY: Duration = Duration::from_millis(20);
 
 /// Where a mount is, and which one it is there.
 #[derive(Clone, Debug)]
@@ -174,8 +178,9 @@ impl Mount {
     /// end; then it is unmounted, and files that are open are served for a moment more.
     pub fn serve(self, asked: mpsc::Sender<End>, end: &mpsc::Receiver<End>) -> Result<(), Error> {
         let Mount { session, fs, place } = self;
-        let idle = fs.clone();
-        let closer = thread::spawn(move || idle.tree().source().files().close_idle_until_stopped());
+        let (stop, stopped) = mpsc::channel::<()>();
+        let notifier = session.notifier();
+        let keeper = thread::spawn(move || keep_tidy(&fs, &notifier, &stopped));
         thread::spawn(move || {
             let result = session.run();
             // The receiver is gone if it did not want to wait for this.
@@ -194,9 +199,9 @@ impl Mount {
             }
         };
         place.unmount();
-        fs.tree().source().files().stop();
-        // A panic there is logged and no reason to fail here.
-        let _ = closer.join();
+        drop(stop);
+        // A panic there has been printed, and is no reason to fail here.
+        let _ = keeper.join();
         result.map_err(|err| Error::new(&place.mountpoint, err))
     }
 }
@@ -241,6 +246,21 @@ impl Place {
         let path = format!("/sys/class/bdi/{}/read_ahead_kb", self.device);
         if let Err(err) = std::fs::write(&path, READ_AHEAD_KB.to_string()) {
             log::debug!("{path}: {err}");
+        }
+    }
+}
+
+/// Tidies up now and then, until the other end of `stopped` is dropped. In a thread of its own, for
+/// the kernel may hold a directory for a request that is yet to be answered.
+fn keep_tidy(fs: &Fs, notifier: &Notifier, stopped: &mpsc::Receiver<()>) {
+    let mut pause = AT_REST;
+    while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
+        let surplus = fs.tidy();
+        pause = if surplus.is_empty() { AT_REST } else { BUSY };
+        for (parent, name) in surplus {
+            if let Err(err) = notifier.inval_entry(INodeNo(parent.0), &name) {
+                log::debug!("{}: not forgotten: {err}", name.display());
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::ArrayFile;
@@ -129,7 +129,6 @@ impl OpenFile {
 #[derive(Debug, Default)]
 pub struct Files {
     open: Mutex<Open>,
-    not_empty: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -137,7 +136,6 @@ struct Open {
     by_id: HashMap<FileId, Weak<OpenFile>>,
     /// Files kept open for the next who wants them.
     recent: VecDeque<Arc<OpenFile>>,
-    closing: bool,
 }
 
 impl Files {
@@ -174,7 +172,6 @@ impl Files {
         if open.recent.len() > MAX_IDLE {
             open.recent.pop_front();
         }
-        self.not_empty.notify_all();
         Ok((file, meta))
     }
 
@@ -192,27 +189,6 @@ impl Files {
         let mut open = lock(&self.open);
         open.recent.retain(|file| !file.is_idle(now));
         open.by_id.retain(|_, file| file.strong_count() > 0);
-    }
-
-    /// Closes idle files as they become idle, until [`Files::stop`]. For a thread of its own.
-    pub fn close_idle_until_stopped(&self) {
-        let mut open = lock(&self.open);
-        while !open.closing {
-            if open.by_id.is_empty() {
-                open = self.not_empty.wait(open).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            let waited = self.not_empty.wait_timeout(open, IDLE);
-            drop(waited.unwrap_or_else(PoisonError::into_inner));
-            self.close_idle();
-            open = lock(&self.open);
-        }
-    }
-
-    /// Ends [`Files::close_idle_until_stopped`].
-    pub fn stop(&self) {
-        lock(&self.open).closing = true;
-        self.not_empty.notify_all();
     }
 }
 
