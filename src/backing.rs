@@ -32,6 +32,8 @@ pub struct Backing {
     file: File,
     /// None of an empty file.
     map: Option<Mmap>,
+    /// Its filesystem leaves a trace of every change in the times, but for pages already dirty.
+    keeps_times: bool,
 }
 
 /// Why bytes of a backing file cannot be had.
@@ -74,7 +76,8 @@ impl Backing {
                 Some(unsafe { MmapOptions::new().len(len).map(&file) }?)
             }
         };
-        Ok(Backing { file, map })
+        let keeps_times = keeps_times(&file);
+        Ok(Backing { file, map, keeps_times })
     }
 
     /// The file's attributes now.
@@ -122,12 +125,20 @@ impl Backing {
         if has < needs { Err(ReadError::Short { has }) } else { Ok(()) }
     }
 
+    /// Whether the content may change, or may have changed, with no trace in the timestamps.
+    ///
+    /// That happens through a writable map, on pages that are dirty already; and on filesystems
+    /// other than the usual ones of disks it may happen at any time (on tmpfs, to pages that were
+    /// read before they were written).
+    pub fn may_have_unseen_changes(&self) -> bool {
+        !self.keeps_times || self.may_have_writer()
+    }
+
     /// Whether anybody holds the file open for writing, or may, for all that can be told.
     ///
-    /// Such a process can change bytes through a map of its own with no trace in the timestamps. A
-    /// read lease is granted only where there is none; it is given back at once. A signal for its
-    /// being broken in between is ignored (see [`ignore_lease_signal`]).
-    pub fn may_have_writer(&self) -> bool {
+    /// A read lease is granted only where there is nobody; it is given back at once. A signal for
+    /// its being broken in between is ignored (see [`ignore_lease_signal`]).
+    fn may_have_writer(&self) -> bool {
         let fd = self.file.as_raw_fd();
         // SAFETY: F_SETLEASE takes an int and touches no memory of ours; `fd` is open.
         let granted = unsafe { libc::fcntl(fd, libc::F_SETLEASE, libc::F_RDLCK) } == 0;
@@ -139,6 +150,13 @@ impl Backing {
     }
 }
 
+/// The filesystems (ext2 to ext4, XFS, Btrfs, F2FS) that note every first store to a clean page of a
+/// shared map in the file's times.
+fn keeps_times(file: &File) -> bool {
+    const TRUSTED: [u32; 4] = [0xEF53, 0x5846_5342, 0x9123_683E, 0xF2F5_2010];
+    rustix::fs::fstatfs(file).is_ok_and(|fs| TRUSTED.contains(&(fs.f_type as u32)))
+}
+
 impl AsFd for Backing {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
@@ -147,7 +165,7 @@ impl AsFd for Backing {
 
 /// Ignores SIGIO, which tells a process that its lease is being broken and by default ends it.
 ///
-/// To be called once, by a process that asks [`Backing::may_have_writer`].
+/// To be called once, by a process that asks [`Backing::may_have_unseen_changes`].
 pub fn ignore_lease_signal() {
     // SAFETY: SIG_IGN is no handler, so nothing runs that would have to be async-signal-safe.
     unsafe { libc::signal(libc::SIGIO, libc::SIG_IGN) };

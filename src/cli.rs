@@ -75,6 +75,9 @@ pub(crate) struct MountArgs {
     /// Serve the targets of symlinks as plain files and directories, wherever they are
     #[arg(long)]
     pub(crate) follow_symlinks: bool,
+    /// Let no file be executed
+    #[arg(long = "noexec")]
+    pub(crate) no_exec: bool,
     /// Unmount also when the daemon is killed
     #[arg(long)]
     pub(crate) auto_unmount: bool,
@@ -103,7 +106,7 @@ fn bytes(text: &str) -> Result<u64, String> {
 }
 
 /// Options of mount(8) that are for others, or that hold of every mount.
-const IGNORED: [&str; 19] = [
+const IGNORED: [&str; 35] = [
     "defaults",
     "ro",
     "rw",
@@ -112,16 +115,32 @@ const IGNORED: [&str; 19] = [
     "suid",
     "dev",
     "exec",
-    "noexec",
     "auto",
     "noauto",
     "user",
     "nouser",
     "users",
+    "group",
+    "owner",
     "nofail",
     "_netdev",
+    "atime",
     "noatime",
     "relatime",
+    "norelatime",
+    "strictatime",
+    "nostrictatime",
+    "diratime",
+    "nodiratime",
+    "lazytime",
+    "nolazytime",
+    "sync",
+    "async",
+    "dirsync",
+    "silent",
+    "loud",
+    "mand",
+    "nomand",
     "default_permissions",
 ];
 
@@ -139,6 +158,7 @@ impl MountArgs {
                 ("follow_symlinks", None) => self.follow_symlinks = true,
                 ("auto_unmount", None) => self.auto_unmount = true,
                 ("debug", None) => self.debug = true,
+                ("noexec", None) => self.no_exec = true,
                 ("ttl", Some(value)) => self.ttl = seconds(value).map_err(wrong)?,
                 ("tile_bytes", Some(value)) => self.tile_bytes = bytes(value).map_err(wrong)?,
                 ("threads", Some(value)) => {

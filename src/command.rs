@@ -29,8 +29,8 @@ pub(crate) fn umount(mountpoint: &Path) -> Outcome {
 pub(crate) fn ls(path: &Path) -> Outcome {
     let found = Located::new(path)?;
     if !found.node.is_directory() {
-        println!("{}", path.display());
-        return Ok(());
+        let line = [path.as_os_str().as_bytes(), b"\n"].concat();
+        return unless_closed(io::stdout().write_all(&line));
     }
     let listing = found.tree.list(&found.node).map_err(|err| found.error(&err))?;
     let mut entries = (0..listing.places()).filter_map(|place| listing.at(place));
@@ -62,11 +62,13 @@ fn unless_closed(written: io::Result<()>) -> Outcome {
 }
 
 /// Waits for the end of standard input, which comes when the daemon at its other end is gone, and
-/// unmounts what it left behind.
+/// unmounts what it left behind, unless it has said that it left nothing.
 pub(crate) fn watch(device: String, mountpoint: PathBuf) -> Outcome {
-    let mut input = io::stdin().lock();
-    let mut buffer = [0; 64];
-    while !matches!(input.read(&mut buffer), Ok(0) | Err(_)) {}
-    Place::described(mountpoint, device).unmount();
+    let mut said = Vec::new();
+    // An error is as good as an end.
+    let _ = io::stdin().read_to_end(&mut said);
+    if said != mount::DONE {
+        Place::described(mountpoint, device).unmount();
+    }
     Ok(())
 }

@@ -82,14 +82,20 @@ impl VirtualFile {
 }
 
 /// Reads a backing file as it is, as [`VirtualFile::read_at`] does a virtual one. Where it has
-/// grown since it was mapped, the rest is read through the file.
+/// grown since it was mapped, the rest is read through the file; where it has shrunk below the
+/// size that it was opened with, what is missing is an error.
 pub fn read_whole<R>(
     backing: &Backing,
+    size_at_open: u64,
     at: u64,
     len: usize,
     respond: impl FnOnce(&[u8]) -> R,
 ) -> Result<R, ReadError> {
     let size = backing.meta()?.size;
+    let asked = at.saturating_add(len as u64);
+    if size < asked.min(size_at_open) {
+        return Err(ReadError::Short { has: size });
+    }
     let len = size.saturating_sub(at).min(len as u64);
     let end = at.saturating_add(len);
     if end <= backing.mapped() {

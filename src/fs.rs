@@ -10,7 +10,7 @@ use rustix::fs::StatVfs;
 
 use crate::error::Error;
 use crate::inode::{Ino, Inodes, ROOT};
-use crate::meta::Kind;
+use crate::meta::{Kind, Stamp};
 use crate::node::{Attr, Content, Listing, Node, Tree};
 
 /// A filesystem over a tree. Every method may be called from any thread.
@@ -30,6 +30,9 @@ pub struct Handle(pub u64);
 struct OpenedFile {
     ino: Ino,
     content: Content,
+    /// What the backing file looked like as pages of it began to be cached anew: to be noted when
+    /// the first of them is read.
+    stamp: Mutex<Option<Stamp>>,
 }
 
 #[derive(Debug)]
@@ -69,8 +72,7 @@ impl Fs {
     }
 
     fn inodes(&self) -> MutexGuard<'_, Inodes> {
-        // The table is whole between any two of its methods.
-        self.inodes.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inodes)
     }
 
     fn node(&self, ino: Ino) -> Result<Node, Error> {
@@ -118,7 +120,7 @@ impl Fs {
     /// Opens a file for reading, to be closed by [`Fs::release`].
     pub fn open(&self, ino: Ino) -> Result<Handle, Error> {
         let content = self.tree.open(&self.node(ino)?)?;
-        Ok(self.files.add(OpenedFile { ino, content }))
+        Ok(self.files.add(OpenedFile { ino, content, stamp: Mutex::default() }))
     }
 
     /// Calls `use_file` with the descriptor of the backing file, where the open file is a file of
@@ -143,9 +145,15 @@ impl Fs {
         let Some(open) = file.content.open_file() else { return true };
         let Ok(meta) = open.meta() else { return false };
         let stamp = Some(meta.stamp()).filter(|stamp| stamp.is_settled());
-        let now = stamp.filter(|_| !open.backing.may_have_writer());
-        let before = self.inodes().note_cached(file.ino, now);
-        now.is_some() && before == now
+        let now = stamp.filter(|_| !open.backing.may_have_unseen_changes());
+        if now.is_some() && self.inodes().cached(file.ino) == now {
+            return true;
+        }
+        // The kernel drops its pages when it gets this answer, but another open may be answered
+        // before it has. When it reads, it has.
+        self.inodes().note_cached(file.ino, None);
+        *lock(&file.stamp) = now;
+        false
     }
 
     /// Reads `len` bytes from `at` on, fewer only at the end of the file, and passes them to
@@ -157,7 +165,11 @@ impl Fs {
         len: usize,
         respond: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, Error> {
-        self.files.get(handle)?.content.read_at(at, len, respond)
+        let file = self.files.get(handle)?;
+        if let Some(stamp) = lock(&file.stamp).take() {
+            self.inodes().note_cached(file.ino, Some(stamp));
+        }
+        file.content.read_at(at, len, respond)
     }
 
     /// Closes a file.
@@ -202,11 +214,18 @@ impl Fs {
             }
             let (node, attr) = match self.tree.lookup(&directory.node, &entry.name) {
                 Ok(found) => found,
-                Err(err) if err.errno() == libc::ENOENT => return false,
-                Err(err) => {
-                    // Told at once, or where the entries before it have been taken, by the next call.
+                // The directory itself means something else by now. Told at once, or where entries
+                // before have been taken, by the next call.
+                Err(err @ Error::Stale) => {
                     failed = Some(err).filter(|_| !emitted);
                     return true;
+                }
+                // One entry's trouble is not the others'.
+                Err(err) => {
+                    if !err.is_answer() {
+                        log::warn!("{}: left out of a listing: {err}", entry.name.display());
+                    }
+                    return false;
                 }
             };
             let ino = self.inodes().remember(directory.ino, &entry.name, node);
@@ -256,7 +275,12 @@ impl Fs {
     }
 }
 
-/// How many entries the kernel may remember before it is asked to forget the oldest. They take about
+/// Locks, also after a panic elsewhere: what these locks guard is whole at any time.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many files the kernel may remember before it is asked to forget the oldest. They take about
 /// half a kilobyte each.
 const MAX_REMEMBERED: usize = 50_000;
 

@@ -4,7 +4,7 @@
 //! the same name comes to mean another version of a file, it gets another number, so that the
 //! kernel never mixes the pages of both.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, VecDeque};
 use std::ffi::OsStr;
 use std::sync::Arc;
 
@@ -18,13 +18,18 @@ pub struct Ino(pub u64);
 /// The number of the root, which the kernel knows from the start and never forgets.
 pub const ROOT: Ino = Ino(1);
 
+/// How many files the kernel is asked to forget at a time.
+const MAX_SURPLUS: usize = 4096;
+
 /// All numbers that the kernel remembers.
 #[derive(Debug)]
 pub struct Inodes {
     last: u64,
-    /// In order of age.
-    by_number: BTreeMap<Ino, Inode>,
+    by_number: HashMap<Ino, Inode>,
     by_name: HashMap<(Ino, Arc<OsStr>), Ino>,
+    /// Files in order of age, those excepted that the kernel was asked to forget; some of them it
+    /// may have forgotten by itself.
+    files: VecDeque<Ino>,
 }
 
 #[derive(Debug)]
@@ -37,11 +42,18 @@ struct Inode {
     /// What the backing file looked like when pages of this inode may have been cached last, with
     /// nobody writing to it.
     cached: Option<Stamp>,
+    /// The kernel was asked to forget it, and has not looked it up since.
+    asked: bool,
 }
 
 impl Default for Inodes {
     fn default() -> Self {
-        Inodes { last: ROOT.0, by_number: BTreeMap::new(), by_name: HashMap::new() }
+        Inodes {
+            last: ROOT.0,
+            by_number: HashMap::new(),
+            by_name: HashMap::new(),
+            files: VecDeque::new(),
+        }
     }
 }
 
@@ -55,12 +67,19 @@ impl Inodes {
         {
             inode.node = node;
             inode.lookups += 1;
+            if std::mem::take(&mut inode.asked) {
+                self.files.push_back(*ino);
+            }
             return *ino;
         }
         self.last += 1;
         let ino = Ino(self.last);
         self.by_name.insert((parent, name.clone()), ino);
-        self.by_number.insert(ino, Inode { node, parent, name, lookups: 1, cached: None });
+        if !node.is_directory() {
+            self.files.push_back(ino);
+        }
+        let inode = Inode { node, parent, name, lookups: 1, cached: None, asked: false };
+        self.by_number.insert(ino, inode);
         ino
     }
 
@@ -95,27 +114,30 @@ impl Inodes {
         self.by_number.get(&ino).map_or(ROOT, |inode| inode.parent)
     }
 
-    /// Notes what the backing file looks like as an inode is opened; none if that is no guarantee
-    /// for what is cached from now on. Returns what was noted before.
-    pub fn note_cached(&mut self, ino: Ino, stamp: Option<Stamp>) -> Option<Stamp> {
-        let inode = self.by_number.get_mut(&ino)?;
-        std::mem::replace(&mut inode.cached, stamp)
+    /// Notes what the backing file looks like as pages of an inode begin to be cached; none if that
+    /// is no guarantee for what they hold.
+    pub fn note_cached(&mut self, ino: Ino, stamp: Option<Stamp>) {
+        if let Some(inode) = self.by_number.get_mut(&ino) {
+            inode.cached = stamp;
+        }
     }
 
-    /// The oldest entries beyond `keep` that are files or selections, by parent and name: those that
-    /// the kernel may be asked to forget. Directories of the source and of its arrays stay, since
-    /// somebody may work in one.
-    pub fn surplus(&self, keep: usize) -> Vec<(Ino, Arc<OsStr>)> {
-        let inodes = self.by_number.values().filter(|inode| match inode.node {
-            Node::Directory(_) | Node::ArrayFile(_) | Node::Group(..) => false,
-            Node::File(..)
-            | Node::Symlink(..)
-            | Node::Selection(_)
-            | Node::Encoded(..)
-            | Node::Text(_) => true,
+    /// What was noted last.
+    pub fn cached(&self, ino: Ino) -> Option<Stamp> {
+        self.by_number.get(&ino)?.cached
+    }
+
+    /// Files, by parent and name, that the kernel should be asked to forget, so that it remembers
+    /// about `keep` of them: the oldest, each of them once, and not very many at a time. Directories
+    /// stay, since somebody may be working in one.
+    pub fn surplus(&mut self, keep: usize) -> Vec<(Ino, Arc<OsStr>)> {
+        let count = self.files.len().saturating_sub(keep).min(MAX_SURPLUS);
+        let asked = self.files.drain(..count).filter_map(|ino| {
+            let inode = self.by_number.get_mut(&ino)?;
+            inode.asked = true;
+            Some((inode.parent, inode.name.clone()))
         });
-        let count = self.by_number.len().saturating_sub(keep);
-        inodes.take(count).map(|inode| (inode.parent, inode.name.clone())).collect()
+        asked.collect()
     }
 
     /// How many numbers the kernel remembers, besides the root's.
@@ -176,13 +198,15 @@ mod tests {
         for name in ["a", "b", "c"] {
             file(name, &mut inodes);
         }
-        let names = |keep| -> Vec<String> {
+        let mut names = |keep| -> Vec<String> {
             let surplus = inodes.surplus(keep).into_iter();
             surplus.map(|(_, name)| name.to_string_lossy().into_owned()).collect()
         };
-        assert_eq!(names(2), ["a", "b"]);
-        assert_eq!(names(0), ["a", "b", "c"]);
-        assert!(names(4).is_empty());
+        assert!(names(3).is_empty());
+        assert_eq!(names(1), ["a", "b"]);
+        assert_eq!(names(0), ["c"], "none of them twice");
+        file("a", &mut inodes);
+        assert_eq!(inodes.surplus(0).len(), 1, "unless it was looked up again");
     }
 
     #[test]

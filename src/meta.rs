@@ -15,6 +15,9 @@ pub struct FileId {
     born: (i64, u32),
 }
 
+/// The longest name of a directory entry, in bytes.
+pub const NAME_MAX: usize = 255;
+
 /// What changes when a file's content does: size, times of modification and change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
@@ -63,15 +66,32 @@ pub struct Meta {
 /// network filesystems keep coarser ones.
 const SETTLED: Duration = Duration::from_secs(1);
 
+impl FileId {
+    /// The device of the file's filesystem, `major:minor`.
+    pub fn device(&self) -> String {
+        format!("{}:{}", self.device.0, self.device.1)
+    }
+}
+
 impl Meta {
     /// The attributes of an open file, or of what an `O_PATH` descriptor stands for.
     pub fn of(file: impl AsFd) -> io::Result<Meta> {
         Meta::at(file, "", AtFlags::EMPTY_PATH)
     }
 
+    /// The attributes of what stands at a path of this process.
+    pub fn of_path(path: &std::path::Path) -> io::Result<Meta> {
+        Meta::at(rustix::fs::CWD, path, AtFlags::empty())
+    }
+
     /// The attributes of an entry of an open directory, not following a symlink there.
     pub fn of_entry(directory: impl AsFd, name: &std::ffi::OsStr) -> io::Result<Meta> {
         Meta::at(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    /// The same, without asking a network or FUSE filesystem: only which file it is can be relied on.
+    pub fn of_entry_unasked(directory: impl AsFd, name: &std::ffi::OsStr) -> io::Result<Meta> {
+        Meta::at(directory, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_DONT_SYNC)
     }
 
     fn at(dir: impl AsFd, path: impl rustix::path::Arg, flags: AtFlags) -> io::Result<Meta> {

@@ -30,6 +30,8 @@ pub struct Options {
     pub ttl: Duration,
     /// Threads that answer requests.
     pub threads: usize,
+    /// Let no file be executed.
+    pub no_exec: bool,
 }
 
 /// An error about a path.
@@ -76,7 +78,7 @@ pub struct Place {
 pub struct Mount {
     session: Session<Adapter>,
     fs: Arc<Fs>,
-    place: Place,
+    mounted: Mounted,
 }
 
 /// What ends a mount.
@@ -91,36 +93,52 @@ pub enum End {
 /// Checks that a filesystem over `source` can be mounted at `mountpoint`, which is made if it is
 /// missing, and returns its absolute path.
 pub fn prepare(source: &Path, mountpoint: &Path) -> Result<PathBuf, Error> {
-    let error = |why: &dyn fmt::Display| Error::new(mountpoint, why);
-    match std::fs::create_dir(mountpoint) {
-        Ok(()) => {}
-        Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(err) => return Err(error(&err)),
+    let made = match std::fs::create_dir(mountpoint) {
+        Ok(()) => true,
+        Err(err) if err.kind() == io::ErrorKind::AlreadyExists => false,
+        Err(err) => return Err(Error::new(mountpoint, err)),
+    };
+    let checked = check_mountpoint(mountpoint).and_then(|absolute| {
+        check_apart(source, &absolute)?;
+        check_empty(&absolute)?;
+        Ok(absolute)
+    });
+    if made && checked.is_err() {
+        // As it was. If that fails, an empty directory stays.
+        let _ = std::fs::remove_dir(mountpoint);
     }
-    let absolute = table::absolute(mountpoint).map_err(|err| error(&err))?;
+    checked
+}
+
+fn check_mountpoint(mountpoint: &Path) -> Result<PathBuf, Error> {
+    let error = |why: &dyn fmt::Display| Error::new(mountpoint, why);
+    let by_parent = table::absolute(mountpoint).map_err(|err| error(&err))?;
+    let on_top = table::at(&by_parent).map_err(|err| error(&err))?;
+    let is_npyfs = on_top.is_some_and(|entry| entry.kind == FILESYSTEM_TYPE);
     let meta = match std::fs::metadata(mountpoint) {
         Err(err) if err.kind() == io::ErrorKind::NotConnected => {
-            return Err(error(&format!(
-                "a dead mount is in the way; npyfs umount {} removes it",
-                mountpoint.display()
-            )));
+            let remedy = if is_npyfs { "npyfs umount" } else { "umount" };
+            let path = mountpoint.display();
+            return Err(error(&format!("a dead mount is in the way; {remedy} {path} removes it")));
         }
         result => result.map_err(|err| error(&err))?,
     };
     if !meta.is_dir() {
         return Err(error(&"not a directory"));
     }
-    // Resolved whole, now that it is known to be alive.
-    let absolute = absolute.canonicalize().map_err(|err| error(&err))?;
-    if table::at(&absolute).map_err(|err| error(&err))?.is_some_and(|e| e.kind == FILESYSTEM_TYPE) {
+    if is_npyfs {
         return Err(error(&"npyfs is mounted there already"));
     }
-    check_apart(source, &absolute)?;
-    let mut entries = std::fs::read_dir(&absolute).map_err(|err| error(&err))?;
-    if entries.next().is_some() {
-        return Err(error(&"the mountpoint is not empty"));
+    // Resolved whole, now that it is known to be alive.
+    mountpoint.canonicalize().map_err(|err| error(&err))
+}
+
+fn check_empty(mountpoint: &Path) -> Result<(), Error> {
+    let mut entries = std::fs::read_dir(mountpoint).map_err(|err| Error::new(mountpoint, err))?;
+    match entries.next() {
+        None => Ok(()),
+        Some(_) => Err(Error::new(mountpoint, "the mountpoint is not empty")),
     }
-    Ok(absolute)
 }
 
 /// A source inside the mountpoint, or the reverse, would be served through itself and deadlock.
@@ -128,12 +146,11 @@ pub fn prepare(source: &Path, mountpoint: &Path) -> Result<PathBuf, Error> {
 fn check_apart(source: &Path, mountpoint: &Path) -> Result<(), Error> {
     let identities = |path: &Path| -> io::Result<Vec<FileId>> {
         let path = path.canonicalize()?;
-        path.ancestors().map(|path| Ok(Meta::of(File::open(path)?)?.id)).collect()
+        path.ancestors().map(|path| Ok(Meta::of_path(path)?.id)).collect()
     };
     let of_source = identities(source).map_err(|err| Error::new(source, err))?;
     let of_mountpoint = identities(mountpoint).map_err(|err| Error::new(mountpoint, err))?;
-    let mountpoint_id = of_mountpoint.first();
-    let source_id = of_source.first();
+    let (source_id, mountpoint_id) = (of_source.first(), of_mountpoint.first());
     if mountpoint_id.is_some_and(|id| of_source.contains(id)) {
         return Err(Error::new(mountpoint, "the source lies inside the mountpoint"));
     }
@@ -145,11 +162,15 @@ fn check_apart(source: &Path, mountpoint: &Path) -> Result<(), Error> {
 
 impl Mount {
     /// Mounts a filesystem at a path that [`prepare`] has returned. From now on the path answers
-    /// once [`Mount::serve`] runs.
+    /// once [`Mount::serve`] runs. Dropped before, it is unmounted.
     pub fn new(fs: Fs, mountpoint: &Path, options: &Options) -> Result<Mount, Error> {
         let error = |err: io::Error| Error::new(mountpoint, err);
-        let descriptor = device::mount(mountpoint, options.allow_other).map_err(error)?;
-        let place = Place::of(mountpoint)?;
+        let descriptor = device::mount(mountpoint, options).map_err(error)?;
+        let place = Place::of(mountpoint).inspect_err(|_| {
+            // Only just mounted, so it is on top. That it cannot be found is reported.
+            let _ = device::unmount(mountpoint, true);
+        })?;
+        let mounted = Mounted(Some(place));
         let fs = Arc::new(fs);
         let mut config = Config::default();
         config.n_threads = Some(options.threads.max(1));
@@ -157,52 +178,68 @@ impl Mount {
         config.clone_fd = File::options().read(true).write(true).open("/dev/fuse").is_ok();
         let adapter = Adapter::new(fs.clone(), options.ttl);
         // Whom to let in is decided by the kernel, by the mount's options.
-        match Session::from_fd(adapter, descriptor, SessionACL::All, config) {
-            Ok(session) => {
-                place.raise_read_ahead();
-                Ok(Mount { session, fs, place })
-            }
-            Err(err) => {
-                place.unmount();
-                Err(error(err))
-            }
+        let session =
+            Session::from_fd(adapter, descriptor, SessionACL::All, config).map_err(error)?;
+        let mount = Mount { session, fs, mounted };
+        if let Some(place) = mount.place() {
+            place.raise_read_ahead();
+            mount.fs.tree().source().leave_out_device(place.device());
         }
+        Ok(mount)
     }
 
-    /// Which mount this is, to unmount it from another thread.
-    pub fn place(&self) -> &Place {
-        &self.place
+    /// Which mount this is, for others who may have to unmount it.
+    pub fn place(&self) -> Option<&Place> {
+        self.mounted.0.as_ref()
     }
 
-    /// Serves the mount until it is unmounted, or until `asked` receives that somebody wants it to
-    /// end; then it is unmounted, and files that are open are served for a moment more.
+    /// Serves the mount until it is unmounted, or until `end` receives that somebody asks for it;
+    /// then it is unmounted, and files that are open are served for a moment more.
     pub fn serve(self, asked: mpsc::Sender<End>, end: &mpsc::Receiver<End>) -> Result<(), Error> {
-        let Mount { session, fs, place } = self;
-        let (stop, stopped) = mpsc::channel::<()>();
+        let Mount { session, fs, mut mounted } = self;
+        let path = mounted.0.as_ref().map(|place| place.mountpoint.clone()).unwrap_or_default();
+        let (_running, ended) = mpsc::channel::<()>();
         let notifier = session.notifier();
-        let keeper = thread::spawn(move || keep_tidy(&fs, &notifier, &stopped));
+        // Not waited for in the end: it may itself wait for a request that is stuck in the source.
+        thread::spawn(move || keep_tidy(&fs, &notifier, &ended));
         thread::spawn(move || {
             let result = session.run();
             // The receiver is gone if it did not want to wait for this.
             let _ = asked.send(End::Unmounted(result));
         });
-        let result = match end.recv() {
-            Ok(End::Unmounted(result)) => result,
-            Ok(End::Asked) | Err(_) => {
-                place.unmount();
-                match end.recv_timeout(GRACE) {
-                    Ok(End::Unmounted(result)) => result,
-                    // Asked again, or files still open: the kernel answers them with errors when
-                    // this process is gone.
-                    _ => Ok(()),
-                }
+        let mut end_of_mount = end.recv();
+        if !matches!(end_of_mount, Ok(End::Unmounted(_))) {
+            mounted.unmount();
+            end_of_mount = end.recv_timeout(GRACE).or(Ok(End::Asked));
+        }
+        match end_of_mount {
+            Ok(End::Unmounted(Ok(()))) => {
+                // It is gone, and its device may be another mount's by now.
+                mounted.0 = None;
+                Ok(())
             }
-        };
-        place.unmount();
-        drop(stop);
-        // A panic there has been printed, and is no reason to fail here.
-        let _ = keeper.join();
-        result.map_err(|err| Error::new(&place.mountpoint, err))
+            Ok(End::Unmounted(Err(err))) => Err(Error::new(&path, err)),
+            // Files are still open: the kernel answers them with errors when this process is gone.
+            Ok(End::Asked) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// A mount that is there, and is unmounted when this is dropped.
+#[derive(Debug)]
+struct Mounted(Option<Place>);
+
+impl Mounted {
+    fn unmount(&mut self) {
+        if let Some(place) = self.0.take() {
+            place.unmount();
+        }
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        self.unmount();
     }
 }
 
@@ -258,6 +295,9 @@ fn keep_tidy(fs: &Fs, notifier: &Notifier, stopped: &mpsc::Receiver<()>) {
         let surplus = fs.tidy();
         pause = if surplus.is_empty() { AT_REST } else { BUSY };
         for (parent, name) in surplus {
+            if stopped.try_recv() == Err(mpsc::TryRecvError::Disconnected) {
+                return;
+            }
             if let Err(err) = notifier.inval_entry(INodeNo(parent.0), &name) {
                 log::debug!("{}: not forgotten: {err}", name.display());
             }

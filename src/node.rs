@@ -50,7 +50,9 @@ pub enum Node {
 pub struct Text {
     /// The file that holds the array.
     file: ArrayFile,
-    /// The attributes of that file as the text was made.
+    /// The version of the array, if it is one.
+    root: Option<Arc<Root>>,
+    /// The attributes of the file as the text was made.
     meta: Meta,
     content: String,
 }
@@ -58,7 +60,9 @@ pub struct Text {
 /// An array reached by a path: a file's, or a selection of it.
 #[derive(Debug)]
 pub struct Selection {
-    /// The version of the file's array.
+    /// The file, by the path under which it was looked up.
+    file: ArrayFile,
+    /// The version of its array.
     root: Arc<Root>,
     /// Which of its elements.
     view: View,
@@ -114,7 +118,12 @@ pub struct Tree {
 #[derive(Debug)]
 pub enum Content {
     /// A file of the source, as it is
-    Whole(Arc<OpenFile>),
+    Whole {
+        /// Where the bytes are.
+        open: Arc<OpenFile>,
+        /// Its size when it was opened.
+        size: u64,
+    },
     /// An array in some encoding
     Array {
         /// Where the bytes are.
@@ -169,17 +178,19 @@ impl Tree {
             Node::Text(text) => self.source.array_meta(&text.file).or(Ok(text.meta)),
             Node::Selection(selection)
             | Node::Group(selection, _)
-            | Node::Encoded(selection, _) => self.current(&selection.root).map(|(_, meta)| meta),
+            | Node::Encoded(selection, _) => {
+                self.current(&selection.file, &selection.root).map(|(_, meta)| meta)
+            }
         }
     }
 
-    /// The open file of a version of an array, if that is still what the file holds.
-    fn current(&self, root: &Arc<Root>) -> Result<(Arc<OpenFile>, Meta), Error> {
-        let id = root.file.id.ok_or(Error::Stale)?;
-        let (open, meta) = self.source.open_file(&root.file.path, id)?;
-        match open.array(&root.file, &meta) {
-            Ok(now) if Arc::ptr_eq(&now, root) || now.header == root.header => Ok((open, meta)),
-            // The header is another, or the array no longer whole.
+    /// The open file of a version of an array, if that is still what the file holds: not if the
+    /// header is another, or the array no longer whole.
+    fn current(&self, file: &ArrayFile, root: &Root) -> Result<(Arc<OpenFile>, Meta), Error> {
+        let id = file.id.ok_or(Error::Stale)?;
+        let (open, meta) = self.source.open_file(&file.path, id)?;
+        match open.array(&meta)? {
+            Ok(now) if now.header == root.header => Ok((open, meta)),
             _ => Err(Error::Stale),
         }
     }
@@ -200,15 +211,22 @@ impl Tree {
         match node {
             Node::File(path, id) => {
                 self.source.entry_meta(path, *id)?;
-                self.source.open_file(path, *id).map(|(open, _)| Content::Whole(open))
+                let (open, meta) = self.source.open_file(path, *id)?;
+                Ok(Content::Whole { open, size: meta.size })
             }
             Node::Encoded(selection, encoding) => {
-                self.source.array_meta(&selection.root.file)?;
-                let (open, _) = self.current(&selection.root)?;
+                self.source.array_meta(&selection.file)?;
+                let (open, _) = self.current(&selection.file, &selection.root)?;
                 let file = encoding.file(&selection.view);
                 Ok(Content::Array { open, root: selection.root.clone(), file })
             }
-            Node::Text(text) => Ok(Content::Text(text.clone())),
+            Node::Text(text) => {
+                self.source.array_meta(&text.file)?;
+                if let Some(root) = &text.root {
+                    self.current(&text.file, root)?;
+                }
+                Ok(Content::Text(text.clone()))
+            }
             Node::Symlink(path, _) => Err(Error::io(path.display(), rustix::io::Errno::LOOP)),
             Node::Directory(_) | Node::ArrayFile(_) | Node::Selection(_) | Node::Group(..) => {
                 Err(Error::IsADirectory)
@@ -249,9 +267,8 @@ impl Node {
     /// Whether a node resolved anew from the same path is the same file to its users: not where
     /// the file was replaced by another, or its header means something else.
     pub fn is_same_as(&self, other: &Node) -> bool {
-        let same_root = |a: &Selection, b: &Selection| {
-            a.root.file == b.root.file && a.root.header == b.root.header
-        };
+        let same_root =
+            |a: &Selection, b: &Selection| a.file == b.file && a.root.header == b.root.header;
         match (self, other) {
             (Node::Directory(a), Node::Directory(b)) => a == b,
             (Node::File(a, id), Node::File(b, other))
@@ -279,13 +296,14 @@ impl Node {
 
 impl Selection {
     /// The whole array of a version of a file.
-    fn whole(root: Arc<Root>) -> Selection {
-        Selection { view: root.view.clone(), root, expression: "a".to_owned() }
+    fn whole(file: &ArrayFile, root: Arc<Root>) -> Selection {
+        let view = root.view.clone();
+        Selection { file: file.clone(), view, root, expression: "a".to_owned() }
     }
 
     /// The text of its `header.json`.
     pub fn header_json(&self) -> String {
-        let source = self.root.file.path.to_string_lossy();
+        let source = self.file.path.to_string_lossy();
         crate::text::header_json(&source, &self.expression, self.root.header.version, &self.view)
     }
 }
@@ -294,7 +312,7 @@ impl Content {
     /// The backing file, where this is a whole one.
     pub fn whole_file(&self) -> Option<&OpenFile> {
         match self {
-            Content::Whole(open) => Some(open),
+            Content::Whole { open, .. } => Some(open),
             _ => None,
         }
     }
@@ -302,7 +320,7 @@ impl Content {
     /// The open backing file, of all but texts.
     pub fn open_file(&self) -> Option<&OpenFile> {
         match self {
-            Content::Whole(open) | Content::Array { open, .. } => Some(open),
+            Content::Whole { open, .. } | Content::Array { open, .. } => Some(open),
             Content::Text(_) => None,
         }
     }
@@ -322,23 +340,23 @@ impl Content {
                 let to = from.saturating_add(len).min(bytes.len());
                 Ok(respond(&bytes[from..to]))
             }
-            Content::Whole(open) => file::read_whole(&open.backing, at, len, respond)
-                .map_err(|err| read_error(open, at, err)),
+            Content::Whole { open, size } => {
+                file::read_whole(&open.backing, *size, at, len, respond)
+                    .map_err(|err| read_error(open, *size, err))
+            }
             Content::Array { open, root, file } => {
                 let meta = open.meta()?;
-                match open.array(&root.file, &meta) {
-                    Ok(now) if Arc::ptr_eq(&now, root) || now.header == root.header => {}
-                    Ok(_) => return Err(Error::Rewritten { file: open.name().to_owned() }),
-                    Err(_) if meta.size >= root.view.data().end => {
-                        return Err(Error::Rewritten { file: open.name().to_owned() });
+                let needs = root.view.data().end;
+                match open.array(&meta)? {
+                    Ok(now) if now.header == root.header => {}
+                    Err(_) if meta.size < needs => {
+                        let (file, has) = (open.name().to_owned(), meta.size);
+                        return Err(Error::Short { file, needs, has });
                     }
-                    Err(_) => {
-                        let (needs, has) = (root.view.data().end, meta.size);
-                        return Err(Error::Short { file: open.name().to_owned(), needs, has });
-                    }
+                    _ => return Err(Error::Rewritten { file: open.name().to_owned() }),
                 }
                 file.read_at(&open.backing, at, len, respond)
-                    .map_err(|err| read_error(open, root.view.data().end, err))
+                    .map_err(|err| read_error(open, needs, err))
             }
         }
     }

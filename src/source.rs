@@ -1,7 +1,7 @@
 //! The source directory: the mirror, and the border.
 //!
-//! All files are opened here, and nothing outside of the source is ever opened: every path is
-//! resolved by the kernel beneath a descriptor of the source (`openat2` with `RESOLVE_BENEATH`),
+//! All files are opened here, and nothing outside of the source is ever opened, unless its owner has
+//! said that symlinks are to be followed: every path is resolved by the kernel beneath a descriptor of the source (`openat2` with `RESOLVE_BENEATH`),
 //! whatever symlinks say or become meanwhile. A file is opened without waiting for a FIFO's other
 //! end, and then it must turn out to be the regular file that was looked up.
 
@@ -12,7 +12,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, StatVfs};
 use rustix::io::Errno;
@@ -32,6 +32,8 @@ pub struct Source {
     root: OwnedFd,
     single: Option<OsString>,
     follow_symlinks: bool,
+    /// The device of the mount that this source is served by.
+    left_out: OnceLock<String>,
     files: Files,
 }
 
@@ -75,20 +77,21 @@ impl Source {
     /// Opens a directory or a file as a source.
     pub fn open(path: &Path, follow_symlinks: bool) -> Result<Source, Error> {
         let about = |err: Errno| Error::io(path.display(), err);
-        let meta = std::fs::metadata(path).map_err(|err| Error::io(path.display(), err))?;
-        let (directory, single) = if meta.is_dir() {
-            (path, None)
-        } else if meta.is_file() {
-            let name = path.file_name().ok_or_else(|| about(Errno::INVAL))?;
-            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            (parent.unwrap_or(Path::new(".")), Some(name.to_owned()))
+        // A symlink to a file stands for that file: its own directory may be another.
+        let real = path.canonicalize().map_err(|err| Error::io(path.display(), err))?;
+        let (directory, single) = if real.is_dir() {
+            (&*real, None)
+        } else if real.is_file() {
+            let name = real.file_name().ok_or_else(|| about(Errno::INVAL))?;
+            (real.parent().unwrap_or(Path::new("/")), Some(name.to_owned()))
         } else {
             let why = io::Error::other("neither a directory nor a regular file");
             return Err(Error::io(path.display(), why));
         };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(directory, flags, Mode::empty()).map_err(about)?;
-        Ok(Source { root, single, follow_symlinks, files: Files::default() })
+        let (left_out, files) = (OnceLock::new(), Files::default());
+        Ok(Source { root, single, follow_symlinks, left_out, files })
     }
 
     /// The array of the file that is the whole source, if it is one file.
@@ -99,6 +102,17 @@ impl Source {
             let id = Some(meta.id);
             (ArrayFile { path, id }, meta)
         }))
+    }
+
+    /// Leaves out what lies on a device, `major:minor`: the mount by which this source is served,
+    /// into which symlinks may lead where they are followed. A look into it would wait for itself.
+    pub fn leave_out_device(&self, device: &str) {
+        // Set once, for there is one mount of a source.
+        let _ = self.left_out.set(device.to_owned());
+    }
+
+    fn is_left_out(&self, id: FileId) -> bool {
+        self.left_out.get().is_some_and(|device| *device == id.device())
     }
 
     /// The files that are open.
@@ -177,6 +191,10 @@ impl Source {
     /// The attributes of an entry: with `follow_symlinks`, those of a symlink's target, unless
     /// there is none or it is a directory that the link stands in, which would have no end.
     fn entry(&self, directory: &Directory, name: &OsStr) -> io::Result<Meta> {
+        if self.follow_symlinks && self.is_left_out(Meta::of_entry_unasked(&directory.fd, name)?.id)
+        {
+            return Err(io::Error::from(io::ErrorKind::NotFound));
+        }
         let meta = Meta::of_entry(&directory.fd, name)?;
         if !self.follow_symlinks || meta.kind != Some(Kind::Symlink) {
             return Ok(meta);
@@ -338,18 +356,14 @@ impl Source {
     /// What the header of an array's file says now, and the file's attributes.
     pub fn array(&self, file: &ArrayFile) -> Result<(Array, Meta), Error> {
         let Some(id) = file.id else {
-            let why = "the symlink leads out of the source".to_owned();
-            let name = file.path.display().to_string();
-            let array = Err(Arc::new(Unreadable { file: name, why, header: None }));
-            return Ok((array, self.meta(&file.path)?));
+            let why = "the symlink is absolute, or leads out of the source";
+            return Ok((Err(Unreadable::new(why, None)), self.meta(&file.path)?));
         };
         match self.open_file(&file.path, id) {
-            Ok((open, meta)) => Ok((open.array(file, &meta), meta)),
-            Err(Error::Io { source, file: name }) => {
-                // Such as no permission: the array's directory says so.
-                let why = source.to_string();
-                let array = Err(Arc::new(Unreadable { file: name, why, header: None }));
-                Ok((array, self.array_meta(file)?))
+            Ok((open, meta)) => Ok((open.array(&meta)?, meta)),
+            // The array's directory says so.
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
+                Ok((Err(Unreadable::new(source, None)), self.array_meta(file)?))
             }
             Err(err) => Err(err),
         }

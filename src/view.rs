@@ -19,7 +19,7 @@ use crate::npy::header::{Header, Order};
 /// 3. Every byte of every element lies in `data`.
 /// 4. `offset` lies in `data` or at its end, also where there are no elements.
 /// 5. `data` ends at or before `i64::MAX`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
     dtype: Arc<DType>,
     shape: Vec<u64>,

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 /// Every module of the library, each after those that it may import from.
 const LAYERS: [&str; 16] = [
+    "meta",
     "npy",
     "view",
     "runs",
     "selection",
-    "meta",
     "backing",
     "file",
     "encoding",

@@ -26,19 +26,19 @@ pub(super) fn gather(map: &[u8], pieces: Pieces<'_>, out: &mut [u8]) -> Result<(
     let mut pieces = pieces.peekable();
     let mut rest = out;
     while pieces.peek().is_some() {
-        let mut job =
-            Job { map: map.as_ptr(), out: rest.as_mut_ptr(), pieces: [empty; BATCH], count: 0 };
-        let mut filled = 0;
-        for piece in pieces.by_ref().take(BATCH) {
-            let bytes = size_in_map(&piece, map.len()).ok_or(Missing)?;
-            filled += bytes;
-            job.pieces[job.count] = piece;
-            job.count += 1;
+        let mut batch = [empty; BATCH];
+        let (mut count, mut bytes) = (0, 0);
+        for (place, piece) in batch.iter_mut().zip(pieces.by_ref().take(BATCH)) {
+            bytes += size_in_map(&piece, map.len()).ok_or(Missing)?;
+            *place = piece;
+            count += 1;
         }
-        rest = rest.get_mut(filled..).ok_or(Missing)?;
-        // SAFETY: `size_in_map` proved that every byte read lies in the map, and `get_mut` that
-        // every byte written lies in `out`. `copy` owns nothing, and does not unwind.
+        let (filled, left) = rest.split_at_mut_checked(bytes).ok_or(Missing)?;
+        let mut job = Job { map: map.as_ptr(), out: filled.as_mut_ptr(), pieces: batch, count };
+        // SAFETY: `size_in_map` proved that every byte read lies in the map, and `filled` has as
+        // many bytes as are written. `copy` owns nothing, and does not unwind.
         unsafe { fault::catch(guarded.clone(), copy, &mut job) }.map_err(|fault::Fault| Missing)?;
+        rest = left;
     }
     if rest.is_empty() { Ok(()) } else { Err(Missing) }
 }

@@ -31,10 +31,11 @@ pub(crate) fn run(path: &Path) -> Outcome {
         match written {
             Ok(0) => break,
             Ok(len) => at += len as u64,
-            Err(err) => {
-                progress.abandon();
-                return unless_closed(Err(err));
+            // The kernel found no page behind the bytes that it was to write.
+            Err(err) if err.raw_os_error() == Some(libc::EFAULT) => {
+                return Err(format!("{}: cut off while it was read", path.display()).into());
             }
+            Err(err) => return unless_closed(Err(err)),
         }
         progress.set_position(at);
     }

@@ -8,15 +8,15 @@ use std::thread;
 use std::time::Duration;
 
 use npyfs::fs::Fs;
-use npyfs::mount::{Mount, Options};
+use npyfs::mount::{End, Mount, Options};
 use npyfs::node::{self, Tree};
 use npyfs::npy::dtype::DType;
 use npyfs::npy::header::{self, Order};
 use npyfs::npy::literal;
 use npyfs::source::Source;
 
-use super::Outcome;
 use super::mount::ask_on_signal;
+use super::{Outcome, unless_closed};
 use crate::logging;
 
 pub(crate) fn run() -> Outcome {
@@ -30,17 +30,28 @@ pub(crate) fn run() -> Outcome {
     ask_on_signal(asked.clone())?;
     npyfs::backing::ignore_lease_signal();
     let tree = Tree::new(Source::open(&data, false)?, node::Options::default());
-    let options = Options { allow_other: false, ttl: Duration::from_secs(1), threads: 2 };
+    let options =
+        Options { allow_other: false, ttl: Duration::from_secs(1), threads: 2, no_exec: false };
     let mount = Mount::new(Fs::new(tree), &mountpoint, &options)?;
     let shown = mountpoint.clone();
     // The mount answers only while `serve` runs.
-    let tour = thread::spawn(move || show(&shown));
+    let failed = asked.clone();
+    let tour = thread::spawn(move || {
+        show(&shown).inspect_err(|_| {
+            // Nobody listens any more when the end has come already.
+            let _ = failed.send(End::Asked);
+        })
+    });
     mount.serve(asked, &end)?;
-    if let Ok(Err(err)) = tour.join() {
-        return Err(format!("{}: {err}", mountpoint.display()).into());
+    match tour.join() {
+        Ok(Err(err)) if err.kind() != io::ErrorKind::BrokenPipe => {
+            return Err(format!("{}: {err}", mountpoint.display()).into());
+        }
+        _ => {}
     }
-    println!("\nUnmounted; {} is removed.", directory.path().display());
-    Ok(directory.close()?)
+    let farewell = format!("\nUnmounted; {} is removed.\n", directory.path().display());
+    directory.close()?;
+    unless_closed(io::stdout().write_all(farewell.as_bytes()))
 }
 
 /// Writes a sample: its header, then bytes made by `write`.
@@ -88,33 +99,42 @@ fn make_samples(data: &Path) -> io::Result<()> {
 
 fn show(mountpoint: &Path) -> io::Result<()> {
     let at = mountpoint.display();
-    println!("Four arrays are mounted on {at}\n");
-    println!("$ ls {at}");
-    println!("{}\n", names(mountpoint)?);
-    println!("$ cat {at}/big/rows/0-50/header.json");
-    print!("{}", std::fs::read_to_string(mountpoint.join("big/rows/0-50/header.json"))?);
-    println!("\n$ ls {at}/big");
-    println!("{}\n", names(&mountpoint.join("big"))?);
-    let one = std::fs::read(mountpoint.join("big/slice/500,25.raw"))?;
-    let value = <[u8; 8]>::try_from(one).map(f64::from_le_bytes).unwrap_or(f64::NAN);
-    println!("big[500, 25] is {value}, read from big/slice/500,25.raw\n");
-    println!("Now try, in another terminal:\n");
-    for line in [
-        format!("cp {at}/big/rows/0-50.npy /tmp/          # big[0:50], an array of its own"),
-        format!("cat {at}/big/slice/USAGE.txt             # how to write any other slice"),
-        format!("ls -l {at}/iq/fields                     # the fields of the records"),
-        format!("ls -l {at}/tera/rows/0-1000000.npy       # a gigabyte of a terabyte"),
-        format!("cmp {at}/fortran/T/T.raw {at}/fortran.raw && echo same"),
-    ] {
-        println!("    {line}");
-    }
-    println!("\nor in Python:\n");
-    println!("    import numpy as np");
-    println!("    np.load('{at}/big/slice/0:50,50:100.npy')        # the top-right 50x50");
-    println!("    np.load('{at}/iq/fields/r.npy')                  # one field of the records");
-    println!("    np.load('{at}/big/parts/4/1.npy', mmap_mode='r') # part 1 of 4");
-    println!("\nCtrl-C unmounts and removes everything.");
-    io::stdout().flush()
+    let header = std::fs::read_to_string(mountpoint.join("big/rows/0-50/header.json"))?;
+    let value = std::fs::read(mountpoint.join("big/slice/500,25.raw"))?;
+    let value = <[u8; 8]>::try_from(value).map_or(f64::NAN, f64::from_le_bytes);
+    let (all, big) = (names(mountpoint)?, names(&mountpoint.join("big"))?);
+    let text = format!(
+        "Four arrays are mounted on {at}
+
+$ ls {at}
+{all}
+
+$ ls {at}/big
+{big}
+
+$ cat {at}/big/rows/0-50/header.json
+{header}
+big[500, 25] is {value}, read from big/slice/500,25.raw
+
+Now try, in another terminal:
+
+    cp {at}/big/rows/0-50.npy /tmp/         # big[0:50], an array of its own
+    cat {at}/big/slice/USAGE.txt            # how to write any other slice
+    ls -l {at}/iq/fields                    # the fields of the records
+    ls -l {at}/tera/rows/0-1000000.npy      # a gigabyte of a terabyte
+    cmp {at}/fortran/T/T.raw {at}/fortran.raw && echo the same
+
+or in Python:
+
+    import numpy as np
+    np.load('{at}/big/slice/0:50,50:100.npy')         # the top-right 50x50
+    np.load('{at}/iq/fields/r.npy')                   # one field of the records
+    np.load('{at}/big/parts/4/1.npy', mmap_mode='r')  # part 1 of 4
+
+Ctrl-C unmounts and removes everything.
+"
+    );
+    io::stdout().write_all(text.as_bytes())
 }
 
 fn names(directory: &Path) -> io::Result<String> {

@@ -1,11 +1,12 @@
 //! `npyfs info`: header.json of any path, or why there is none.
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use npyfs::node::Described;
 
-use super::Outcome;
 use super::locate::Located;
+use super::{Outcome, unless_closed};
 
 pub(crate) fn run(paths: &[PathBuf]) -> Outcome {
     let mut failed = None;
@@ -23,13 +24,17 @@ pub(crate) fn run(paths: &[PathBuf]) -> Outcome {
 fn describe(path: &Path) -> Outcome {
     let header = path.join("header.json");
     if npyfs::mount::is_npyfs(path) && header.is_file() {
-        print!("{}", std::fs::read_to_string(header)?);
-        return Ok(());
+        return unless_closed(io::stdout().write_all(&std::fs::read(header)?));
     }
-    let found = Located::new(path)?;
+    let found = Located::new(path).map_err(|why| match path.ancestors().find(|p| p.exists()) {
+        Some(real) if npyfs::mount::is_npyfs(real) => {
+            format!("{why} (this is inside a mount; of a path beneath the source more can be said)")
+        }
+        _ => why.to_string(),
+    })?;
     match found.tree.describe(&found.node).map_err(|err| found.error(&err))? {
         Described::Array { header_json, note } => {
-            print!("{header_json}");
+            unless_closed(io::stdout().write_all(header_json.as_bytes()))?;
             if let Some(note) = note {
                 eprintln!("npyfs: {}: {note}", path.display());
             }

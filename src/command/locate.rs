@@ -1,5 +1,6 @@
 //! Finds what a path means without a mount: the real directories that it starts with are the
-//! source, the rest is looked up in the tree over it.
+//! source, the rest is looked up in the tree over it. Symlinks are followed, as they are by any
+//! program that is given a path: what is read is read with the caller's own rights.
 
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
@@ -51,7 +52,7 @@ impl Located {
             false => directory,
         };
         let source =
-            Source::open(directory, false).map_err(|err| PathError::new(directory, &err))?;
+            Source::open(directory, true).map_err(|err| PathError::new(directory, &err))?;
         let tree = Tree::new(source, Options::default());
         let mut node = tree.root().map_err(|err| PathError::new(directory, &err))?;
         let mut walked =

@@ -20,6 +20,9 @@ use super::Outcome;
 use crate::cli::MountArgs;
 use crate::logging;
 
+/// What the daemon writes to the watcher when there is nothing left for that to do.
+pub(super) const DONE: &[u8] = b"done";
+
 /// What the background process writes to the one that waits for it.
 const READY: &[u8] = b"ready";
 
@@ -29,13 +32,12 @@ pub(crate) fn run(args: &MountArgs) -> Outcome {
     }
     // A process of its own rather than a fork: no thread and no lock is shared, and its errors
     // reach the terminal as they are.
-    let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    if arguments.first().is_none_or(|arg| arg != "mount") {
-        arguments.insert(0, "mount".into());
-    }
+    // `mount(8)` calls us without the word.
+    let arguments = std::env::args_os().skip(1);
+    let arguments = arguments.skip_while(|arg| arg == "mount");
     let mut daemon = Command::new(std::env::current_exe()?);
-    daemon.args(arguments).arg("--in-background").stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut child = daemon.spawn()?;
+    daemon.args(["mount", "--in-background"]).args(arguments);
+    let mut child = daemon.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let mut said = Vec::new();
     if let Some(mut output) = child.stdout.take() {
         output.read_to_end(&mut said)?;
@@ -64,14 +66,17 @@ fn serve(args: &MountArgs) -> Outcome {
         allow_other: args.allow_other,
         ttl: args.ttl,
         threads: args.threads.map_or(cores.min(4), usize::from),
+        no_exec: args.no_exec,
     };
     let (asked, end) = mpsc::channel();
     ask_on_signal(asked.clone())?;
     raise_file_limit();
     npyfs::backing::ignore_lease_signal();
     let mount = Mount::new(Fs::new(tree), &mountpoint, &options)?;
-    // Keeps the other end of the watcher's input open as long as this process lives.
-    let _watcher = if args.auto_unmount { Some(watch(mount.place())?) } else { None };
+    let watcher = match mount.place() {
+        Some(place) if args.auto_unmount => Some(watch(place)?),
+        _ => None,
+    };
     if args.in_background {
         detach()?;
     } else {
@@ -81,7 +86,12 @@ fn serve(args: &MountArgs) -> Outcome {
             args.mountpoint.display()
         );
     }
-    Ok(mount.serve(asked, &end)?)
+    let served = mount.serve(asked, &end);
+    // The watcher unmounts if its input ends without a word. If it is gone, it cannot be told.
+    if let Some(mut input) = watcher.and_then(|watcher| watcher.stdin) {
+        let _ = input.write_all(DONE);
+    }
+    Ok(served?)
 }
 
 fn named(file: Option<&Path>, err: &io::Error) -> String {

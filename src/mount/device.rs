@@ -15,15 +15,16 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType,
 };
 
+use super::Options;
 use super::table::FILESYSTEM_TYPE;
 
 const FUSERMOUNT: &str = "fusermount3";
 
 /// Mounts a FUSE filesystem, read-only, and returns the descriptor to serve it by.
-pub(super) fn mount(mountpoint: &Path, allow_other: bool) -> io::Result<OwnedFd> {
-    match mount_directly(mountpoint, allow_other) {
-        Err(Errno::PERM | Errno::ACCESS) => mount_by_fusermount(mountpoint, allow_other),
-        Err(Errno::NOENT) => Err(io::Error::new(
+pub(super) fn mount(mountpoint: &Path, options: &Options) -> io::Result<OwnedFd> {
+    match mount_directly(mountpoint, options) {
+        Err(Errno::PERM | Errno::ACCESS) => mount_by_fusermount(mountpoint, options),
+        Err(Errno::NOENT | Errno::NODEV | Errno::NXIO) => Err(io::Error::new(
             io::ErrorKind::NotFound,
             "there is no /dev/fuse: FUSE is not loaded (modprobe fuse), or not given to this container",
         )),
@@ -31,7 +32,7 @@ pub(super) fn mount(mountpoint: &Path, allow_other: bool) -> io::Result<OwnedFd>
     }
 }
 
-fn mount_directly(mountpoint: &Path, allow_other: bool) -> Result<OwnedFd, Errno> {
+fn mount_directly(mountpoint: &Path, wanted: &Options) -> Result<OwnedFd, Errno> {
     let device = File::options().read(true).write(true).open("/dev/fuse");
     let device: OwnedFd =
         device.map_err(|err| Errno::from_io_error(&err).unwrap_or(Errno::IO))?.into();
@@ -43,11 +44,12 @@ fn mount_directly(mountpoint: &Path, allow_other: bool) -> Result<OwnedFd, Errno
         rustix::process::getuid().as_raw(),
         rustix::process::getgid().as_raw(),
     );
-    if allow_other {
+    if wanted.allow_other {
         options.push_str(",allow_other");
     }
     let options = std::ffi::CString::new(options).map_err(|_| Errno::INVAL)?;
-    let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+    let mut flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+    flags.set(MountFlags::NOEXEC, wanted.no_exec);
     // The name of the source is fixed: a path could hold a comma.
     rustix::mount::mount("npyfs", mountpoint, FILESYSTEM_TYPE, flags, options.as_c_str())?;
     Ok(device)
@@ -55,7 +57,7 @@ fn mount_directly(mountpoint: &Path, allow_other: bool) -> Result<OwnedFd, Errno
 
 /// `fusermount3` mounts on behalf of an ordinary user, and passes the descriptor back over a
 /// socket that it inherits.
-fn mount_by_fusermount(mountpoint: &Path, allow_other: bool) -> io::Result<OwnedFd> {
+fn mount_by_fusermount(mountpoint: &Path, wanted: &Options) -> io::Result<OwnedFd> {
     let (ours, theirs) = rustix::net::socketpair(
         AddressFamily::UNIX,
         SocketType::STREAM,
@@ -64,8 +66,11 @@ fn mount_by_fusermount(mountpoint: &Path, allow_other: bool) -> io::Result<Owned
     )?;
     let mut options =
         String::from("ro,nosuid,nodev,fsname=npyfs,subtype=npyfs,default_permissions");
-    if allow_other {
+    if wanted.allow_other {
         options.push_str(",allow_other");
+    }
+    if wanted.no_exec {
+        options.push_str(",noexec");
     }
     rustix::io::fcntl_setfd(&theirs, FdFlags::empty())?;
     let output = Command::new(FUSERMOUNT)
@@ -77,7 +82,8 @@ fn mount_by_fusermount(mountpoint: &Path, allow_other: bool) -> io::Result<Owned
         .map_err(|err| match err.kind() {
             io::ErrorKind::NotFound => io::Error::new(
                 io::ErrorKind::PermissionDenied,
-                "only root may mount, unless fusermount3 is installed (package fuse3)",
+                "mounting is not permitted: run as root (in a container, with CAP_SYS_ADMIN), or install \
+                 fusermount3 (package fuse3)",
             ),
             _ => err,
         })?;

@@ -2,7 +2,7 @@
 
 use super::{Node, Selection, Tree};
 use crate::error::Error;
-use crate::source::Array;
+use crate::source::{Array, ArrayFile};
 
 /// A node, described.
 #[derive(Debug)]
@@ -26,13 +26,13 @@ impl Tree {
             Node::Selection(selection) | Node::Encoded(selection, _) => {
                 Ok(Described::Array { header_json: selection.header_json(), note: None })
             }
-            Node::ArrayFile(file) => Ok(of_array(self.source.array(file)?.0, None)),
+            Node::ArrayFile(file) => Ok(of_array(file, self.source.array(file)?.0, None)),
             Node::File(path, _) | Node::Symlink(path, _) => match self.source.array_in(path)? {
                 Some((file, directory)) => {
                     let note = directory.is_none().then(|| {
                         "it has no directory, since other entries have the names for one".to_owned()
                     });
-                    Ok(of_array(self.source.array(&file)?.0, note))
+                    Ok(of_array(&file, self.source.array(&file)?.0, note))
                 }
                 None => no_array("not an array: its name does not end in .npy"),
             },
@@ -47,14 +47,16 @@ impl Tree {
         let Node::ArrayFile(file) = self.root()? else { return Ok(()) };
         match self.source.array(&file)?.0 {
             Ok(_) => Ok(()),
-            Err(unreadable) => Err(Error::not_found(unreadable.to_string())),
+            Err(unreadable) => Err(Error::not_found(unreadable.sentence(&file))),
         }
     }
 }
 
-fn of_array(array: Array, note: Option<String>) -> Described {
+fn of_array(file: &ArrayFile, array: Array, note: Option<String>) -> Described {
     match array {
-        Ok(root) => Described::Array { header_json: Selection::whole(root).header_json(), note },
+        Ok(root) => {
+            Described::Array { header_json: Selection::whole(file, root).header_json(), note }
+        }
         Err(unreadable) => Described::NoArray(unreadable.why.clone()),
     }
 }

@@ -57,18 +57,18 @@ impl Tree {
         let (noted, made) = match node {
             Node::Directory(path) => (self.source.list(path)?, None),
             Node::ArrayFile(file) => match self.source.array(file)?.0 {
-                Ok(root) => (of_array(&Selection::whole(root)), None),
+                Ok(root) => (of_array(&Selection::whole(file, root)), None),
                 Err(unreadable) => {
                     let header = unreadable.header.as_ref().map(|_| "header.json");
                     (Listing::of(["error.txt"].into_iter().chain(header), Kind::File), None)
                 }
             },
             Node::Selection(selection) => {
-                self.current(&selection.root)?;
+                self.current(&selection.file, &selection.root)?;
                 (of_array(selection), None)
             }
             Node::Group(selection, group) => {
-                self.current(&selection.root)?;
+                self.current(&selection.file, &selection.root)?;
                 let usage = group.usage(&selection.view).map(|_| "USAGE.txt");
                 let tile_bytes = self.options.tile_bytes;
                 let made = Made {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use super::{Attr, Node, Selection, Text, Tree, as_text};
 use crate::encoding::Encoding;
 use crate::error::Error;
-use crate::meta::{Kind, Meta};
+use crate::meta::{Kind, Meta, NAME_MAX};
 use crate::selection::{Group, Selector};
 use crate::source::{ArrayFile, Found, Source, Unreadable};
 use crate::text;
 
-/// The longest name of an entry, in bytes.
-const NAME_MAX: usize = 255;
+/// The longest expression of a selection, in bytes: about as long as a path can be. Selections of
+/// selections without end would otherwise take memory without end.
+const MAX_EXPRESSION: usize = 4096;
 
 impl Tree {
     /// The entry `name` of a directory, and its attributes.
@@ -26,17 +27,17 @@ impl Tree {
                 let (array, meta) = self.source.array(file)?;
                 let name = as_text(name)?;
                 let node = match array {
-                    Ok(root) => in_array(&Arc::new(Selection::whole(root)), &meta, name)?,
+                    Ok(root) => in_array(&Arc::new(Selection::whole(file, root)), &meta, name)?,
                     Err(unreadable) => about_unreadable(file, &meta, &unreadable, name)?,
                 };
                 (node, meta)
             }
             Node::Selection(selection) => {
-                let (_, meta) = self.current(&selection.root)?;
+                let (_, meta) = self.current(&selection.file, &selection.root)?;
                 (in_array(selection, &meta, as_text(name)?)?, meta)
             }
             Node::Group(selection, group) => {
-                let (_, meta) = self.current(&selection.root)?;
+                let (_, meta) = self.current(&selection.file, &selection.root)?;
                 (in_group(selection, &meta, group, as_text(name)?)?, meta)
             }
             Node::File(..) | Node::Symlink(..) | Node::Encoded(..) | Node::Text(..) => {
@@ -73,9 +74,10 @@ impl Tree {
                 let (file, meta) = self.source.array_of_stem(directory, stem)?;
                 match self.source.array(&file)?.0 {
                     Ok(root) => {
-                        Ok((Node::Encoded(Arc::new(Selection::whole(root)), encoding), meta))
+                        let whole = Arc::new(Selection::whole(&file, root));
+                        Ok((Node::Encoded(whole, encoding), meta))
                     }
-                    Err(unreadable) => Err(Error::not_found(unreadable.to_string())),
+                    Err(unreadable) => Err(Error::not_found(unreadable.sentence(&file))),
                 }
             }
         }
@@ -85,7 +87,7 @@ impl Tree {
 /// An entry of an array's directory.
 fn in_array(selection: &Arc<Selection>, meta: &Meta, name: &str) -> Result<Node, Error> {
     if name == "header.json" {
-        return Ok(text_node(&selection.root.file, meta, selection.header_json()));
+        return Ok(text_about(selection, meta, selection.header_json()));
     }
     if let Ok(group) = Group::named(name, &selection.view) {
         return Ok(Node::Group(selection.clone(), group));
@@ -114,7 +116,7 @@ fn in_group(
     if name == "USAGE.txt"
         && let Some(usage) = group.usage(view)
     {
-        return Ok(text_node(&selection.root.file, meta, usage));
+        return Ok(text_about(selection, meta, usage));
     }
     if let Some((stem, encoding)) = Encoding::strip(name) {
         let selector = group.select(stem, view).map_err(Error::NotFound)?;
@@ -136,7 +138,11 @@ fn selected(
 ) -> Result<Node, Error> {
     let view = selector.apply(&selection.view).map_err(Error::NotFound)?;
     let expression = format!("{}{}", selection.expression, selector.expression(&selection.view));
-    let inner = Arc::new(Selection { root: selection.root.clone(), view, expression });
+    if expression.len() > MAX_EXPRESSION {
+        return Err(Error::NameTooLong);
+    }
+    let (file, root) = (selection.file.clone(), selection.root.clone());
+    let inner = Arc::new(Selection { file, root, view, expression });
     Ok(match encoding {
         Some(encoding) => Node::Encoded(inner, encoding),
         None => Node::Selection(inner),
@@ -151,15 +157,17 @@ fn about_unreadable(
     name: &str,
 ) -> Result<Node, Error> {
     let text = match (name, &unreadable.header) {
-        ("error.txt", _) => format!("{unreadable}\n"),
+        ("error.txt", _) => format!("{}\n", unreadable.sentence(file)),
         ("header.json", Some(header)) => {
             text::header_json_of_unreadable(&file.path.to_string_lossy(), header)
         }
-        _ => return Err(Error::not_found(unreadable.to_string())),
+        _ => return Err(Error::not_found(unreadable.sentence(file))),
     };
-    Ok(text_node(file, meta, text))
+    let (file, content) = (file.clone(), text);
+    Ok(Node::Text(Arc::new(Text { file, root: None, meta: *meta, content })))
 }
 
-fn text_node(file: &ArrayFile, meta: &Meta, content: String) -> Node {
-    Node::Text(Arc::new(Text { file: file.clone(), meta: *meta, content }))
+fn text_about(selection: &Selection, meta: &Meta, content: String) -> Node {
+    let (file, root) = (selection.file.clone(), Some(selection.root.clone()));
+    Node::Text(Arc::new(Text { file, root, meta: *meta, content }))
 }

@@ -17,7 +17,7 @@ pub const MAX_ITEMSIZE: u64 = i32::MAX as u64;
 pub const MAX_NDIM: usize = 64;
 
 /// A dtype.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DType {
     /// One value: a number, a string, a date, opaque bytes.
     Scalar(Scalar),
@@ -28,7 +28,7 @@ pub enum DType {
 }
 
 /// A sub-array dtype.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubArray {
     base: Arc<DType>,
     shape: Vec<u64>,
@@ -37,14 +37,14 @@ pub struct SubArray {
 
 /// A structured dtype: named fields in the order of their offsets, with padding between them
 /// and behind the last.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     fields: Vec<Field>,
     itemsize: u64,
 }
 
 /// A field of a record.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
     /// Its name.
     pub name: Text<'static>,

@@ -30,7 +30,7 @@ pub enum Order {
 }
 
 /// What a header says.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// Format version: (1, 0), (2, 0) or (3, 0).
     pub version: (u8, u8),

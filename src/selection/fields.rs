@@ -1,12 +1,10 @@
 //! `fields`: the fields of records by name, and the parts of complex numbers.
 
 use super::{Refusal, Selector, refuse};
+use crate::meta::NAME_MAX;
 use crate::npy::dtype::{DType, Field};
 use crate::npy::literal::Text;
 use crate::view::{Component, View};
-
-/// The longest name of a directory entry, in bytes.
-const NAME_MAX: usize = 255;
 
 /// A field's name as it stands in a path: `.`, `/`, `%` and NUL are `%XX`, and the empty name is a
 /// lone `%`, so that no field is mistaken for an encoding, a directory or nothing.

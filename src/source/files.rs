@@ -1,8 +1,9 @@
 //! Open backing files: each is opened and mapped once, shared by all who read it, and closed soon
 //! after the last.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -21,12 +22,10 @@ const IDLE: Duration = Duration::from_secs(2);
 /// How many files stay open that nobody reads.
 const MAX_IDLE: usize = 64;
 
-/// One version of an array: a file, and what its header says.
+/// One version of an array: what the header of a file says, by whatever path that is reached.
 #[derive(Debug)]
 pub struct Root {
-    /// The file.
-    pub file: ArrayFile,
-    /// Its header.
+    /// The header.
     pub header: Header,
     /// The whole array.
     pub view: View,
@@ -35,18 +34,29 @@ pub struct Root {
 /// Why a file is no array, with its header if that could be read.
 #[derive(Debug)]
 pub struct Unreadable {
-    /// The file's path in the source.
-    pub file: String,
     /// What is wrong with it.
     pub why: String,
     /// The header.
     pub header: Option<Header>,
 }
 
-/// One sentence that names the file.
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.file, self.why)
+/// The longest reason that is given; a header can quote itself at any length.
+const MAX_WHY: usize = 300;
+
+impl Unreadable {
+    /// A file that is no array for this reason.
+    pub(super) fn new(why: impl fmt::Display, header: Option<Header>) -> Arc<Unreadable> {
+        let mut why = why.to_string();
+        if let Some((end, _)) = why.char_indices().nth(MAX_WHY) {
+            why.truncate(end);
+            why.push('…');
+        }
+        Arc::new(Unreadable { why, header })
+    }
+
+    /// One sentence that names the file.
+    pub fn sentence(&self, file: &ArrayFile) -> String {
+        format!("{}: {}", file.path.display(), self.why)
     }
 }
 
@@ -76,44 +86,49 @@ impl OpenFile {
     }
 
     /// The array as the header has it now. The same [`Root`] as before if the header says the same.
-    pub fn array(&self, file: &ArrayFile, meta: &Meta) -> Array {
+    pub fn array(&self, meta: &Meta) -> Result<Array, Error> {
         let stamp = meta.stamp();
         let mut last = lock(&self.array);
         if let Some((known, array)) = &*last
             && *known == stamp
             && stamp.is_settled()
         {
-            return array.clone();
+            return Ok(array.clone());
         }
-        let mut array = self.read_array(file, meta.size);
+        let mut array = self.read_array(meta.size)?;
         if let (Some((_, Ok(before))), Ok(now)) = (&*last, &array)
             && before.header == now.header
         {
             array = Ok(before.clone());
         }
         *last = Some((stamp, array.clone()));
-        array
+        Ok(array)
     }
 
-    fn read_array(&self, file: &ArrayFile, size: u64) -> Array {
+    fn read_array(&self, size: u64) -> Result<Array, Error> {
         let read = |offset, buf: &mut [u8]| self.backing.read_exact_at(offset, buf);
-        let unreadable =
-            |why: String, header| Arc::new(Unreadable { file: self.name.clone(), why, header });
-        let header = Header::read(size, read).map_err(|err| unreadable(err.to_string(), None))?;
+        let header = match Header::read(size, read) {
+            Ok(header) => header,
+            // Cut off since its size was taken: then that is what is wrong with it.
+            Err(HeaderError::Io(err)) if err.kind() != io::ErrorKind::UnexpectedEof => {
+                return Err(Error::io(&self.name, err));
+            }
+            Err(err) => return Ok(Err(Unreadable::new(err, None))),
+        };
         if header.dtype.has_objects() {
             let why =
                 "the array holds Python objects, which are pickled and have no bytes to slice";
-            return Err(unreadable(why.to_owned(), Some(header)));
+            return Ok(Err(Unreadable::new(why, Some(header))));
         }
         let Some(view) = View::of_header(&header) else {
-            return Err(unreadable(HeaderError::TooBig.to_string(), Some(header)));
+            return Ok(Err(Unreadable::new(HeaderError::TooBig, Some(header))));
         };
         let needs = view.data().end;
         if needs > size {
             let why = format!("header says {needs} bytes, the file has {size}");
-            return Err(unreadable(why, Some(header)));
+            return Ok(Err(Unreadable::new(why, Some(header))));
         }
-        Ok(Arc::new(Root { file: file.clone(), header, view }))
+        Ok(Ok(Arc::new(Root { header, view })))
     }
 
     fn touch(&self) {
@@ -135,7 +150,7 @@ pub struct Files {
 struct Open {
     by_id: HashMap<FileId, Weak<OpenFile>>,
     /// Files kept open for the next who wants them.
-    recent: VecDeque<Arc<OpenFile>>,
+    recent: Vec<Arc<OpenFile>>,
 }
 
 impl Files {
@@ -168,10 +183,11 @@ impl Files {
             return Ok((other, meta));
         }
         open.by_id.insert(id, Arc::downgrade(&file));
-        open.recent.push_back(file.clone());
-        if open.recent.len() > MAX_IDLE {
-            open.recent.pop_front();
-        }
+        open.recent.push(file.clone());
+        let surplus = (open.recent.len() > MAX_IDLE).then(|| open.take_oldest());
+        // Unmapping takes time, which nobody has to wait for.
+        drop(open);
+        drop(surplus);
         Ok((file, meta))
     }
 
@@ -187,8 +203,18 @@ impl Files {
     pub fn close_idle(&self) {
         let now = Instant::now();
         let mut open = lock(&self.open);
-        open.recent.retain(|file| !file.is_idle(now));
-        open.by_id.retain(|_, file| file.strong_count() > 0);
+        let idle: Vec<_> = open.recent.extract_if(.., |file| file.is_idle(now)).collect();
+        drop(open);
+        drop(idle);
+        lock(&self.open).by_id.retain(|_, file| file.strong_count() > 0);
+    }
+}
+
+impl Open {
+    /// Takes out the file that has not been used for the longest time.
+    fn take_oldest(&mut self) -> Option<Arc<OpenFile>> {
+        let oldest = (0..self.recent.len()).min_by_key(|&i| *lock(&self.recent[i].used))?;
+        Some(self.recent.swap_remove(oldest))
     }
 }
 

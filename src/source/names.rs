@@ -3,8 +3,9 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use crate::meta::NAME_MAX;
+
 const NPY: &[u8] = b".npy";
-const NAME_MAX: usize = 255;
 
 /// Whether a file of this name holds an array: the suffix `.npy` in lower case.
 pub(super) fn is_npy(name: &OsStr) -> bool {
