@@ -203,6 +203,20 @@ impl Selector {
         }
     }
 
+    /// How it is spelt in a path, the group before it not included. There is no other way.
+    pub fn name(&self) -> String {
+        match self {
+            Selector::OnAxis(on_axis) => on_axis.name(),
+            Selector::Slice(expression) => expression.name().to_owned(),
+            Selector::Part(part) => part.name(),
+            Selector::Window(window) => window.name(),
+            Selector::Field(name) => name.name().to_owned(),
+            Selector::Component(Component::Real) => "real".to_owned(),
+            Selector::Component(Component::Imag) => "imag".to_owned(),
+            Selector::Transpose => "T".to_owned(),
+        }
+    }
+
     /// The selected view.
     pub fn apply(&self, view: &View) -> Result<View, Refusal> {
         let selected = match self {

@@ -145,8 +145,12 @@ impl View {
     /// NumPy writes `fortran_order: True` for an array that is Fortran contiguous and not C
     /// contiguous. A K-order copy lays its axes out by decreasing stride, so it is that exactly
     /// when the strides increase from the first axis to the last. Axes of length 1 do not count,
-    /// and an empty array is contiguous in both orders.
+    /// and an empty array is contiguous in both orders. So is an array of empty items, unless they
+    /// are strings, which NumPy makes one character long in a copy.
     pub fn order(&self) -> Order {
+        if self.dtype.itemsize() == 0 && !self.dtype.is_string() {
+            return Order::C;
+        }
         let mut strides = self.shape.iter().zip(&self.strides).filter(|(len, _)| **len != 1);
         let Some((_, first)) = strides.next() else { return Order::C };
         let mut last = first.unsigned_abs();
@@ -345,6 +349,12 @@ mod tests {
         assert_eq!(view("'<f8'", &[1, 5, 1], Order::Fortran).order(), Order::C);
         assert_eq!(view("'<f8'", &[0, 5, 2], Order::Fortran).order(), Order::C);
         assert_eq!(view("'|S0'", &[5, 2], Order::Fortran).order(), Order::C);
+        for (empty, order) in [("|S0", Order::Fortran), ("|V0", Order::C)] {
+            let records =
+                view(&format!("[('a', '<i4'), ('z', '{empty}')]"), &[5, 2], Order::Fortran);
+            let field = &records.dtype().as_record().unwrap().fields()[1];
+            assert_eq!(records.field(field).unwrap().order(), order, "{empty}");
+        }
         let reversed = c.steps(0, Steps { start: 1, step: -1, len: 2 }).unwrap();
         assert_eq!(reversed.transposed().order(), Order::Fortran);
     }

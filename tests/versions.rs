@@ -1,5 +1,7 @@
 //! Files that change under their readers, and what the kernel remembers of them.
 
+#![allow(unsafe_code)]
+
 mod common;
 
 use std::fs::File;
@@ -152,17 +154,59 @@ fn an_old_version_is_read_on_after_everything_known_of_it_has_expired() {
     assert_eq!(mounted.read("big/rows/4.raw").unwrap(), 4u64.to_le_bytes());
 }
 
+/// A store to a page that is dirty already moves no timestamp. The reader's pages must go all the
+/// same, both while the writer has the file open and at the first open after that.
 #[test]
-fn values_written_through_a_map_are_seen_by_the_next_open() {
-    let env = TestEnv::new();
-    let mounted = env.mount(&[]);
-    let file = File::options().read(true).write(true).open(env.data().join("big.npy")).unwrap();
-    // Not through a map, but just as unseen: the times are put back after each change.
-    let times = std::fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH);
-    for round in 0..20u64 {
-        file.write_all_at(&round.to_le_bytes(), 128 + 160).unwrap();
-        file.set_times(times).unwrap();
-        let row = mounted.read("big/rows/2.raw").unwrap();
-        assert_eq!(row[..8], round.to_le_bytes(), "round {round}");
+fn values_stored_through_a_map_are_seen_by_the_next_open() {
+    for source in ["/dev/shm", "/tmp"] {
+        let env = TestEnv::with_data_in(source.as_ref());
+        let mounted = env.mount(&[]);
+        let path = env.data().join("big.npy");
+        let value = || {
+            let bytes = mounted.read("big/rows/2.raw").unwrap();
+            u64::from_le_bytes(bytes[..8].try_into().unwrap())
+        };
+        let settle = || std::thread::sleep(Duration::from_millis(1100));
+        assert_eq!(value(), 20);
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        // SAFETY: nobody cuts the file off.
+        let mut map = unsafe { memmap2::MmapMut::map_mut(&file) }.unwrap();
+        let mut store = |number: u64| map[128 + 160..][..8].copy_from_slice(&number.to_le_bytes());
+        store(1);
+        settle();
+        let before = path.metadata().unwrap().modified().unwrap();
+        for number in 2..5 {
+            assert_eq!(value(), number - 1, "{source}");
+            store(number);
+            assert_eq!(value(), number, "{source}, while the writer has it open");
+        }
+        drop(map);
+        drop(file);
+        assert_eq!(value(), 4, "{source}, when it has closed it");
+        if source == "/tmp" {
+            let after = path.metadata().unwrap().modified().unwrap();
+            assert_eq!(before, after, "the stores were to leave no trace, or this proves nothing");
+        }
     }
+}
+
+/// On tmpfs a page that was read through a writable map before it is written leaves no trace at all.
+#[test]
+fn on_tmpfs_values_are_seen_though_no_timestamp_ever_moves() {
+    let env = TestEnv::with_data_in("/dev/shm".as_ref());
+    let mounted = env.mount(&[]);
+    let path = env.data().join("big.npy");
+    std::thread::sleep(Duration::from_millis(1100));
+    let value =
+        || u64::from_le_bytes(mounted.read("big/rows/2.raw").unwrap()[..8].try_into().unwrap());
+    assert_eq!(value(), 20);
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    // SAFETY: nobody cuts the file off.
+    let mut map = unsafe { memmap2::MmapMut::map_mut(&file) }.unwrap();
+    let at = &mut map[128 + 160..][..8];
+    assert_eq!(u64::from_le_bytes((&*at).try_into().unwrap()), 20);
+    at.copy_from_slice(&77u64.to_le_bytes());
+    drop(map);
+    drop(file);
+    assert_eq!(value(), 77);
 }

@@ -40,6 +40,8 @@ pub struct SubArray {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     fields: Vec<Field>,
+    /// The fields' numbers in the order of their names.
+    by_name: Vec<u32>,
     itemsize: u64,
 }
 
@@ -163,6 +165,11 @@ impl DType {
         }
     }
 
+    /// Whether an item is a string of bytes or of characters.
+    pub fn is_string(&self) -> bool {
+        matches!(self, DType::Scalar(scalar) if scalar.is_string())
+    }
+
     fn is_void(&self) -> bool {
         match self {
             DType::Scalar(scalar) => scalar.is_void(),
@@ -242,7 +249,17 @@ impl Record {
             }
             fields.push(Field { name, title, offset, dtype: Arc::new(dtype) });
         }
-        Ok(Record { fields, itemsize })
+        // A field takes more than one byte of a header, so their count fits.
+        let mut by_name: Vec<u32> = (0..fields.len() as u32).collect();
+        by_name.sort_by(|&a, &b| fields[a as usize].name.cmp(&fields[b as usize].name));
+        Ok(Record { fields, by_name, itemsize })
+    }
+
+    /// The field of this name.
+    pub fn field(&self, name: &Text<'_>) -> Option<&Field> {
+        let field = |number: u32| &self.fields[number as usize];
+        let found = self.by_name.binary_search_by(|&number| field(number).name.cmp(name));
+        found.ok().map(|place| field(self.by_name[place]))
     }
 
     /// The fields, by offset.
@@ -377,6 +394,17 @@ mod tests {
         ] {
             assert_eq!(descr(source), format!("error: {message}"), "{source}");
         }
+    }
+
+    #[test]
+    fn fields_are_found_by_name() {
+        let descr = "[('b', '|i1'), ('a', '|i1'), ('', '|i1'), ('\\ud800', '|i1'), ('é', '|i1')]";
+        let dtype = DType::from_descr(&parse(descr, false).unwrap()).unwrap();
+        let record = dtype.as_record().unwrap();
+        for field in record.fields() {
+            assert_eq!(record.field(&field.name), Some(field));
+        }
+        assert_eq!(record.field(&Text::new("c")), None);
     }
 
     #[test]

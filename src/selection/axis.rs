@@ -72,6 +72,13 @@ impl OnAxis {
         }
     }
 
+    pub(super) fn name(&self) -> String {
+        match self.pick {
+            Pick::Index(i) => i.to_string(),
+            Pick::Range { start, stop } => format!("{start}-{stop}"),
+        }
+    }
+
     pub(super) fn apply(&self, view: &View) -> Option<View> {
         match self.pick {
             Pick::Index(i) => view.index(self.axis, i),

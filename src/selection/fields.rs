@@ -83,10 +83,13 @@ pub(super) fn from_name(name: &str, view: &View) -> Result<Selector, Refusal> {
 }
 
 impl Escaped {
+    pub(super) fn name(&self) -> &str {
+        &self.0
+    }
+
     fn find<'v>(&self, view: &'v View) -> Option<&'v Field> {
         let name = unescape(&self.0)?;
-        let name = Text::new(&name);
-        fields(view).iter().find(|field| field.name == name)
+        view.dtype().as_record()?.field(&Text::new(&name))
     }
 
     pub(super) fn apply(&self, view: &View) -> Option<View> {

@@ -29,6 +29,10 @@ impl Part {
         }
     }
 
+    pub(super) fn name(&self) -> String {
+        self.i.to_string()
+    }
+
     /// The rows of the part. The first `len % n` parts have one more than the others.
     fn rows(&self, view: &View) -> Option<Steps> {
         let len = *view.shape().first()?;

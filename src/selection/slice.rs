@@ -9,6 +9,7 @@ use crate::view::{Steps, View};
 /// What stands in the brackets of `a[…]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expression {
+    /// As written: a number may have more digits than an item can hold.
     text: String,
     items: Vec<Item>,
 }
@@ -69,6 +70,10 @@ impl Expression {
             return refuse("an index can only have a single ellipsis");
         }
         Ok(Expression { text: name.to_owned(), items })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.text
     }
 
     /// As written, in brackets. Where it leaves no axis, `...` is added: without one NumPy makes a

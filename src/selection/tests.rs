@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::npy::dtype::DType;
 use crate::npy::header::{Header, Order};
@@ -222,4 +224,41 @@ fn a_directory_lists_the_groups_that_apply() {
         Group::listed(&view("[('r', '<f8')]", &[2, 3, 4, 5])),
         ["rows", "cols", "axis2", "axis3", "slice", "parts", "windows", "fields"]
     );
+}
+
+proptest! {
+    /// Whatever name selects something is the only one that is spelt so: from text to selector and
+    /// back nothing is lost, and nothing is another spelling of what has one already. Of slices the
+    /// text is kept, so there it is the items that must not have two spellings of one number.
+    #[test]
+    fn a_name_that_is_understood_is_spelt_in_the_only_way(
+        group in 0usize..6,
+        name in prop_oneof![
+            "[0-9+. -]{1,5}",
+            "(0|[1-9][0-9]{0,2})-(0|[1-9][0-9]{0,2})",
+            "-?[0-9]{1,3}(:-?[0-9]{0,3}){0,2}(,(None|\\.\\.\\.|-?[0-9]{1,2})){0,2}",
+            "[a-b%.]{0,4}",
+            "(real|imag|%|a%2Eb|a%2eb|%25)",
+        ],
+    ) {
+        let array = match group {
+            5 => view("[('a.b', '<f4'), ('', '<f4'), ('%', '<f4'), ('a', '<c8')]", &[100]),
+            _ => view("'<c8'", &[100, 50]),
+        };
+        let group = match group {
+            0 => Group::Axis(0),
+            1 => Group::Axis(1),
+            2 => Group::Slice,
+            3 => Group::PartsOf(7),
+            4 => Group::Windows.enter("10,3", &array).unwrap(),
+            _ => Group::Fields,
+        };
+        if let Ok(selector) = group.select(&name, &array) {
+            prop_assert_eq!(selector.name(), name.clone());
+            for number in name.split([',', ':', '-']).filter(|n| n.bytes().all(|b| b.is_ascii_digit())) {
+                prop_assert!(number == "0" || !number.starts_with('0'), "{}", name);
+            }
+            prop_assert!(!name.contains("-0,") && !name.ends_with("-0") || matches!(group, Group::Axis(_)));
+        }
+    }
 }

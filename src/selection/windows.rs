@@ -13,8 +13,8 @@ pub struct Windows {
 /// `a[k*step : k*step+size]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
-    start: u64,
-    size: u64,
+    k: u64,
+    windows: Windows,
 }
 
 fn rows(view: &View) -> u64 {
@@ -44,7 +44,7 @@ impl Windows {
     pub(super) fn window(&self, name: &str, view: &View) -> Result<Window, Refusal> {
         let count = self.count(view);
         match number::parse(name) {
-            Some(k) if k < count => Ok(Window { start: k * self.step, size: self.size }),
+            Some(k) if k < count => Ok(Window { k, windows: self.clone() }),
             Some(_) => refuse(format!(
                 "there {} of {} every {}",
                 counted_is(count),
@@ -62,12 +62,21 @@ fn counted_is(count: u64) -> String {
 }
 
 impl Window {
+    pub(super) fn name(&self) -> String {
+        self.k.to_string()
+    }
+
+    /// The first row. It cannot overflow: the window lies inside the array.
+    fn start(&self) -> u64 {
+        self.k * self.windows.step
+    }
+
     pub(super) fn apply(&self, view: &View) -> Option<View> {
-        view.steps(0, Steps { start: self.start, step: 1, len: self.size })
+        view.steps(0, Steps { start: self.start(), step: 1, len: self.windows.size })
     }
 
     pub(super) fn expression(&self) -> String {
-        format!("[{}:{}]", self.start, self.start + self.size)
+        format!("[{}:{}]", self.start(), self.start() + self.windows.size)
     }
 }
 

@@ -89,8 +89,12 @@ pub struct TestEnv {
 
 impl TestEnv {
     pub fn new() -> TestEnv {
+        TestEnv::with_data_in(&std::env::temp_dir())
+    }
+
+    pub fn with_data_in(parent: &Path) -> TestEnv {
         assert!(Path::new("/dev/fuse").exists(), "these tests need /dev/fuse");
-        let env = TestEnv { directory: tempfile::tempdir().unwrap() };
+        let env = TestEnv { directory: tempfile::tempdir_in(parent).unwrap() };
         std::fs::create_dir(env.data()).unwrap();
         std::fs::write(env.data().join("big.npy"), counting(&[1000, 10])).unwrap();
         env

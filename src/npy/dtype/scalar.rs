@@ -60,6 +60,11 @@ impl Scalar {
         self.kind == Kind::Void
     }
 
+    /// Whether this is a string of bytes or of characters.
+    pub fn is_string(&self) -> bool {
+        matches!(self.kind, Kind::Bytes | Kind::Str)
+    }
+
     /// Whether this is a string, or opaque bytes, of a length yet to be given.
     pub fn is_unsized(&self) -> bool {
         self.itemsize == 0 && matches!(self.kind, Kind::Bytes | Kind::Str | Kind::Void)

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 /// A Python `str`, as WTF-8: UTF-8, but that a lone surrogate (U+D800 to U+DFFF), which an escape
 /// such as `'\ud800'` can write, is encoded as three bytes in the same manner.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Text<'a>(Cow<'a, [u8]>);
 
 /// One code point of a [`Text`].
