@@ -35,11 +35,16 @@ fn a_replaced_file_is_a_new_array_and_readers_of_the_old_one_keep_it() {
     let fs = filesystem(&env);
     let old = lookup(&fs, "big/rows/2.raw").unwrap();
     let handle = fs.open(old).unwrap();
+    let whole = lookup(&fs, "big.npy").unwrap();
+    let json = lookup(&fs, "big/header.json").unwrap();
     replace(&env, &counting(&[5]));
     let read = |at| fs.read(handle, at, 8, <[u8]>::to_vec);
     assert_eq!(read(0).unwrap(), 20u64.to_le_bytes());
     assert_eq!(fs.attr(old).unwrap().size, 80, "the old version is open, so it has its size");
-    assert!(matches!(fs.open(old), Err(Error::Stale)), "but what is opened is what is there");
+    for known in [old, whole, json] {
+        let opened = fs.open(known);
+        assert!(matches!(opened, Err(Error::Stale)), "but what is opened is what is there");
+    }
     let new = lookup(&fs, "big/rows/2.raw").unwrap();
     assert_ne!(old, new);
     assert_eq!(fs.attr(new).unwrap().size, 8);
