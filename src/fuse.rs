@@ -1,19 +1,17 @@
 //! The kernel's requests, translated to calls of [`Fs`] and back. No logic of its own.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fuser::{
-    BackingId, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
-    InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier,
-    ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl,
-    ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyXattr, Request,
+    Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
+    IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier, ReplyAttr,
+    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek,
+    ReplyOpen, ReplyPoll, ReplyStatfs, ReplyXattr, Request,
 };
 
 use crate::error::Error;
@@ -21,6 +19,10 @@ use crate::fs::{Fs, Handle};
 use crate::inode::Ino;
 use crate::meta::Kind;
 use crate::node::Attr;
+
+mod ways;
+
+use ways::{Way, Ways};
 
 /// The largest read that the kernel asks for at once, in bytes.
 const MAX_READ: u32 = 1 << 20;
@@ -40,58 +42,14 @@ const UNKNOWN_INO: u64 = 0xFFFF_FFFF;
 pub struct Adapter {
     fs: Arc<Fs>,
     ttl: Duration,
-    passthrough: bool,
-    /// How each inode is open, since all opens of one must be of one kind.
-    open_as: Mutex<HashMap<Ino, (OpenAs, usize)>>,
-}
-
-/// How the kernel reads an open file.
-#[derive(Clone, Debug)]
-enum OpenAs {
-    /// From us.
-    Served,
-    /// From the backing file, past us.
-    Passed(Arc<BackingId>),
+    ways: Ways,
 }
 
 impl Adapter {
     /// Serves `fs`. What the kernel is told holds for `ttl`; whole files are left to the kernel if
     /// it can.
     pub fn new(fs: Arc<Fs>, ttl: Duration) -> Adapter {
-        Adapter { fs, ttl, passthrough: false, open_as: Mutex::default() }
-    }
-
-    /// Decides how an inode is open from now on, as long as it is.
-    fn open_as(&self, ino: Ino, handle: Handle, reply: &ReplyOpen) -> OpenAs {
-        let mut open = self.open_as.lock().unwrap_or_else(PoisonError::into_inner);
-        match open.entry(ino) {
-            Entry::Occupied(mut known) => {
-                known.get_mut().1 += 1;
-                known.get().0.clone()
-            }
-            Entry::Vacant(new) => {
-                let backing = self
-                    .passthrough
-                    .then(|| self.fs.with_whole_file(handle, |file| reply.open_backing(file)));
-                let open_as = match backing.flatten() {
-                    Some(Ok(id)) => OpenAs::Passed(Arc::new(id)),
-                    // Not permitted, or not with this filesystem.
-                    Some(Err(_)) | None => OpenAs::Served,
-                };
-                new.insert((open_as.clone(), 1));
-                open_as
-            }
-        }
-    }
-
-    fn closed(&self, ino: Ino) {
-        let mut open = self.open_as.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Entry::Occupied(mut known) = open.entry(ino) {
-            known.get_mut().1 -= 1;
-            if known.get().1 == 0 {
-                known.remove();
-            }
-        }
+        Adapter { fs, ttl, ways: Ways::default() }
     }
 }
 
@@ -153,8 +111,11 @@ impl Filesystem for Adapter {
             // An older kernel does without.
             let _ = config.add_capabilities(wanted);
         }
-        let stacked = config.set_max_stack_depth(1).is_ok();
-        self.passthrough = stacked && config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok();
+        if config.set_max_stack_depth(1).is_ok()
+            && config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok()
+        {
+            self.ways.allow_passthrough();
+        }
         // Both lie within what the library allows; a refusal leaves its default.
         let _ = config.set_max_write(MAX_READ);
         let _ = config.set_max_background(MAX_BACKGROUND);
@@ -193,18 +154,20 @@ impl Filesystem for Adapter {
                 Ok(handle) => handle,
                 Err(err) => return reply.error(errno("open", &err)),
             };
-            match self.open_as(ino, handle, &reply) {
-                OpenAs::Passed(id) => {
-                    reply.opened_passthrough(FileHandle(handle.0), FopenFlags::FOPEN_NOFLUSH, &id);
+            let way = self
+                .ways
+                .open(ino, || self.fs.with_whole_file(handle, |file| reply.open_backing(file)));
+            let handle_flags = match way {
+                Way::Passed(id) => {
+                    let flags = FopenFlags::FOPEN_NOFLUSH;
+                    return reply.opened_passthrough(FileHandle(handle.0), flags, &id);
                 }
-                OpenAs::Served if self.fs.may_keep_pages(handle) => {
-                    let flags = FopenFlags::FOPEN_NOFLUSH | FopenFlags::FOPEN_KEEP_CACHE;
-                    reply.opened(FileHandle(handle.0), flags);
+                Way::Served if self.fs.may_keep_pages(handle) => {
+                    FopenFlags::FOPEN_NOFLUSH | FopenFlags::FOPEN_KEEP_CACHE
                 }
-                OpenAs::Served => {
-                    reply.opened(FileHandle(handle.0), FopenFlags::FOPEN_NOFLUSH);
-                }
-            }
+                Way::Served => FopenFlags::FOPEN_NOFLUSH,
+            };
+            reply.opened(FileHandle(handle.0), handle_flags);
         });
     }
 
@@ -243,7 +206,7 @@ impl Filesystem for Adapter {
     ) {
         guarded(|| {
             self.fs.release(Handle(fh.0));
-            self.closed(Ino(ino.0));
+            self.ways.close(Ino(ino.0));
             reply.ok();
         });
     }
