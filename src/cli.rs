@@ -18,6 +18,7 @@ pub(crate) enum Command {
     /// Mount a directory, or a single .npy file
     Mount(MountArgs),
     /// Unmount; lazily where the mount is busy, and a dead one too
+    #[command(alias = "unmount")]
     Umount {
         /// The directory that is mounted on
         mountpoint: PathBuf,
@@ -31,12 +32,14 @@ pub(crate) enum Command {
     /// List a directory as it would be in a mount
     Ls {
         /// A real path, or a path as it would be in a mount
+        #[arg(default_value = ".")]
         path: PathBuf,
     },
-    /// Write a file as it would be in a mount to standard output
+    /// Write files as they would be in a mount to standard output
     Cat {
-        /// A real path, or a path as it would be in a mount: data/big/rows/0-50.npy
-        path: PathBuf,
+        /// Real paths, or paths as they would be in a mount: data/big/rows/0-50.npy
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
     },
     /// Make sample arrays, mount them, say what to try; Ctrl-C cleans up
     Demo,
@@ -102,7 +105,7 @@ fn bytes(text: &str) -> Result<u64, String> {
         _ => (text, 0),
     };
     let bytes = digits.parse().ok().and_then(|n: u64| n.checked_mul(1 << shift)).filter(|&n| n > 0);
-    bytes.ok_or_else(|| "not a size such as 65536, 512K, 64M".to_owned())
+    bytes.ok_or_else(|| "not a size from 1 byte on, such as 65536, 512K, 64M, 2G".to_owned())
 }
 
 /// Options of mount(8) that are for others, or that hold of every mount.
@@ -153,7 +156,7 @@ impl MountArgs {
                 None => (option.as_str(), None),
             };
             let wrong = |why: String| format!("-o {option}: {why}");
-            match (name, value) {
+            match (&*name.replace('-', "_"), value) {
                 ("allow_other", None) => self.allow_other = true,
                 ("follow_symlinks", None) => self.follow_symlinks = true,
                 ("auto_unmount", None) => self.auto_unmount = true,
@@ -167,7 +170,7 @@ impl MountArgs {
                         Some(threads.ok_or_else(|| wrong("not a number from 1 to 64".to_owned()))?);
                 }
                 ("log_file", Some(value)) => self.log_file = Some(value.into()),
-                (name, _) if IGNORED.contains(&name) || name.starts_with("x-") => {}
+                (name, _) if IGNORED.contains(&name) || name.starts_with("x_") => {}
                 ("" | "user" | "uid" | "gid" | "fsname" | "subtype", _) => {}
                 _ => return Err(wrong("there is no such option".to_owned())),
             }

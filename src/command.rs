@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use npyfs::meta::Kind;
-use npyfs::mount::Place;
+use npyfs::mount::{Gone, Place};
 use npyfs::node::Node;
 use npyfs::source::Entry;
 
@@ -22,7 +22,10 @@ use locate::Located;
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 
 pub(crate) fn umount(mountpoint: &Path) -> Outcome {
-    Ok(npyfs::mount::unmount(mountpoint)?)
+    if npyfs::mount::unmount(mountpoint)? == Gone::Lazily {
+        eprintln!("npyfs: {}: in use; it ends with its last user", mountpoint.display());
+    }
+    Ok(())
 }
 
 /// Lists a directory, as it is read: a listing without end starts at once.

@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         Command::Umount { mountpoint } => command::umount(&mountpoint),
         Command::Info { paths } => command::info::run(&paths),
         Command::Ls { path } => command::ls(&path),
-        Command::Cat { path } => command::cat::run(&path),
+        Command::Cat { paths } => paths.iter().try_for_each(|path| command::cat::run(path)),
         Command::Demo => command::demo::run(),
         Command::Watch { device, mountpoint } => command::watch(device, mountpoint),
     };

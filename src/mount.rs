@@ -19,7 +19,7 @@ mod device;
 mod table;
 
 use table::FILESYSTEM_TYPE;
-pub use table::is_npyfs;
+pub use table::enclosing;
 
 /// How to mount.
 #[derive(Clone, Copy, Debug)]
@@ -165,7 +165,8 @@ impl Mount {
     /// once [`Mount::serve`] runs. Dropped before, it is unmounted.
     pub fn new(fs: Fs, mountpoint: &Path, options: &Options) -> Result<Mount, Error> {
         let error = |err: io::Error| Error::new(mountpoint, err);
-        let descriptor = device::mount(mountpoint, options).map_err(error)?;
+        let source = fs.tree().source().path();
+        let descriptor = device::mount(source, mountpoint, options).map_err(error)?;
         let place = Place::of(mountpoint).inspect_err(|_| {
             // Only just mounted, so it is on top. That it cannot be found is reported.
             let _ = device::unmount(mountpoint, true);
@@ -305,8 +306,17 @@ fn keep_tidy(fs: &Fs, notifier: &Notifier, stopped: &mpsc::Receiver<()>) {
     }
 }
 
+/// How a mount was taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// Nobody was using it.
+    Wholly,
+    /// Files in it are open, and are served until they are closed.
+    Lazily,
+}
+
 /// Unmounts the npyfs mount at a path, a dead one too; lazily where it is busy.
-pub fn unmount(mountpoint: &Path) -> Result<(), Error> {
+pub fn unmount(mountpoint: &Path) -> Result<Gone, Error> {
     let error = |why: &dyn fmt::Display| Error::new(mountpoint, why);
     let by_parent = table::absolute(mountpoint).map_err(|err| error(&err))?;
     let mut entry = table::at(&by_parent).map_err(|err| error(&err))?;
@@ -324,8 +334,10 @@ pub fn unmount(mountpoint: &Path) -> Result<(), Error> {
         None => return Err(error(&"nothing is mounted there")),
     }
     match device::unmount(&absolute, false) {
-        Err(err) if err.kind() == io::ErrorKind::ResourceBusy => device::unmount(&absolute, true),
-        result => result,
+        Err(err) if err.kind() == io::ErrorKind::ResourceBusy => {
+            device::unmount(&absolute, true).map(|()| Gone::Lazily)
+        }
+        result => result.map(|()| Gone::Wholly),
     }
     .map_err(|err| error(&err))
 }

@@ -55,6 +55,9 @@ pub enum Group {
     Fields,
 }
 
+const NO_ENTRY: &str = "an array's directory has no such entry: it has header.json, rows, cols, \
+                        axis<k>, slice, parts, windows, fields, T, as they apply";
+
 /// One selection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selector {
@@ -87,7 +90,7 @@ impl Group {
             "fields" => return fields::check(view).map(|()| Group::Fields),
             _ => match name.strip_prefix("axis") {
                 Some(k) => (Group::Axis(axis::from_name(k, ndim)?), 0),
-                None => return refuse("there is no such entry in an array's directory"),
+                None => return refuse(NO_ENTRY),
             },
         };
         if ndim < axes {
@@ -199,7 +202,7 @@ impl Selector {
     pub fn named(name: &str) -> Result<Selector, Refusal> {
         match name {
             "T" => Ok(Selector::Transpose),
-            _ => refuse("there is no such entry in an array's directory"),
+            _ => refuse(NO_ENTRY),
         }
     }
 

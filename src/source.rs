@@ -30,6 +30,7 @@ pub use files::{Array, Files, OpenFile, Root, Unreadable};
 #[derive(Debug)]
 pub struct Source {
     root: OwnedFd,
+    path: PathBuf,
     single: Option<OsString>,
     follow_symlinks: bool,
     /// The device of the mount that this source is served by.
@@ -91,7 +92,7 @@ impl Source {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(directory, flags, Mode::empty()).map_err(about)?;
         let (left_out, files) = (OnceLock::new(), Files::default());
-        Ok(Source { root, single, follow_symlinks, left_out, files })
+        Ok(Source { root, path: real, single, follow_symlinks, left_out, files })
     }
 
     /// The array of the file that is the whole source, if it is one file.
@@ -118,6 +119,11 @@ impl Source {
     /// The files that are open.
     pub fn files(&self) -> &Files {
         &self.files
+    }
+
+    /// The absolute path that it was opened by.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The filesystem that the source is on.

@@ -22,16 +22,7 @@ pub(crate) fn run(paths: &[PathBuf]) -> Outcome {
 }
 
 fn describe(path: &Path) -> Outcome {
-    let header = path.join("header.json");
-    if npyfs::mount::is_npyfs(path) && header.is_file() {
-        return unless_closed(io::stdout().write_all(&std::fs::read(header)?));
-    }
-    let found = Located::new(path).map_err(|why| match path.ancestors().find(|p| p.exists()) {
-        Some(real) if npyfs::mount::is_npyfs(real) => {
-            format!("{why} (this is inside a mount; of a path beneath the source more can be said)")
-        }
-        _ => why.to_string(),
-    })?;
+    let found = Located::new(path)?;
     match found.tree.describe(&found.node).map_err(|err| found.error(&err))? {
         Described::Array { header_json, note } => {
             unless_closed(io::stdout().write_all(header_json.as_bytes()))?;

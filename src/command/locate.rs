@@ -41,6 +41,21 @@ impl std::error::Error for PathError {}
 
 impl Located {
     pub(super) fn new(path: &Path) -> Result<Located, PathError> {
+        let Some((source, within)) = npyfs::mount::enclosing(path) else {
+            return Located::beneath_directory(path);
+        };
+        // Of a mount, the same path of its source: there it can be said why something is not.
+        let beneath = match source.is_file() {
+            true => source.with_extension("").join(&within),
+            false => source.join(&within),
+        };
+        let beneath = if within.as_os_str().is_empty() { source } else { beneath };
+        let mut found = Located::beneath_directory(&beneath)?;
+        found.path = path.to_owned();
+        Ok(found)
+    }
+
+    fn beneath_directory(path: &Path) -> Result<Located, PathError> {
         // The longest beginning that is a directory; at least the current one.
         let mut directory = path;
         while !directory.as_os_str().is_empty() && !directory.is_dir() {

@@ -1,10 +1,12 @@
 //! Mounting and unmounting: with the system calls where that is permitted, else through
 //! `fusermount3`, which is installed for that.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -21,9 +23,9 @@ use super::table::FILESYSTEM_TYPE;
 const FUSERMOUNT: &str = "fusermount3";
 
 /// Mounts a FUSE filesystem, read-only, and returns the descriptor to serve it by.
-pub(super) fn mount(mountpoint: &Path, options: &Options) -> io::Result<OwnedFd> {
-    match mount_directly(mountpoint, options) {
-        Err(Errno::PERM | Errno::ACCESS) => mount_by_fusermount(mountpoint, options),
+pub(super) fn mount(source: &Path, mountpoint: &Path, options: &Options) -> io::Result<OwnedFd> {
+    match mount_directly(source, mountpoint, options) {
+        Err(Errno::PERM | Errno::ACCESS) => mount_by_fusermount(source, mountpoint, options),
         Err(Errno::NOENT | Errno::NODEV | Errno::NXIO) => Err(io::Error::new(
             io::ErrorKind::NotFound,
             "there is no /dev/fuse: FUSE is not loaded (modprobe fuse), or not given to this container",
@@ -32,7 +34,7 @@ pub(super) fn mount(mountpoint: &Path, options: &Options) -> io::Result<OwnedFd>
     }
 }
 
-fn mount_directly(mountpoint: &Path, wanted: &Options) -> Result<OwnedFd, Errno> {
+fn mount_directly(source: &Path, mountpoint: &Path, wanted: &Options) -> Result<OwnedFd, Errno> {
     let device = File::options().read(true).write(true).open("/dev/fuse");
     let device: OwnedFd =
         device.map_err(|err| Errno::from_io_error(&err).unwrap_or(Errno::IO))?.into();
@@ -50,31 +52,33 @@ fn mount_directly(mountpoint: &Path, wanted: &Options) -> Result<OwnedFd, Errno>
     let options = std::ffi::CString::new(options).map_err(|_| Errno::INVAL)?;
     let mut flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
     flags.set(MountFlags::NOEXEC, wanted.no_exec);
-    // The name of the source is fixed: a path could hold a comma.
-    rustix::mount::mount("npyfs", mountpoint, FILESYSTEM_TYPE, flags, options.as_c_str())?;
+    rustix::mount::mount(source, mountpoint, FILESYSTEM_TYPE, flags, options.as_c_str())?;
     Ok(device)
 }
 
 /// `fusermount3` mounts on behalf of an ordinary user, and passes the descriptor back over a
 /// socket that it inherits.
-fn mount_by_fusermount(mountpoint: &Path, wanted: &Options) -> io::Result<OwnedFd> {
+fn mount_by_fusermount(source: &Path, mountpoint: &Path, wanted: &Options) -> io::Result<OwnedFd> {
     let (ours, theirs) = rustix::net::socketpair(
         AddressFamily::UNIX,
         SocketType::STREAM,
         SocketFlags::CLOEXEC,
         None,
     )?;
-    let mut options =
-        String::from("ro,nosuid,nodev,fsname=npyfs,subtype=npyfs,default_permissions");
+    let mut options = OsString::from("ro,nosuid,nodev,subtype=npyfs,default_permissions");
     if wanted.allow_other {
-        options.push_str(",allow_other");
+        options.push(",allow_other");
     }
     if wanted.no_exec {
-        options.push_str(",noexec");
+        options.push(",noexec");
     }
+    options.push(",fsname=");
+    options.push(escaped(source));
     rustix::io::fcntl_setfd(&theirs, FdFlags::empty())?;
     let output = Command::new(FUSERMOUNT)
-        .args(["-o", &options, "--"])
+        .arg("-o")
+        .arg(&options)
+        .arg("--")
         .arg(mountpoint)
         .env("_FUSE_COMMFD", theirs.as_raw_fd().to_string())
         .stdin(Stdio::null())
@@ -93,6 +97,16 @@ fn mount_by_fusermount(mountpoint: &Path, wanted: &Options) -> io::Result<OwnedF
         return Err(io::Error::other(said.trim().replace('\n', "; ")));
     }
     receive_descriptor(&ours)
+}
+
+/// A path as the value of an option: to `fusermount3` a comma ends it, and a backslash escapes.
+fn escaped(path: &Path) -> OsString {
+    let bytes = path.as_os_str().as_bytes().iter();
+    let escaped = bytes.flat_map(|&byte| {
+        let escape = matches!(byte, b',' | b'\\').then_some(b'\\');
+        escape.into_iter().chain([byte])
+    });
+    OsString::from_vec(escaped.collect())
 }
 
 fn receive_descriptor(socket: &OwnedFd) -> io::Result<OwnedFd> {

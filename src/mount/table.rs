@@ -18,6 +18,8 @@ pub(super) struct Entry {
     pub(super) mountpoint: PathBuf,
     /// The filesystem's type.
     pub(super) kind: String,
+    /// What is mounted: of ours, the path of the source.
+    pub(super) source: PathBuf,
 }
 
 /// The mount on top at a path, if the path is a mountpoint.
@@ -29,12 +31,18 @@ pub(super) fn at(mountpoint: &Path) -> io::Result<Option<Entry>> {
         .rfind(|entry| entry.mountpoint == mountpoint))
 }
 
-/// Whether a path lies in an npyfs mount.
-pub fn is_npyfs(path: &Path) -> bool {
-    let Ok(path) = path.canonicalize() else { return false };
-    path.ancestors()
-        .find_map(|ancestor| at(ancestor).ok().flatten())
-        .is_some_and(|entry| entry.kind == FILESYSTEM_TYPE)
+/// The npyfs mount that a path lies in, if it lies in one, and the path within it. The path itself
+/// need not exist.
+pub fn enclosing(path: &Path) -> Option<(PathBuf, PathBuf)> {
+    let real = path.ancestors().find_map(|start| {
+        let start = if start.as_os_str().is_empty() { Path::new(".") } else { start };
+        Some((start.canonicalize().ok()?, path.strip_prefix(start).unwrap_or(path)))
+    });
+    let (start, rest) = real?;
+    let path = start.join(rest);
+    let entry = start.ancestors().find_map(|ancestor| at(ancestor).ok().flatten())?;
+    let within = path.strip_prefix(&entry.mountpoint).ok()?.to_owned();
+    (entry.kind == FILESYSTEM_TYPE).then_some((entry.source, within))
 }
 
 /// One line; its format is that of proc_pid_mountinfo(5).
@@ -45,6 +53,7 @@ fn parse(line: &[u8]) -> Option<Entry> {
         device: String::from_utf8(fields.get(2)?.to_vec()).ok()?,
         mountpoint: PathBuf::from(unescape(fields.get(4)?)),
         kind: String::from_utf8(fields.get(separator + 1)?.to_vec()).ok()?,
+        source: PathBuf::from(unescape(fields.get(separator + 2)?)),
     })
 }
 
@@ -88,13 +97,14 @@ mod tests {
     #[test]
     fn a_line_is_read_whatever_its_mountpoint_is_called() {
         let line =
-            br"36 35 0:51 / /mnt/a\040b\134 rw,nosuid shared:1 - fuse.npyfs npyfs ro,user_id=0";
+            br"36 35 0:51 / /mnt/a\040b\134 rw,nosuid shared:1 - fuse.npyfs /data,\040all ro,user_id=0";
         assert_eq!(
             parse(line),
             Some(Entry {
                 device: "0:51".to_owned(),
                 mountpoint: PathBuf::from("/mnt/a b\\"),
                 kind: "fuse.npyfs".to_owned(),
+                source: PathBuf::from("/data, all"),
             })
         );
         assert_eq!(parse(b""), None);

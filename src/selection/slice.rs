@@ -61,7 +61,8 @@ impl Expression {
                 Some(item) => items.push(item),
                 None => {
                     return refuse(format!(
-                        "{text:?} is none of 3, -1, 2:5, ::2, ... and None, each with one spelling"
+                        "{text:?} is none of 3, -1, 2:5, ::2, ... and None (with no blanks, plus signs, \
+                         leading zeros or brackets)"
                     ));
                 }
             }
