@@ -30,8 +30,10 @@ mod gather;
 #[derive(Debug)]
 pub struct Backing {
     file: File,
-    /// None of an empty file.
+    /// None of an empty file, and where there was no room for one.
     map: Option<Mmap>,
+    /// The file's size when it was opened.
+    size: u64,
     /// Its filesystem leaves a trace of every change in the times, but for pages already dirty.
     keeps_times: bool,
 }
@@ -66,18 +68,21 @@ impl fmt::Display for ReadError {
 impl Backing {
     /// Maps a regular file that is open for reading.
     pub fn new(file: File) -> io::Result<Backing> {
-        let len = file.metadata()?.len();
-        let map = match usize::try_from(len).map_err(io::Error::other)? {
-            0 => None,
-            len => {
+        let size = file.metadata()?.len();
+        let map = match usize::try_from(size) {
+            Ok(0) | Err(_) => None,
+            Ok(len) => {
                 // SAFETY: the map is read-only and shared, and other processes may change the file
                 // meanwhile. No reference into it is ever read by Rust code: `bytes` hands one to
                 // system calls only, `gather` copies through raw pointers under a guard.
-                Some(unsafe { MmapOptions::new().len(len).map(&file) }?)
+                let map = unsafe { MmapOptions::new().len(len).map(&file) };
+                // Not room for one: the file can still be read as it is, and says so otherwise.
+                map.inspect_err(|err| log::warn!("a file of {size} bytes is not mapped: {err}"))
+                    .ok()
             }
         };
         let keeps_times = keeps_times(&file);
-        Ok(Backing { file, map, keeps_times })
+        Ok(Backing { file, map, size, keeps_times })
     }
 
     /// The file's attributes now.
@@ -85,7 +90,12 @@ impl Backing {
         Meta::of(&self.file)
     }
 
-    /// Bytes that are mapped: the file's size when it was opened.
+    /// The file's size when it was opened.
+    pub fn size_at_open(&self) -> u64 {
+        self.size
+    }
+
+    /// Bytes that are mapped: all that there were, or none.
     pub fn mapped(&self) -> u64 {
         self.map.as_ref().map_or(0, |map| map.len() as u64)
     }
@@ -102,7 +112,7 @@ impl Backing {
     /// can lose its tail, which then reads as zeros: the one window that is left.
     pub fn bytes(&self, offset: u64, len: usize, needs: u64) -> Result<&[u8], ReadError> {
         self.check_size(needs)?;
-        let map: &[u8] = self.map.as_deref().unwrap_or_default();
+        let map = self.map(needs)?;
         usize::try_from(offset)
             .ok()
             .and_then(|start| map.get(start..start.checked_add(len)?))
@@ -113,11 +123,20 @@ impl Backing {
     /// in all.
     pub fn gather(&self, pieces: Pieces<'_>, out: &mut [u8], needs: u64) -> Result<(), ReadError> {
         self.check_size(needs)?;
-        let map: &[u8] = self.map.as_deref().unwrap_or_default();
+        let map = self.map(needs)?;
         gather::gather(map, pieces, out).map_err(|gather::Missing| ReadError::Short {
             has: self.meta().map_or(0, |meta| meta.size),
         })?;
         self.check_size(needs)
+    }
+
+    /// The map, where any bytes are needed of it.
+    fn map(&self, needs: u64) -> Result<&[u8], ReadError> {
+        match &self.map {
+            Some(map) => Ok(map),
+            None if needs == 0 || self.size == 0 => Ok(&[]),
+            None => Err(io::Error::from_raw_os_error(libc::ENOMEM).into()),
+        }
     }
 
     fn check_size(&self, needs: u64) -> Result<(), ReadError> {

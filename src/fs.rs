@@ -214,14 +214,14 @@ impl Fs {
             }
             let (node, attr) = match self.tree.lookup(&directory.node, &entry.name) {
                 Ok(found) => found,
-                // The directory itself means something else by now. Told at once, or where entries
-                // before have been taken, by the next call.
-                Err(err @ Error::Stale) => {
-                    failed = Some(err).filter(|_| !emitted);
-                    return true;
-                }
-                // One entry's trouble is not the others'.
                 Err(err) => {
+                    // One entry's trouble is not the others', unless it is the directory's: then
+                    // not one of its entries is left, and there may be billions. That is told at
+                    // once, or where entries before have been taken, by the next call.
+                    if let Err(gone) = self.tree.attr(&directory.node) {
+                        failed = Some(gone).filter(|_| !emitted);
+                        return true;
+                    }
                     if !err.is_answer() {
                         log::warn!("{}: left out of a listing: {err}", entry.name.display());
                     }

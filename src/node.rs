@@ -14,7 +14,8 @@ use crate::error::Error;
 use crate::file::{self, VirtualFile};
 use crate::meta::{FileId, Kind, Meta};
 use crate::selection::Group;
-use crate::source::{ArrayFile, OpenFile, Root, Source};
+use crate::source::{ArrayFile, OpenFile, Root, Source, Unreadable};
+use crate::text;
 use crate::view::View;
 
 mod describe;
@@ -45,16 +46,29 @@ pub enum Node {
     Text(Arc<Text>),
 }
 
-/// A small text about an array.
+/// A small text about an array. It is made when it is read: the kernel may remember very many.
 #[derive(Debug)]
 pub struct Text {
     /// The file that holds the array.
     file: ArrayFile,
-    /// The version of the array, if it is one.
-    root: Option<Arc<Root>>,
-    /// The attributes of the file as the text was made.
+    /// The attributes of the file as the text was looked up.
     meta: Meta,
-    content: String,
+    about: About,
+    /// Its bytes.
+    len: u64,
+}
+
+/// What a text says.
+#[derive(Debug)]
+enum About {
+    /// `header.json`
+    Header(Arc<Selection>),
+    /// `USAGE.txt`
+    Usage(Arc<Selection>, Group),
+    /// `error.txt`
+    Error(Arc<Unreadable>),
+    /// `header.json` of a file that is no array
+    HeaderOfUnreadable(Arc<Unreadable>),
 }
 
 /// An array reached by a path: a file's, or a selection of it.
@@ -134,7 +148,7 @@ pub enum Content {
         file: VirtualFile,
     },
     /// A small text
-    Text(Arc<Text>),
+    Text(String),
 }
 
 impl Tree {
@@ -222,10 +236,10 @@ impl Tree {
             }
             Node::Text(text) => {
                 self.source.array_meta(&text.file)?;
-                if let Some(root) = &text.root {
-                    self.current(&text.file, root)?;
+                if let About::Header(selection) | About::Usage(selection, _) = &text.about {
+                    self.current(&selection.file, &selection.root)?;
                 }
-                Ok(Content::Text(text.clone()))
+                Ok(Content::Text(text.content()))
             }
             Node::Symlink(path, _) => Err(Error::io(path.display(), rustix::io::Errno::LOOP)),
             Node::Directory(_) | Node::ArrayFile(_) | Node::Selection(_) | Node::Group(..) => {
@@ -249,7 +263,7 @@ impl Node {
             Node::Encoded(selection, encoding) => {
                 (Kind::File, encoding.file(&selection.view).len(), meta.mode & 0o555, 1)
             }
-            Node::Text(text) => (Kind::File, text.content.len() as u64, meta.mode & 0o555, 1),
+            Node::Text(text) => (Kind::File, text.len, meta.mode & 0o555, 1),
         };
         Attr {
             kind,
@@ -280,7 +294,16 @@ impl Node {
             (Node::Encoded(a, encoding), Node::Encoded(b, other)) => {
                 same_root(a, b) && encoding == other
             }
-            (Node::Text(a), Node::Text(b)) => a.file == b.file && a.content == b.content,
+            (Node::Text(a), Node::Text(b)) => {
+                a.file == b.file
+                    && match (&a.about, &b.about) {
+                        (About::Header(a), About::Header(b)) => same_root(a, b),
+                        (About::Usage(a, _), About::Usage(b, _)) => same_root(a, b),
+                        (About::Error(a), About::Error(b))
+                        | (About::HeaderOfUnreadable(a), About::HeaderOfUnreadable(b)) => a == b,
+                        _ => false,
+                    }
+            }
             _ => false,
         }
     }
@@ -290,6 +313,27 @@ impl Node {
         match self {
             Node::Directory(_) | Node::ArrayFile(_) | Node::Selection(_) | Node::Group(..) => true,
             Node::File(..) | Node::Symlink(..) | Node::Encoded(..) | Node::Text(..) => false,
+        }
+    }
+}
+
+impl Text {
+    fn new(file: &ArrayFile, meta: &Meta, about: About) -> Text {
+        let mut text = Text { file: file.clone(), meta: *meta, about, len: 0 };
+        text.len = text.content().len() as u64;
+        text
+    }
+
+    fn content(&self) -> String {
+        match &self.about {
+            About::Header(selection) => selection.header_json(),
+            About::Usage(selection, group) => group.usage(&selection.view).unwrap_or_default(),
+            About::Error(unreadable) => format!("{}\n", unreadable.sentence(&self.file)),
+            About::HeaderOfUnreadable(unreadable) => {
+                let source = self.file.path.to_string_lossy();
+                let header = unreadable.header.as_ref();
+                header.map(|h| text::header_json_of_unreadable(&source, h)).unwrap_or_default()
+            }
         }
     }
 }
@@ -304,7 +348,7 @@ impl Selection {
     /// The text of its `header.json`.
     pub fn header_json(&self) -> String {
         let source = self.file.path.to_string_lossy();
-        crate::text::header_json(&source, &self.expression, self.root.header.version, &self.view)
+        text::header_json(&source, &self.expression, self.root.header.version, &self.view)
     }
 }
 
@@ -335,7 +379,7 @@ impl Content {
     ) -> Result<R, Error> {
         match self {
             Content::Text(text) => {
-                let bytes = text.content.as_bytes();
+                let bytes = text.as_bytes();
                 let from = usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
                 let to = from.saturating_add(len).min(bytes.len());
                 Ok(respond(&bytes[from..to]))

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -35,7 +35,18 @@ pub struct Source {
     follow_symlinks: bool,
     /// The device of the mount that this source is served by.
     left_out: OnceLock<String>,
+    /// Others than its owner see what is served.
+    for_others: bool,
     files: Files,
+}
+
+/// How to look at a source.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Serve the targets of symlinks as plain entries, wherever they are.
+    pub follow_symlinks: bool,
+    /// What is served is seen by other users too.
+    pub for_others: bool,
 }
 
 /// A file that has an array's directory.
@@ -76,7 +87,8 @@ const RETRIES: usize = 16;
 
 impl Source {
     /// Opens a directory or a file as a source.
-    pub fn open(path: &Path, follow_symlinks: bool) -> Result<Source, Error> {
+    pub fn open(path: &Path, options: Options) -> Result<Source, Error> {
+        let Options { follow_symlinks, for_others } = options;
         let about = |err: Errno| Error::io(path.display(), err);
         // A symlink to a file stands for that file: its own directory may be another.
         let real = path.canonicalize().map_err(|err| Error::io(path.display(), err))?;
@@ -92,7 +104,7 @@ impl Source {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(directory, flags, Mode::empty()).map_err(about)?;
         let (left_out, files) = (OnceLock::new(), Files::default());
-        Ok(Source { root, path: real, single, follow_symlinks, left_out, files })
+        Ok(Source { root, path: real, single, follow_symlinks, left_out, for_others, files })
     }
 
     /// The array of the file that is the whole source, if it is one file.
@@ -154,9 +166,13 @@ impl Source {
     }
 
     fn directory(&self, path: &Arc<Path>, flags: OFlags) -> Result<Directory, Error> {
-        let fd = self
-            .resolve(path, flags | OFlags::DIRECTORY, ResolveFlags::NO_SYMLINKS)
-            .map_err(|err| Error::io(path.display(), err))?;
+        let fd = self.resolve(path, flags | OFlags::DIRECTORY, ResolveFlags::NO_SYMLINKS).map_err(
+            |err| match err {
+                // It was a directory when it was looked up.
+                Errno::NOTDIR | Errno::LOOP => Error::Stale,
+                err => Error::io(path.display(), err),
+            },
+        )?;
         Ok(Directory { fd, path: path.clone() })
     }
 
@@ -284,7 +300,10 @@ impl Source {
             Kind::Directory => None,
             Kind::Symlink => match self.resolve(&path, OFlags::PATH, ResolveFlags::empty()) {
                 Ok(fd) => {
-                    let target = Meta::of(fd).ok().filter(|meta| meta.kind == Some(Kind::File))?;
+                    let target = Meta::of(&fd).ok().filter(|meta| meta.kind == Some(Kind::File))?;
+                    if self.for_others && !self.is_open_to_all(&fd) {
+                        return Some((ArrayFile { path, id: None }, meta));
+                    }
                     Some((ArrayFile { path, id: Some(target.id) }, target))
                 }
                 // It leads out of the source.
@@ -292,6 +311,23 @@ impl Source {
                 Err(_) => None,
             },
         }
+    }
+
+    /// Whether everybody may search every directory of the source that leads to a file.
+    ///
+    /// A symlink is resolved with our rights here, not with those of the one who asks: it must not
+    /// lead past a directory that is closed to them.
+    fn is_open_to_all(&self, file: &OwnedFd) -> bool {
+        let target = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        let beneath =
+            target.ok().and_then(|path| path.strip_prefix(&self.path).map(Path::to_owned).ok());
+        beneath.is_some_and(|path| {
+            path.ancestors().skip(1).all(|directory| {
+                let fd = self.resolve(directory, OFlags::PATH, ResolveFlags::NO_SYMLINKS);
+                let meta = fd.map_err(io::Error::from).and_then(Meta::of);
+                meta.is_ok_and(|meta| meta.mode & 0o111 == 0o111)
+            })
+        })
     }
 
     /// The entries of a directory: those of the source, then the arrays' directories.
@@ -338,7 +374,12 @@ impl Source {
         let parent = path.parent().unwrap_or(Path::new("")).into();
         let directory = self.directory(&parent, OFlags::PATH)?;
         let name = path.file_name().ok_or(Error::NotASymlink)?;
-        let text = rustix::fs::readlinkat(&directory.fd, name, Vec::new()).map_err(about)?;
+        let text =
+            rustix::fs::readlinkat(&directory.fd, name, Vec::new()).map_err(|err| match err {
+                // It was a symlink when it was looked up.
+                Errno::INVAL => Error::Stale,
+                err => about(err),
+            })?;
         Ok(OsString::from_vec(text.into_bytes()))
     }
 
@@ -362,7 +403,13 @@ impl Source {
     /// What the header of an array's file says now, and the file's attributes.
     pub fn array(&self, file: &ArrayFile) -> Result<(Array, Meta), Error> {
         let Some(id) = file.id else {
-            let why = "the symlink is absolute, or leads out of the source";
+            let why = match self.for_others {
+                false => "the symlink is absolute, or leads out of the source",
+                true => {
+                    "the symlink is absolute, or leads out of the source, or through a directory \
+                     that not everybody may search"
+                }
+            };
             return Ok((Err(Unreadable::new(why, None)), self.meta(&file.path)?));
         };
         match self.open_file(&file.path, id) {

@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::{TestEnv, counting};
 use npyfs::error::Error;
 use npyfs::node::{Node, Options, Tree};
-use npyfs::source::Source;
+use npyfs::source::{self, Source};
 
 fn tree(env: &TestEnv, follow_symlinks: bool) -> Tree {
-    Tree::new(Source::open(&env.data(), follow_symlinks).unwrap(), Options::default())
+    let options = source::Options { follow_symlinks, for_others: false };
+    Tree::new(Source::open(&env.data(), options).unwrap(), Options::default())
 }
 
 fn find(tree: &Tree, path: &str) -> Result<Node, Error> {
@@ -160,4 +161,25 @@ fn every_name_of_a_file_has_its_own_fate() {
     assert_eq!(read(&tree, "latest/rows/3.raw").unwrap().len(), 8);
     assert_eq!(read(&tree, "big/rows/3.raw").unwrap().len(), 80);
     assert!(read(&tree, "hard/rows/3.raw").is_err());
+}
+
+#[test]
+fn a_link_leads_nobody_past_a_directory_that_is_closed_to_them() {
+    use std::os::unix::fs::PermissionsExt;
+    let env = TestEnv::new();
+    let data = env.data();
+    let closed = data.join("closed");
+    std::fs::create_dir(&closed).unwrap();
+    std::fs::write(closed.join("secret.npy"), counting(&[7])).unwrap();
+    symlink("closed/secret.npy", data.join("link.npy")).unwrap();
+    let options = source::Options { follow_symlinks: false, for_others: true };
+    for (mode, served) in [(0o700, false), (0o750, false), (0o711, true), (0o755, true)] {
+        std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(mode)).unwrap();
+        let source = Source::open(&data, options).unwrap();
+        let tree = Tree::new(source, Options::default());
+        for path in ["link/rows/3.raw", "link.raw"] {
+            assert_eq!(read(&tree, path).is_ok(), served, "{path}, {mode:o}");
+        }
+        assert_eq!(read(&tree, "link/error.txt").is_ok(), !served, "{mode:o}");
+    }
 }

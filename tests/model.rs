@@ -6,7 +6,7 @@ use npyfs::node::{Node, Options, Tree};
 use npyfs::npy::dtype::DType;
 use npyfs::npy::header::{self, Header, Order};
 use npyfs::npy::literal;
-use npyfs::source::Source;
+use npyfs::source::{self, Source};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 
@@ -238,7 +238,7 @@ proptest! {
 
         let directory = tempfile::tempdir().unwrap();
         write_array(&directory.path().join("a.npy"), &model, order);
-        let tree = Tree::new(Source::open(directory.path(), false).unwrap(), Options::default());
+        let tree = Tree::new(Source::open(directory.path(), source::Options::default()).unwrap(), Options::default());
 
         let mut path = "a".to_owned();
         for choice in choices {

@@ -14,10 +14,13 @@ use npyfs::error::Error;
 use npyfs::fs::Fs;
 use npyfs::inode::{Ino, ROOT};
 use npyfs::node::{Options, Tree};
-use npyfs::source::Source;
+use npyfs::source::{self, Source};
 
 fn filesystem(env: &TestEnv) -> Fs {
-    Fs::new(Tree::new(Source::open(&env.data(), false).unwrap(), Options::default()))
+    Fs::new(Tree::new(
+        Source::open(&env.data(), source::Options::default()).unwrap(),
+        Options::default(),
+    ))
 }
 
 fn lookup(fs: &Fs, path: &str) -> Result<Ino, Error> {
@@ -132,6 +135,18 @@ fn a_listing_without_end_costs_nothing_and_goes_on_from_anywhere() {
     let last = rows - 10;
     assert_eq!(names(last + 2, 5), [format!("{last}.npy")]);
     assert!(names(last + 3, 5).is_empty());
+}
+
+#[test]
+fn a_listing_whose_array_is_gone_is_an_error_and_has_an_end() {
+    let env = TestEnv::new();
+    let fs = filesystem(&env);
+    let parts = fs.open_directory(lookup(&fs, "big/parts/4294967296").unwrap()).unwrap();
+    std::fs::remove_file(env.data().join("big.npy")).unwrap();
+    // A file stays open for a while after its last use; every look at it is a use.
+    std::thread::sleep(Duration::from_millis(2100));
+    fs.tidy();
+    assert!(fs.read_directory_plus(parts, 2, |_, _, _| true).is_err());
 }
 
 /// Over a mount, the kernel keeps pages and attributes of its own.

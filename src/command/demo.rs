@@ -13,7 +13,7 @@ use npyfs::node::{self, Tree};
 use npyfs::npy::dtype::DType;
 use npyfs::npy::header::{self, Order};
 use npyfs::npy::literal;
-use npyfs::source::Source;
+use npyfs::source::{self, Source};
 
 use super::mount::ask_on_signal;
 use super::{Outcome, unless_closed};
@@ -29,7 +29,8 @@ pub(crate) fn run() -> Outcome {
     let (asked, end) = mpsc::channel();
     ask_on_signal(asked.clone())?;
     npyfs::backing::ignore_lease_signal();
-    let tree = Tree::new(Source::open(&data, false)?, node::Options::default());
+    let tree =
+        Tree::new(Source::open(&data, source::Options::default())?, node::Options::default());
     let options =
         Options { allow_other: false, ttl: Duration::from_secs(1), threads: 2, no_exec: false };
     let mount = Mount::new(Fs::new(tree), &mountpoint, &options)?;

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use npyfs::error::Error;
 use npyfs::node::{Node, Options, Tree};
-use npyfs::source::Source;
+use npyfs::source::{self, Source};
 
 /// A path with what it means.
 pub(super) struct Located {
@@ -66,8 +66,11 @@ impl Located {
             true => Path::new("."),
             false => directory,
         };
-        let source =
-            Source::open(directory, true).map_err(|err| PathError::new(directory, &err))?;
+        let source = Source::open(
+            directory,
+            source::Options { follow_symlinks: true, ..Default::default() },
+        )
+        .map_err(|err| PathError::new(directory, &err))?;
         let tree = Tree::new(source, Options::default());
         let mut node = tree.root().map_err(|err| PathError::new(directory, &err))?;
         let mut walked =

@@ -11,7 +11,7 @@ use std::thread;
 use npyfs::fs::Fs;
 use npyfs::mount::{End, Mount, Options, Place};
 use npyfs::node::{self, Tree};
-use npyfs::source::Source;
+use npyfs::source::{self, Source};
 use rustix::process::{Resource, Rlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -57,7 +57,9 @@ fn serve(args: &MountArgs) -> Outcome {
     }
     logging::start(args.debug, args.log_file.as_deref())
         .map_err(|err| named(args.log_file.as_deref(), &err))?;
-    let source = Source::open(&args.source, args.follow_symlinks)?;
+    let source_options =
+        source::Options { follow_symlinks: args.follow_symlinks, for_others: args.allow_other };
+    let source = Source::open(&args.source, source_options)?;
     let tree = Tree::new(source, node::Options { tile_bytes: args.tile_bytes });
     tree.check()?;
     let mountpoint = npyfs::mount::prepare(&args.source, &args.mountpoint)?;

@@ -3,13 +3,12 @@
 use std::ffi::OsStr;
 use std::sync::Arc;
 
-use super::{Attr, Node, Selection, Text, Tree, as_text};
+use super::{About, Attr, Node, Selection, Text, Tree, as_text};
 use crate::encoding::Encoding;
 use crate::error::Error;
 use crate::meta::{Kind, Meta, NAME_MAX};
 use crate::selection::{Group, Selector};
 use crate::source::{ArrayFile, Found, Source, Unreadable};
-use crate::text;
 
 /// The longest expression of a selection, in bytes: about as long as a path can be. Selections of
 /// selections without end would otherwise take memory without end.
@@ -87,7 +86,8 @@ impl Tree {
 /// An entry of an array's directory.
 fn in_array(selection: &Arc<Selection>, meta: &Meta, name: &str) -> Result<Node, Error> {
     if name == "header.json" {
-        return Ok(text_about(selection, meta, selection.header_json()));
+        let about = About::Header(selection.clone());
+        return Ok(Node::Text(Text::new(&selection.file, meta, about).into()));
     }
     if let Ok(group) = Group::named(name, &selection.view) {
         return Ok(Node::Group(selection.clone(), group));
@@ -113,10 +113,9 @@ fn in_group(
     name: &str,
 ) -> Result<Node, Error> {
     let view = &selection.view;
-    if name == "USAGE.txt"
-        && let Some(usage) = group.usage(view)
-    {
-        return Ok(text_about(selection, meta, usage));
+    if name == "USAGE.txt" && group.usage(view).is_some() {
+        let about = About::Usage(selection.clone(), group.clone());
+        return Ok(Node::Text(Text::new(&selection.file, meta, about).into()));
     }
     if let Some((stem, encoding)) = Encoding::strip(name) {
         let selector = group.select(stem, view).map_err(Error::NotFound)?;
@@ -153,21 +152,13 @@ fn selected(
 fn about_unreadable(
     file: &ArrayFile,
     meta: &Meta,
-    unreadable: &Unreadable,
+    unreadable: &Arc<Unreadable>,
     name: &str,
 ) -> Result<Node, Error> {
-    let text = match (name, &unreadable.header) {
-        ("error.txt", _) => format!("{}\n", unreadable.sentence(file)),
-        ("header.json", Some(header)) => {
-            text::header_json_of_unreadable(&file.path.to_string_lossy(), header)
-        }
+    let about = match (name, &unreadable.header) {
+        ("error.txt", _) => About::Error(unreadable.clone()),
+        ("header.json", Some(_)) => About::HeaderOfUnreadable(unreadable.clone()),
         _ => return Err(Error::not_found(unreadable.sentence(file))),
     };
-    let (file, content) = (file.clone(), text);
-    Ok(Node::Text(Arc::new(Text { file, root: None, meta: *meta, content })))
-}
-
-fn text_about(selection: &Selection, meta: &Meta, content: String) -> Node {
-    let (file, root) = (selection.file.clone(), Some(selection.root.clone()));
-    Node::Text(Arc::new(Text { file, root, meta: *meta, content }))
+    Ok(Node::Text(Text::new(file, meta, about).into()))
 }

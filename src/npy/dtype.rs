@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::literal::{Text, Value};
 
@@ -43,7 +43,21 @@ pub struct Record {
     /// The fields' numbers in the order of their names.
     by_name: Vec<u32>,
     itemsize: u64,
+    text: DescrText,
 }
+
+/// The descr of a record as text, made once: it can be a megabyte, and each view's header has it.
+#[derive(Clone, Debug, Default)]
+struct DescrText(OnceLock<Arc<str>>);
+
+/// It follows from the rest of the record.
+impl PartialEq for DescrText {
+    fn eq(&self, _: &DescrText) -> bool {
+        true
+    }
+}
+
+impl Eq for DescrText {}
 
 /// A field of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,6 +170,15 @@ impl DType {
         }
     }
 
+    /// The descr as it stands in a header.
+    pub fn descr_text(&self) -> Arc<str> {
+        let make = || self.descr().to_string().into();
+        match self {
+            DType::Record(record) => record.text.0.get_or_init(make).clone(),
+            _ => make(),
+        }
+    }
+
     /// Whether an item holds a Python object, so that its bytes mean nothing outside a pickle.
     pub fn has_objects(&self) -> bool {
         match self {
@@ -252,7 +275,7 @@ impl Record {
         // A field takes more than one byte of a header, so their count fits.
         let mut by_name: Vec<u32> = (0..fields.len() as u32).collect();
         by_name.sort_by(|&a, &b| fields[a as usize].name.cmp(&fields[b as usize].name));
-        Ok(Record { fields, by_name, itemsize })
+        Ok(Record { fields, by_name, itemsize, text: DescrText::default() })
     }
 
     /// The field of this name.

@@ -223,12 +223,12 @@ impl Header {
             .iter()
             .filter(|&&len| len > 0)
             .try_fold(itemsize.max(1), |size, &len| size.checked_mul(len))
-            .filter(|&size| {
-                size.checked_add(self.data_offset).is_some_and(|end| end <= i64::MAX as u64)
-            })
             .ok_or(HeaderError::TooBig)?;
         let empty = itemsize == 0 || self.shape.contains(&0);
-        Ok(if empty { 0 } else { full })
+        let len = if empty { 0 } else { full };
+        let end = self.data_offset.checked_add(len).ok_or(HeaderError::TooBig)?;
+        let fits = full.max(end) <= i64::MAX as u64;
+        if fits { Ok(len) } else { Err(HeaderError::TooBig) }
     }
 }
 
@@ -238,7 +238,7 @@ impl Header {
 /// The oldest version that can hold it is used. Longer than 4 GiB, which no version can hold, it
 /// cannot become: a dtype comes from a header of at most [`MAX_HEADER`] bytes.
 pub fn write(dtype: &DType, shape: &[u64], order: Order) -> Vec<u8> {
-    let descr = dtype.descr();
+    let descr = dtype.descr_text();
     let fortran = if order == Order::Fortran { "True" } else { "False" };
     let tuple = shape_value(shape);
     let mut text = format!("{{'descr': {descr}, 'fortran_order': {fortran}, 'shape': {tuple}, }}");

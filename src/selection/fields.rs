@@ -107,11 +107,13 @@ pub(super) fn places(view: &View) -> u64 {
     if is_complex(view) { 2 } else { fields(view).len() as u64 }
 }
 
-/// The path name of a field by its number; none for a name that cannot be a file's.
+/// The path name of a field by its number; none for a name that cannot be a file's, nor for a field
+/// whose axes would be more than an array can have.
 pub(super) fn listed_at(place: u64, view: &View) -> Option<String> {
     if is_complex(view) {
         return ["real", "imag"].get(usize::try_from(place).ok()?).map(|&name| name.to_owned());
     }
     let field = fields(view).get(usize::try_from(place).ok()?)?;
+    view.field(field)?;
     escape(&field.name).filter(|name| name.len() + ".npy".len() <= NAME_MAX)
 }

@@ -32,7 +32,7 @@ pub struct Root {
 }
 
 /// Why a file is no array, with its header if that could be read.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Unreadable {
     /// What is wrong with it.
     pub why: String,
@@ -179,7 +179,9 @@ impl Files {
         let mut open = lock(&self.open);
         // Another thread may have been faster: there is to be one map of the file.
         let other = open.by_id.get(&id).and_then(Weak::upgrade);
-        if let Some(other) = other.filter(|f| f.backing.mapped() >= file.backing.mapped()) {
+        if let Some(other) =
+            other.filter(|f| f.backing.size_at_open() >= file.backing.size_at_open())
+        {
             return Ok((other, meta));
         }
         open.by_id.insert(id, Arc::downgrade(&file));
@@ -196,7 +198,7 @@ impl Files {
         let Some(file) = self.known(id) else { return Ok(None) };
         file.touch();
         let meta = file.meta()?;
-        Ok((meta.size <= file.backing.mapped()).then_some((file, meta)))
+        Ok((meta.size <= file.backing.size_at_open()).then_some((file, meta)))
     }
 
     /// Closes what nobody has read for a while.
