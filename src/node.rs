@@ -11,19 +11,22 @@ use std::time::SystemTime;
 
 use crate::encoding::Encoding;
 use crate::error::Error;
-use crate::file::{self, VirtualFile};
 use crate::meta::{FileId, Kind, Meta};
 use crate::selection::Group;
-use crate::source::{ArrayFile, OpenFile, Root, Source, Unreadable};
-use crate::text;
+use crate::source::{ArrayFile, OpenFile, Root, Source};
 use crate::view::View;
 
+mod content;
 mod describe;
 mod listing;
 mod lookup;
+mod text;
 
+pub use content::Content;
 pub use describe::Described;
 pub use listing::Listing;
+use text::About;
+pub use text::Text;
 
 /// Everything that a path can mean.
 #[derive(Clone, Debug)]
@@ -44,31 +47,6 @@ pub enum Node {
     Encoded(Arc<Selection>, Encoding),
     /// A small text about an array
     Text(Arc<Text>),
-}
-
-/// A small text about an array. It is made when it is read: the kernel may remember very many.
-#[derive(Debug)]
-pub struct Text {
-    /// The file that holds the array.
-    file: ArrayFile,
-    /// The attributes of the file as the text was looked up.
-    meta: Meta,
-    about: About,
-    /// Its bytes.
-    len: u64,
-}
-
-/// What a text says.
-#[derive(Debug)]
-enum About {
-    /// `header.json`
-    Header(Arc<Selection>),
-    /// `USAGE.txt`
-    Usage(Arc<Selection>, Group),
-    /// `error.txt`
-    Error(Arc<Unreadable>),
-    /// `header.json` of a file that is no array
-    HeaderOfUnreadable(Arc<Unreadable>),
 }
 
 /// An array reached by a path: a file's, or a selection of it.
@@ -126,29 +104,6 @@ impl Default for Options {
 pub struct Tree {
     source: Source,
     options: Options,
-}
-
-/// A file open for reading.
-#[derive(Debug)]
-pub enum Content {
-    /// A file of the source, as it is
-    Whole {
-        /// Where the bytes are.
-        open: Arc<OpenFile>,
-        /// Its size when it was opened.
-        size: u64,
-    },
-    /// An array in some encoding
-    Array {
-        /// Where the bytes are.
-        open: Arc<OpenFile>,
-        /// The version of the array that was opened.
-        root: Arc<Root>,
-        /// The header and the layout.
-        file: VirtualFile,
-    },
-    /// A small text
-    Text(String),
 }
 
 impl Tree {
@@ -317,27 +272,6 @@ impl Node {
     }
 }
 
-impl Text {
-    fn new(file: &ArrayFile, meta: &Meta, about: About) -> Text {
-        let mut text = Text { file: file.clone(), meta: *meta, about, len: 0 };
-        text.len = text.content().len() as u64;
-        text
-    }
-
-    fn content(&self) -> String {
-        match &self.about {
-            About::Header(selection) => selection.header_json(),
-            About::Usage(selection, group) => group.usage(&selection.view).unwrap_or_default(),
-            About::Error(unreadable) => format!("{}\n", unreadable.sentence(&self.file)),
-            About::HeaderOfUnreadable(unreadable) => {
-                let source = self.file.path.to_string_lossy();
-                let header = unreadable.header.as_ref();
-                header.map(|h| text::header_json_of_unreadable(&source, h)).unwrap_or_default()
-            }
-        }
-    }
-}
-
 impl Selection {
     /// The whole array of a version of a file.
     fn whole(file: &ArrayFile, root: Arc<Root>) -> Selection {
@@ -348,70 +282,7 @@ impl Selection {
     /// The text of its `header.json`.
     pub fn header_json(&self) -> String {
         let source = self.file.path.to_string_lossy();
-        text::header_json(&source, &self.expression, self.root.header.version, &self.view)
-    }
-}
-
-impl Content {
-    /// The backing file, where this is a whole one.
-    pub fn whole_file(&self) -> Option<&OpenFile> {
-        match self {
-            Content::Whole { open, .. } => Some(open),
-            _ => None,
-        }
-    }
-
-    /// The open backing file, of all but texts.
-    pub fn open_file(&self) -> Option<&OpenFile> {
-        match self {
-            Content::Whole { open, .. } | Content::Array { open, .. } => Some(open),
-            Content::Text(_) => None,
-        }
-    }
-
-    /// Reads `len` bytes from `at` on, fewer only at the end, and passes them to `respond`, which
-    /// may give them to system calls only ([`VirtualFile::read_at`]).
-    pub fn read_at<R>(
-        &self,
-        at: u64,
-        len: usize,
-        respond: impl FnOnce(&[u8]) -> R,
-    ) -> Result<R, Error> {
-        match self {
-            Content::Text(text) => {
-                let bytes = text.as_bytes();
-                let from = usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
-                let to = from.saturating_add(len).min(bytes.len());
-                Ok(respond(&bytes[from..to]))
-            }
-            Content::Whole { open, size } => {
-                file::read_whole(&open.backing, *size, at, len, respond)
-                    .map_err(|err| read_error(open, *size, err))
-            }
-            Content::Array { open, root, file } => {
-                let meta = open.meta()?;
-                let needs = root.view.data().end;
-                match open.array(&meta)? {
-                    Ok(now) if now.header == root.header => {}
-                    Err(_) if meta.size < needs => {
-                        let (file, has) = (open.name().to_owned(), meta.size);
-                        return Err(Error::Short { file, needs, has });
-                    }
-                    _ => return Err(Error::Rewritten { file: open.name().to_owned() }),
-                }
-                file.read_at(&open.backing, at, len, respond)
-                    .map_err(|err| read_error(open, needs, err))
-            }
-        }
-    }
-}
-
-fn read_error(open: &OpenFile, needs: u64, err: crate::backing::ReadError) -> Error {
-    match err {
-        crate::backing::ReadError::Short { has } => {
-            Error::Short { file: open.name().to_owned(), needs, has }
-        }
-        crate::backing::ReadError::Io(err) => Error::io(open.name(), err),
+        crate::text::header_json(&source, &self.expression, self.root.header.version, &self.view)
     }
 }
 

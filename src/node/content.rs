@@ -1,0 +1,92 @@
+//! Files open for reading.
+
+use std::sync::Arc;
+
+use crate::backing::ReadError;
+use crate::error::Error;
+use crate::file::{self, VirtualFile};
+use crate::source::{OpenFile, Root};
+
+/// A file open for reading.
+#[derive(Debug)]
+pub enum Content {
+    /// A file of the source, as it is
+    Whole {
+        /// Where the bytes are.
+        open: Arc<OpenFile>,
+        /// Its size when it was opened.
+        size: u64,
+    },
+    /// An array in some encoding
+    Array {
+        /// Where the bytes are.
+        open: Arc<OpenFile>,
+        /// The version of the array that was opened.
+        root: Arc<Root>,
+        /// The header and the layout.
+        file: VirtualFile,
+    },
+    /// A small text
+    Text(String),
+}
+
+impl Content {
+    /// The backing file, where this is a whole one.
+    pub fn whole_file(&self) -> Option<&OpenFile> {
+        match self {
+            Content::Whole { open, .. } => Some(open),
+            _ => None,
+        }
+    }
+
+    /// The open backing file, of all but texts.
+    pub fn open_file(&self) -> Option<&OpenFile> {
+        match self {
+            Content::Whole { open, .. } | Content::Array { open, .. } => Some(open),
+            Content::Text(_) => None,
+        }
+    }
+
+    /// Reads `len` bytes from `at` on, fewer only at the end, and passes them to `respond`, which
+    /// may give them to system calls only ([`VirtualFile::read_at`]).
+    pub fn read_at<R>(
+        &self,
+        at: u64,
+        len: usize,
+        respond: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, Error> {
+        match self {
+            Content::Text(text) => {
+                let bytes = text.as_bytes();
+                let from = usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+                let to = from.saturating_add(len).min(bytes.len());
+                Ok(respond(&bytes[from..to]))
+            }
+            Content::Whole { open, size } => {
+                file::read_whole(&open.backing, *size, at, len, respond)
+                    .map_err(|err| read_error(open, *size, err))
+            }
+            Content::Array { open, root, file } => {
+                let meta = open.meta()?;
+                let needs = root.view.data().end;
+                match open.array(&meta)? {
+                    Ok(now) if now.header == root.header => {}
+                    Err(_) if meta.size < needs => {
+                        let (file, has) = (open.name().to_owned(), meta.size);
+                        return Err(Error::Short { file, needs, has });
+                    }
+                    _ => return Err(Error::Rewritten { file: open.name().to_owned() }),
+                }
+                file.read_at(&open.backing, at, len, respond)
+                    .map_err(|err| read_error(open, needs, err))
+            }
+        }
+    }
+}
+
+fn read_error(open: &OpenFile, needs: u64, err: ReadError) -> Error {
+    match err {
+        ReadError::Short { has } => Error::Short { file: open.name().to_owned(), needs, has },
+        ReadError::Io(err) => Error::io(open.name(), err),
+    }
+}

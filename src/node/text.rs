@@ -1,0 +1,56 @@
+//! Small texts about arrays, as nodes.
+
+use std::sync::Arc;
+
+use super::Selection;
+use crate::meta::Meta;
+use crate::selection::Group;
+use crate::source::{ArrayFile, Unreadable};
+use crate::text;
+
+/// A small text about an array. It is made when it is read: the kernel may remember very many.
+#[derive(Debug)]
+pub struct Text {
+    /// The file that holds the array.
+    pub(super) file: ArrayFile,
+    /// The attributes of the file as the text was looked up.
+    pub(super) meta: Meta,
+    pub(super) about: About,
+    /// Its bytes.
+    pub(super) len: u64,
+}
+
+/// What a text says.
+#[derive(Debug)]
+pub(super) enum About {
+    /// `header.json`
+    Header(Arc<Selection>),
+    /// `USAGE.txt`
+    Usage(Arc<Selection>, Group),
+    /// `error.txt`
+    Error(Arc<Unreadable>),
+    /// `header.json` of a file that is no array
+    HeaderOfUnreadable(Arc<Unreadable>),
+}
+
+impl Text {
+    pub(super) fn new(file: &ArrayFile, meta: &Meta, about: About) -> Text {
+        let mut text = Text { file: file.clone(), meta: *meta, about, len: 0 };
+        text.len = text.content().len() as u64;
+        text
+    }
+
+    /// The text itself.
+    pub(super) fn content(&self) -> String {
+        match &self.about {
+            About::Header(selection) => selection.header_json(),
+            About::Usage(selection, group) => group.usage(&selection.view).unwrap_or_default(),
+            About::Error(unreadable) => format!("{}\n", unreadable.sentence(&self.file)),
+            About::HeaderOfUnreadable(unreadable) => {
+                let source = self.file.path.to_string_lossy();
+                let header = unreadable.header.as_ref();
+                header.map(|h| text::header_json_of_unreadable(&source, h)).unwrap_or_default()
+            }
+        }
+    }
+}
