@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -141,11 +141,6 @@ impl Source {
     /// The filesystem that the source is on.
     pub fn statvfs(&self) -> Result<StatVfs, Error> {
         rustix::fs::fstatvfs(&self.root).map_err(|err| Error::io("the source", err))
-    }
-
-    /// A descriptor of the source directory.
-    pub fn as_fd(&self) -> BorrowedFd<'_> {
-        self.root.as_fd()
     }
 
     fn resolve(&self, path: &Path, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
