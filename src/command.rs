@@ -71,7 +71,7 @@ pub(crate) fn watch(device: String, mountpoint: PathBuf) -> Outcome {
     // An error is as good as an end.
     let _ = io::stdin().read_to_end(&mut said);
     if said != mount::DONE {
-        Place::described(mountpoint, device).unmount();
+        Place::described(mountpoint, device).unmount()?;
     }
     Ok(())
 }

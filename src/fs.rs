@@ -120,6 +120,7 @@ impl Fs {
     /// Opens a file for reading, to be closed by [`Fs::release`].
     pub fn open(&self, ino: Ino) -> Result<Handle, Error> {
         let content = self.tree.open(&self.node(ino)?)?;
+        self.inodes().opened(ino);
         Ok(self.files.add(OpenedFile { ino, content, stamp: Mutex::default() }))
     }
 
@@ -174,7 +175,9 @@ impl Fs {
 
     /// Closes a file.
     pub fn release(&self, handle: Handle) {
-        self.files.remove(handle);
+        if let Some(file) = self.files.remove(handle) {
+            self.inodes().closed(file.ino);
+        }
     }
 
     /// Opens a directory, to be closed by [`Fs::release_directory`].
@@ -207,6 +210,7 @@ impl Fs {
         let directory = self.directories.get(handle)?;
         let mut failed = None;
         let mut emitted = false;
+        let mut left_out = 0;
         self.each_entry(&directory, from, |entry| {
             if let Some(ino) = entry.ino.filter(|_| entry.next <= DOTS) {
                 let attr = self.attr(ino).or_else(|_| self.attr(directory.ino));
@@ -218,14 +222,23 @@ impl Fs {
                     // One entry's trouble is not the others', unless it is the directory's: then
                     // not one of its entries is left, and there may be billions. That is told at
                     // once, or where entries before have been taken, by the next call.
-                    if let Err(gone) = self.tree.attr(&directory.node) {
-                        failed = Some(gone).filter(|_| !emitted);
-                        return true;
-                    }
-                    if !err.is_answer() {
-                        log::warn!("{}: left out of a listing: {err}", entry.name.display());
-                    }
-                    return false;
+                    left_out += 1;
+                    let gone = match self.tree.attr(&directory.node) {
+                        Err(gone) => Some(gone),
+                        Ok(_) if left_out > MAX_LEFT_OUT => Some(err),
+                        Ok(_) => {
+                            if !err.is_answer() {
+                                log::warn!(
+                                    "{}: left out of a listing: {err}",
+                                    entry.name.display()
+                                );
+                            }
+                            None
+                        }
+                    };
+                    let ends = gone.is_some();
+                    failed = gone.filter(|_| !emitted);
+                    return ends;
                 }
             };
             let ino = self.inodes().remember(directory.ino, &entry.name, node);
@@ -284,6 +297,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// half a kilobyte each.
 const MAX_REMEMBERED: usize = 50_000;
 
+/// How many entries of a listing may be missing before that is taken for the listing's own fault. It
+/// is more than a record has fields, of which each can have a reason of its own.
+const MAX_LEFT_OUT: usize = 100_000;
+
 /// The entries `.` and `..` come before all others.
 const DOTS: u64 = 2;
 
@@ -313,9 +330,8 @@ impl<T> Handles<T> {
         open.get(&handle).cloned().ok_or(Error::BadHandle)
     }
 
-    fn remove(&self, handle: Handle) {
-        let removed = self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&handle);
-        // Dropped here, outside of the lock: it may unmap a file.
-        drop(removed);
+    /// What it stood for is dropped by the caller, outside of the lock: that may unmap a file.
+    fn remove(&self, handle: Handle) -> Option<Arc<T>> {
+        self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&handle)
     }
 }

@@ -27,9 +27,11 @@ pub struct Inodes {
     last: u64,
     by_number: HashMap<Ino, Inode>,
     by_name: HashMap<(Ino, Arc<OsStr>), Ino>,
-    /// Files in order of age, those excepted that the kernel was asked to forget; some of them it
-    /// may have forgotten by itself.
+    /// Files in order of age, those excepted that the kernel was asked to forget. Some of them it may
+    /// have forgotten by itself.
     files: VecDeque<Ino>,
+    /// How many of them it has not.
+    live: usize,
 }
 
 #[derive(Debug)]
@@ -42,8 +44,10 @@ struct Inode {
     /// What the backing file looked like when pages of this inode may have been cached last, with
     /// nobody writing to it.
     cached: Option<Stamp>,
-    /// The kernel was asked to forget it, and has not looked it up since.
-    asked: bool,
+    /// It is among the files that the kernel may be asked to forget.
+    queued: bool,
+    /// How often it is open.
+    opens: usize,
 }
 
 impl Default for Inodes {
@@ -53,6 +57,7 @@ impl Default for Inodes {
             by_number: HashMap::new(),
             by_name: HashMap::new(),
             files: VecDeque::new(),
+            live: 0,
         }
     }
 }
@@ -67,18 +72,22 @@ impl Inodes {
         {
             inode.node = node;
             inode.lookups += 1;
-            if std::mem::take(&mut inode.asked) {
+            if !inode.queued && !inode.node.is_directory() {
+                inode.queued = true;
                 self.files.push_back(*ino);
+                self.live += 1;
             }
             return *ino;
         }
         self.last += 1;
         let ino = Ino(self.last);
         self.by_name.insert((parent, name.clone()), ino);
-        if !node.is_directory() {
+        let queued = !node.is_directory();
+        if queued {
             self.files.push_back(ino);
+            self.live += 1;
         }
-        let inode = Inode { node, parent, name, lookups: 1, cached: None, asked: false };
+        let inode = Inode { node, parent, name, lookups: 1, cached: None, queued, opens: 0 };
         self.by_number.insert(ino, inode);
         ino
     }
@@ -91,6 +100,7 @@ impl Inodes {
             return;
         }
         if let Some(inode) = self.by_number.remove(&ino) {
+            self.live -= usize::from(inode.queued);
             let key = (inode.parent, inode.name);
             // The name may mean a newer version by now.
             if self.by_name.get(&key) == Some(&ino) {
@@ -128,16 +138,43 @@ impl Inodes {
     }
 
     /// Files, by parent and name, that the kernel should be asked to forget, so that it remembers
-    /// about `keep` of them: the oldest, each of them once, and not very many at a time. Directories
-    /// stay, since somebody may be working in one.
+    /// about `keep` of them: the oldest that are not open, each of them once, and not very many at a
+    /// time. Directories stay, since somebody may be working in one.
     pub fn surplus(&mut self, keep: usize) -> Vec<(Ino, Arc<OsStr>)> {
-        let count = self.files.len().saturating_sub(keep).min(MAX_SURPLUS);
-        let asked = self.files.drain(..count).filter_map(|ino| {
-            let inode = self.by_number.get_mut(&ino)?;
-            inode.asked = true;
-            Some((inode.parent, inode.name.clone()))
-        });
-        asked.collect()
+        if self.files.len() > 2 * self.live + MAX_SURPLUS {
+            self.files.retain(|ino| self.by_number.get(ino).is_some_and(|inode| inode.queued));
+        }
+        let count = self.live.saturating_sub(keep).min(MAX_SURPLUS);
+        let mut asked = Vec::with_capacity(count);
+        for _ in 0..self.files.len() {
+            if asked.len() == count {
+                break;
+            }
+            let Some(ino) = self.files.pop_front() else { break };
+            let Some(inode) = self.by_number.get_mut(&ino) else { continue };
+            if inode.opens > 0 {
+                self.files.push_back(ino);
+                continue;
+            }
+            inode.queued = false;
+            self.live -= 1;
+            asked.push((inode.parent, inode.name.clone()));
+        }
+        asked
+    }
+
+    /// An inode is open once more.
+    pub fn opened(&mut self, ino: Ino) {
+        if let Some(inode) = self.by_number.get_mut(&ino) {
+            inode.opens += 1;
+        }
+    }
+
+    /// An inode is open once less.
+    pub fn closed(&mut self, ino: Ino) {
+        if let Some(inode) = self.by_number.get_mut(&ino) {
+            inode.opens = inode.opens.saturating_sub(1);
+        }
     }
 
     /// How many numbers the kernel remembers, besides the root's.
@@ -154,6 +191,7 @@ impl Inodes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsString;
     use std::path::Path;
 
     fn directory(path: &str) -> Node {
@@ -206,7 +244,19 @@ mod tests {
         assert_eq!(names(1), ["a", "b"]);
         assert_eq!(names(0), ["c"], "none of them twice");
         file("a", &mut inodes);
-        assert_eq!(inodes.surplus(0).len(), 1, "unless it was looked up again");
+        let a = inodes.known(ROOT, OsStr::new("a")).unwrap();
+        inodes.opened(a);
+        assert!(inodes.surplus(0).is_empty(), "it is open");
+        inodes.closed(a);
+        assert_eq!(inodes.surplus(0).len(), 1, "it was looked up again");
+        for round in 0..20_000 {
+            let name = OsString::from(round.to_string());
+            let id = crate::meta::Meta::of_path(Path::new("/")).unwrap().id;
+            let ino = inodes.remember(ROOT, &name, Node::File(Path::new(&name).into(), id));
+            inodes.forget(ino, 1);
+        }
+        inodes.surplus(100);
+        assert!(inodes.files.len() < 20_000, "what was forgotten leaves no trace");
     }
 
     #[test]

@@ -184,7 +184,7 @@ impl Mount {
         let mount = Mount { session, fs, mounted };
         if let Some(place) = mount.place() {
             place.raise_read_ahead();
-            mount.fs.tree().source().leave_out_device(place.device());
+            mount.fs.tree().source().leave_out(place.device(), place.mountpoint());
         }
         Ok(mount)
     }
@@ -210,7 +210,7 @@ impl Mount {
         });
         let mut end_of_mount = end.recv();
         if !matches!(end_of_mount, Ok(End::Unmounted(_))) {
-            mounted.unmount();
+            mounted.unmount()?;
             end_of_mount = end.recv_timeout(GRACE).or(Ok(End::Asked));
         }
         match end_of_mount {
@@ -231,16 +231,16 @@ impl Mount {
 struct Mounted(Option<Place>);
 
 impl Mounted {
-    fn unmount(&mut self) {
-        if let Some(place) = self.0.take() {
-            place.unmount();
-        }
+    fn unmount(&mut self) -> Result<(), Error> {
+        self.0.take().map_or(Ok(()), |place| place.unmount())
     }
 }
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        self.unmount();
+        if let Err(err) = self.unmount() {
+            log::warn!("{err}");
+        }
     }
 }
 
@@ -258,7 +258,7 @@ impl Place {
         &self.mountpoint
     }
 
-    /// The arguments by which another process finds the same mount.
+    /// The device of the mount, `major:minor`, by which another process knows it.
     pub fn device(&self) -> &str {
         &self.device
     }
@@ -269,13 +269,14 @@ impl Place {
     }
 
     /// Unmounts lazily, if it is still this very mount that is on top at its path.
-    pub fn unmount(&self) {
-        let on_top = table::at(&self.mountpoint).ok().flatten();
-        if on_top.is_none_or(|entry| entry.device != self.device) {
-            return;
-        }
-        if let Err(err) = device::unmount(&self.mountpoint, true) {
-            log::warn!("{}: cannot be unmounted: {err}", self.mountpoint.display());
+    pub fn unmount(&self) -> Result<(), Error> {
+        let error =
+            |err: io::Error| Error::new(&self.mountpoint, format!("it cannot be unmounted: {err}"));
+        match table::at(&self.mountpoint).map_err(error)? {
+            Some(on_top) if on_top.device == self.device => {
+                device::unmount(&self.mountpoint, true).map_err(error)
+            }
+            _ => Ok(()),
         }
     }
 

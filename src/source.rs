@@ -1,9 +1,10 @@
 //! The source directory: the mirror, and the border.
 //!
 //! All files are opened here, and nothing outside of the source is ever opened, unless its owner has
-//! said that symlinks are to be followed: every path is resolved by the kernel beneath a descriptor of the source (`openat2` with `RESOLVE_BENEATH`),
-//! whatever symlinks say or become meanwhile. A file is opened without waiting for a FIFO's other
-//! end, and then it must turn out to be the regular file that was looked up.
+//! said that symlinks are to be followed: every path is resolved by the kernel beneath a descriptor
+//! of the source (`openat2` with `RESOLVE_BENEATH`), whatever symlinks say or become meanwhile. A
+//! file is opened without waiting for a FIFO's other end, and then it must turn out to be the
+//! regular file that was looked up.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -11,7 +12,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, StatVfs};
@@ -33,8 +34,8 @@ pub struct Source {
     path: PathBuf,
     single: Option<OsString>,
     follow_symlinks: bool,
-    /// The device of the mount that this source is served by.
-    left_out: OnceLock<String>,
+    /// The mount that this source is served by: its device, and where it is.
+    left_out: OnceLock<(String, PathBuf)>,
     /// Others than its owner see what is served.
     for_others: bool,
     files: Files,
@@ -117,15 +118,35 @@ impl Source {
         }))
     }
 
-    /// Leaves out what lies on a device, `major:minor`: the mount by which this source is served,
-    /// into which symlinks may lead where they are followed. A look into it would wait for itself.
-    pub fn leave_out_device(&self, device: &str) {
+    /// Leaves out the mount by which this source is served, known by its device, `major:minor`, and
+    /// its path. Symlinks may lead there where they are followed, and a look into it would wait for
+    /// itself. (A link to such a link, outside of the source, is not seen through.)
+    pub fn leave_out(&self, device: &str, mountpoint: &Path) {
         // Set once, for there is one mount of a source.
-        let _ = self.left_out.set(device.to_owned());
+        let _ = self.left_out.set((device.to_owned(), mountpoint.to_owned()));
     }
 
-    fn is_left_out(&self, id: FileId) -> bool {
-        self.left_out.get().is_some_and(|device| *device == id.device())
+    /// Whether an entry is the mount itself, or a symlink into it.
+    fn is_left_out(&self, directory: &Directory, name: &OsStr) -> bool {
+        let Some((device, mountpoint)) = self.left_out.get().filter(|_| self.follow_symlinks)
+        else {
+            return false;
+        };
+        let Ok(meta) = Meta::of_entry_unasked(&directory.fd, name) else { return false };
+        if meta.kind != Some(Kind::Symlink) {
+            return meta.id.device() == *device;
+        }
+        let text = rustix::fs::readlinkat(&directory.fd, name, Vec::new());
+        let text = text.map(|text| OsString::from_vec(text.into_bytes())).unwrap_or_default();
+        // As it is written: to resolve it would be to look into the mount.
+        let mut path = self.path.join(&directory.path);
+        for component in Path::new(&text).components() {
+            match component {
+                Component::ParentDir => drop(path.pop()),
+                other => path.push(other),
+            }
+        }
+        path.starts_with(mountpoint)
     }
 
     /// The files that are open.
@@ -208,10 +229,6 @@ impl Source {
     /// The attributes of an entry: with `follow_symlinks`, those of a symlink's target, unless
     /// there is none or it is a directory that the link stands in, which would have no end.
     fn entry(&self, directory: &Directory, name: &OsStr) -> io::Result<Meta> {
-        if self.follow_symlinks && self.is_left_out(Meta::of_entry_unasked(&directory.fd, name)?.id)
-        {
-            return Err(io::Error::from(io::ErrorKind::NotFound));
-        }
         let meta = Meta::of_entry(&directory.fd, name)?;
         if !self.follow_symlinks || meta.kind != Some(Kind::Symlink) {
             return Ok(meta);
@@ -240,6 +257,9 @@ impl Source {
     /// What `name` is in a directory: an entry of the source first, then the directory of an array.
     pub fn find(&self, directory: &Arc<Path>, name: &OsStr) -> Result<Found, Error> {
         let dir = self.directory(directory, OFlags::PATH)?;
+        if self.is_left_out(&dir, name) {
+            return Err(Error::not_found("it is the mount itself, or leads into it"));
+        }
         match self.entry(&dir, name) {
             Ok(meta) if meta.kind.is_some() => return Ok(Found::Entry(meta)),
             Ok(_) => {
@@ -249,7 +269,7 @@ impl Source {
             Err(err) => return Err(Error::io(directory.join(name).display(), err)),
         }
         for file in names::files_of(name) {
-            let is_taken = |name: &OsStr| Meta::of_entry(&dir.fd, name).is_ok();
+            let is_taken = |name: &OsStr| Meta::of_entry_unasked(&dir.fd, name).is_ok();
             if names::directory_of(&file, is_taken).as_deref() != Some(name) {
                 continue;
             }
@@ -288,6 +308,9 @@ impl Source {
         if !names::is_npy(name) {
             return None;
         }
+        if self.is_left_out(directory, name) {
+            return None;
+        }
         let meta = self.entry(directory, name).ok()?;
         let path: Arc<Path> = directory.path.join(name).into();
         match meta.kind? {
@@ -296,7 +319,7 @@ impl Source {
             Kind::Symlink => match self.resolve(&path, OFlags::PATH, ResolveFlags::empty()) {
                 Ok(fd) => {
                     let target = Meta::of(&fd).ok().filter(|meta| meta.kind == Some(Kind::File))?;
-                    if self.for_others && !self.is_open_to_all(&fd) {
+                    if self.for_others && !self.is_open_from(&directory.path, &fd) {
                         return Some((ArrayFile { path, id: None }, meta));
                     }
                     Some((ArrayFile { path, id: Some(target.id) }, target))
@@ -308,16 +331,18 @@ impl Source {
         }
     }
 
-    /// Whether everybody may search every directory of the source that leads to a file.
+    /// Whether everybody who has come to the directory `from` may search every directory of the source
+    /// that leads to a file.
     ///
     /// A symlink is resolved with our rights here, not with those of the one who asks: it must not
     /// lead past a directory that is closed to them.
-    fn is_open_to_all(&self, file: &OwnedFd) -> bool {
+    fn is_open_from(&self, from: &Path, file: &OwnedFd) -> bool {
         let target = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
         let beneath =
             target.ok().and_then(|path| path.strip_prefix(&self.path).map(Path::to_owned).ok());
         beneath.is_some_and(|path| {
-            path.ancestors().skip(1).all(|directory| {
+            let further = path.ancestors().skip(1).filter(|directory| !from.starts_with(directory));
+            further.into_iter().all(|directory| {
                 let fd = self.resolve(directory, OFlags::PATH, ResolveFlags::NO_SYMLINKS);
                 let meta = fd.map_err(io::Error::from).and_then(Meta::of);
                 meta.is_ok_and(|meta| meta.mode & 0o111 == 0o111)
@@ -347,6 +372,9 @@ impl Source {
                 kind_of(file_type)
             };
             taken.insert(name.clone());
+            if self.is_left_out(&directory, &name) {
+                continue;
+            }
             entries.extend(kind.map(|kind| Entry { name, kind }));
         }
         let arrays: Vec<Entry> = entries

@@ -172,6 +172,9 @@ fn a_link_leads_nobody_past_a_directory_that_is_closed_to_them() {
     std::fs::create_dir(&closed).unwrap();
     std::fs::write(closed.join("secret.npy"), counting(&[7])).unwrap();
     symlink("closed/secret.npy", data.join("link.npy")).unwrap();
+    symlink("big.npy", data.join("beside.npy")).unwrap();
+    // Who sees the link has come through here.
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o750)).unwrap();
     let options = source::Options { follow_symlinks: false, for_others: true };
     for (mode, served) in [(0o700, false), (0o750, false), (0o711, true), (0o755, true)] {
         std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -181,5 +184,25 @@ fn a_link_leads_nobody_past_a_directory_that_is_closed_to_them() {
             assert_eq!(read(&tree, path).is_ok(), served, "{path}, {mode:o}");
         }
         assert_eq!(read(&tree, "link/error.txt").is_ok(), !served, "{mode:o}");
+        assert_eq!(read(&tree, "beside/rows/3.raw").unwrap().len(), 80);
     }
+}
+
+#[test]
+fn a_followed_link_into_the_mount_itself_is_left_out() {
+    let env = TestEnv::new();
+    symlink(env.mountpoint().join("big"), env.data().join("straight")).unwrap();
+    symlink(env.path(""), env.data().join("around")).unwrap();
+    // One thread, which would wait for itself; and nothing that the kernel knows by heart.
+    let mounted = env.mount(&["--follow-symlinks", "--threads", "1", "--ttl", "0"]);
+    let gone = |path: &str| {
+        let listed = common::run(std::process::Command::new("ls").arg(mounted.path(path)));
+        assert!(!listed.status.success(), "{path}");
+    };
+    gone("straight");
+    gone("around/mnt");
+    gone("around/mnt/big");
+    let listed = common::run(std::process::Command::new("ls").arg(mounted.path("around")));
+    assert_eq!(String::from_utf8_lossy(&listed.stdout), "data\n");
+    assert_eq!(mounted.read("big/rows/3.raw").unwrap().len(), 80);
 }

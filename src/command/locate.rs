@@ -41,18 +41,12 @@ impl std::error::Error for PathError {}
 
 impl Located {
     pub(super) fn new(path: &Path) -> Result<Located, PathError> {
-        let Some((source, within)) = npyfs::mount::enclosing(path) else {
-            return Located::beneath_directory(path);
-        };
-        // Of a mount, the same path of its source: there it can be said why something is not.
-        let beneath = match source.is_file() {
-            true => source.with_extension("").join(&within),
-            false => source.join(&within),
-        };
-        let beneath = if within.as_os_str().is_empty() { source } else { beneath };
-        let mut found = Located::beneath_directory(&beneath)?;
-        found.path = path.to_owned();
-        Ok(found)
+        let found = Located::beneath_directory(path);
+        if let (Err(_), Some((source, within))) = (&found, npyfs::mount::enclosing(path)) {
+            // In a mount there is nothing at that path: its source knows why.
+            Located::walk(&source, &within, path)?;
+        }
+        found
     }
 
     fn beneath_directory(path: &Path) -> Result<Located, PathError> {
@@ -66,15 +60,16 @@ impl Located {
             true => Path::new("."),
             false => directory,
         };
-        let source = Source::open(
-            directory,
-            source::Options { follow_symlinks: true, ..Default::default() },
-        )
-        .map_err(|err| PathError::new(directory, &err))?;
-        let tree = Tree::new(source, Options::default());
-        let mut node = tree.root().map_err(|err| PathError::new(directory, &err))?;
-        let mut walked =
-            if directory == Path::new(".") { PathBuf::new() } else { directory.into() };
+        Located::walk(directory, rest, path)
+    }
+
+    /// Looks `rest` up in the tree over `source`, which a user knows as `path`.
+    fn walk(source: &Path, rest: &Path, path: &Path) -> Result<Located, PathError> {
+        let options = source::Options { follow_symlinks: true, ..Default::default() };
+        let opened = Source::open(source, options).map_err(|err| PathError::new(source, &err))?;
+        let tree = Tree::new(opened, Options::default());
+        let mut node = tree.root().map_err(|err| PathError::new(source, &err))?;
+        let mut walked = if source == Path::new(".") { PathBuf::new() } else { source.into() };
         for component in rest.components() {
             walked.push(component);
             let found = match component {

@@ -33,8 +33,8 @@ pub(crate) fn run(args: &MountArgs) -> Outcome {
     // A process of its own rather than a fork: no thread and no lock is shared, and its errors
     // reach the terminal as they are.
     // `mount(8)` calls us without the word.
-    let arguments = std::env::args_os().skip(1);
-    let arguments = arguments.skip_while(|arg| arg == "mount");
+    let mut arguments = std::env::args_os().skip(1).peekable();
+    arguments.next_if(|arg| arg == "mount");
     let mut daemon = Command::new(std::env::current_exe()?);
     daemon.args(["mount", "--in-background"]).args(arguments);
     let mut child = daemon.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
@@ -89,9 +89,12 @@ fn serve(args: &MountArgs) -> Outcome {
         );
     }
     let served = mount.serve(asked, &end);
-    // The watcher unmounts if its input ends without a word. If it is gone, it cannot be told.
     if let Some(mut input) = watcher.and_then(|watcher| watcher.stdin) {
-        let _ = input.write_all(DONE);
+        // The watcher unmounts if its input ends without a word.
+        if served.is_ok() {
+            // If it is gone, it cannot be told.
+            let _ = input.write_all(DONE);
+        }
     }
     Ok(served?)
 }

@@ -20,6 +20,8 @@ pub(super) struct Entry {
     pub(super) kind: String,
     /// What is mounted: of ours, the path of the source.
     pub(super) source: PathBuf,
+    /// Its whole tree is there, and not a part that was bound to another place.
+    pub(super) whole: bool,
 }
 
 /// The mount on top at a path, if the path is a mountpoint.
@@ -31,8 +33,8 @@ pub(super) fn at(mountpoint: &Path) -> io::Result<Option<Entry>> {
         .rfind(|entry| entry.mountpoint == mountpoint))
 }
 
-/// The npyfs mount that a path lies in, if it lies in one, and the path within it. The path itself
-/// need not exist.
+/// The source of the npyfs mount that a path lies in, if it lies in one, and the path within it. The
+/// path itself need not exist.
 pub fn enclosing(path: &Path) -> Option<(PathBuf, PathBuf)> {
     let real = path.ancestors().find_map(|start| {
         let start = if start.as_os_str().is_empty() { Path::new(".") } else { start };
@@ -42,7 +44,7 @@ pub fn enclosing(path: &Path) -> Option<(PathBuf, PathBuf)> {
     let path = start.join(rest);
     let entry = start.ancestors().find_map(|ancestor| at(ancestor).ok().flatten())?;
     let within = path.strip_prefix(&entry.mountpoint).ok()?.to_owned();
-    (entry.kind == FILESYSTEM_TYPE).then_some((entry.source, within))
+    (entry.kind == FILESYSTEM_TYPE && entry.whole).then_some((entry.source, within))
 }
 
 /// One line; its format is that of proc_pid_mountinfo(5).
@@ -54,6 +56,7 @@ fn parse(line: &[u8]) -> Option<Entry> {
         mountpoint: PathBuf::from(unescape(fields.get(4)?)),
         kind: String::from_utf8(fields.get(separator + 1)?.to_vec()).ok()?,
         source: PathBuf::from(unescape(fields.get(separator + 2)?)),
+        whole: *fields.get(3)? == b"/",
     })
 }
 
@@ -105,6 +108,7 @@ mod tests {
                 mountpoint: PathBuf::from("/mnt/a b\\"),
                 kind: "fuse.npyfs".to_owned(),
                 source: PathBuf::from("/data, all"),
+                whole: true,
             })
         );
         assert_eq!(parse(b""), None);
