@@ -31,6 +31,15 @@ pub enum Error {
         /// Bytes that it has.
         has: u64,
     },
+    /// A file of the source, read as it is, became shorter than it was when it was opened.
+    Cut {
+        /// The file.
+        file: String,
+        /// Bytes that it had.
+        had: u64,
+        /// Bytes that it has.
+        has: u64,
+    },
     /// The file's header changed while it was read.
     Rewritten {
         /// The backing file.
@@ -68,7 +77,7 @@ impl Error {
             Error::Stale => libc::ESTALE,
             Error::BadHandle => libc::EBADF,
             // Not what is there, and never zeros for what is not.
-            Error::Short { .. } | Error::Rewritten { .. } => libc::EIO,
+            Error::Short { .. } | Error::Cut { .. } | Error::Rewritten { .. } => libc::EIO,
             Error::Io { source, .. } => match source.raw_os_error() {
                 // openat2 says EXDEV of a path that leads out of the source. To the caller there is
                 // nothing at that path.
@@ -89,7 +98,10 @@ impl Error {
             | Error::NotASymlink
             | Error::Stale => true,
             Error::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
-            Error::BadHandle | Error::Short { .. } | Error::Rewritten { .. } => false,
+            Error::BadHandle
+            | Error::Short { .. }
+            | Error::Cut { .. }
+            | Error::Rewritten { .. } => false,
         }
     }
 }
@@ -106,6 +118,9 @@ impl fmt::Display for Error {
             Error::BadHandle => f.write_str("not an open file"),
             Error::Short { file, needs, has } => {
                 write!(f, "{file}: header says {needs} bytes, the file has {has}")
+            }
+            Error::Cut { file, had, has } => {
+                write!(f, "{file}: it had {had} bytes when it was opened, and has {has}")
             }
             Error::Rewritten { file } => write!(f, "{file}: the header changed while it was read"),
             Error::Io { file, source } => write!(f, "{file}: {source}"),

@@ -113,12 +113,19 @@ fn info_tells_of_an_array_that_has_no_directory() {
 #[test]
 fn info_works_on_a_mount_too() {
     let env = TestEnv::new();
+    std::fs::write(env.data().join("bad.npy"), "no array").unwrap();
+    std::fs::write(env.data().join("big.txt"), "no array, though one has its stem").unwrap();
     let mounted = env.mount(&[]);
     let info = |path: &Path| npyfs(["info".as_ref(), path.as_os_str()]);
     let of_directory = info(&mounted.path("big/rows/3-5"));
     assert!(String::from_utf8_lossy(&of_directory.stdout).contains("\"expression\": \"a[3:5]\""));
     let of_file = info(&mounted.path("big/rows/3-5.npy"));
     assert_eq!(of_file.stdout, of_directory.stdout);
+    for (path, why) in [("bad", "not a .npy file"), ("big.txt", "not an array: its name")] {
+        let refused = info(&mounted.path(path));
+        assert!(stderr(&refused).contains(why), "{path}: {}", stderr(&refused));
+        assert!(refused.stdout.is_empty(), "{path}");
+    }
     let cat = npyfs(["cat".as_ref(), mounted.path("big/rows/3-5.raw").as_os_str()]);
     assert_eq!(cat.stdout.len(), 160);
     let why = stderr(&info(&mounted.path("big/rows/0-5000000")));

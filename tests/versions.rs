@@ -90,6 +90,20 @@ fn another_header_in_the_same_file_is_another_array() {
 }
 
 #[test]
+fn a_whole_file_that_is_cut_off_is_an_error_and_no_end() {
+    let env = TestEnv::new();
+    let fs = filesystem(&env);
+    let handle = fs.open(lookup(&fs, "big.npy").unwrap()).unwrap();
+    let file = File::options().write(true).open(env.data().join("big.npy")).unwrap();
+    file.set_len(500).unwrap();
+    assert_eq!(fs.read(handle, 0, 500, <[u8]>::len).unwrap(), 500);
+    let cut = fs.read(handle, 400, 200, <[u8]>::len).unwrap_err();
+    assert_eq!(cut.to_string(), "big.npy: it had 80128 bytes when it was opened, and has 500");
+    file.set_len(100_000).unwrap();
+    assert_eq!(fs.read(handle, 99_000, 5000, <[u8]>::len).unwrap(), 1000);
+}
+
+#[test]
 fn what_the_kernel_forgets_leaves_no_trace() {
     let env = TestEnv::new();
     let fs = filesystem(&env);

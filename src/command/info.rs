@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use npyfs::encoding::Encoding;
 use npyfs::node::Described;
 
 use super::locate::Located;
@@ -21,13 +22,27 @@ pub(crate) fn run(paths: &[PathBuf]) -> Outcome {
     failed.map_or(Ok(()), Err)
 }
 
-fn describe(path: &Path) -> Outcome {
-    if npyfs::mount::enclosing(path).is_some() {
-        // In a mount: the array's own directory is there, also of one that is named as a file.
-        let headers = [path.join("header.json"), path.with_extension("").join("header.json")];
-        if let Some(header) = headers.iter().find(|header| header.is_file()) {
-            return unless_closed(io::stdout().write_all(&std::fs::read(header)?));
+/// What an array's own directory says in a mount, if the path is one or an array as a file.
+fn in_mount(path: &Path) -> io::Result<Option<Outcome>> {
+    let stem = path.to_str().and_then(Encoding::strip).map(|(stem, _)| Path::new(stem));
+    for directory in [Some(path), stem].into_iter().flatten() {
+        let (error, header) = (directory.join("error.txt"), directory.join("header.json"));
+        if error.is_file() {
+            let why = std::fs::read_to_string(error)?;
+            return Ok(Some(Err(format!("{}: {}", path.display(), why.trim_end()).into())));
         }
+        if header.is_file() {
+            return Ok(Some(unless_closed(io::stdout().write_all(&std::fs::read(header)?))));
+        }
+    }
+    Ok(None)
+}
+
+fn describe(path: &Path) -> Outcome {
+    if npyfs::mount::enclosing(path).is_some()
+        && let Some(answer) = in_mount(path)?
+    {
+        return answer;
     }
     let found = Located::new(path)?;
     match found.tree.describe(&found.node).map_err(|err| found.error(&err))? {

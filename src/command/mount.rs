@@ -127,14 +127,15 @@ fn raise_file_limit() {
 /// Tells the waiting process that the mount is ready, and lets go of the terminal and of the
 /// directory that we were started in.
 fn detach() -> io::Result<()> {
+    // All that can fail comes before the word.
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    std::env::set_current_dir("/")?;
     let mut out = io::stdout();
     out.write_all(READY)?;
     out.flush()?;
-    let null = File::options().read(true).write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(&null)?;
-    rustix::stdio::dup2_stderr(&null)?;
-    std::env::set_current_dir("/")
+    Ok(rustix::stdio::dup2_stderr(&null)?)
 }
 
 /// Starts a process that unmounts when this one is gone, however it went.

@@ -63,8 +63,13 @@ impl Content {
                 Ok(respond(&bytes[from..to]))
             }
             Content::Whole { open, size } => {
-                file::read_whole(&open.backing, *size, at, len, respond)
-                    .map_err(|err| read_error(open, *size, err))
+                let read = file::read_whole(&open.backing, *size, at, len, respond);
+                read.map_err(|err| match err {
+                    ReadError::Short { has } => {
+                        Error::Cut { file: open.name().to_owned(), had: *size, has }
+                    }
+                    ReadError::Io(err) => Error::io(open.name(), err),
+                })
             }
             Content::Array { open, root, file } => {
                 let meta = open.meta()?;
@@ -77,16 +82,14 @@ impl Content {
                     }
                     _ => return Err(Error::Rewritten { file: open.name().to_owned() }),
                 }
-                file.read_at(&open.backing, at, len, respond)
-                    .map_err(|err| read_error(open, needs, err))
+                let read = file.read_at(&open.backing, at, len, respond);
+                read.map_err(|err| match err {
+                    ReadError::Short { has } => {
+                        Error::Short { file: open.name().to_owned(), needs, has }
+                    }
+                    ReadError::Io(err) => Error::io(open.name(), err),
+                })
             }
         }
-    }
-}
-
-fn read_error(open: &OpenFile, needs: u64, err: ReadError) -> Error {
-    match err {
-        ReadError::Short { has } => Error::Short { file: open.name().to_owned(), needs, has },
-        ReadError::Io(err) => Error::io(open.name(), err),
     }
 }
