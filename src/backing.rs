@@ -1,22 +1,24 @@
-//! Backing files: one shared memory map each, and every read of it.
+//! Backing files: every read of them.
 //!
-//! This is the only home of `mmap` and of the unsafe code that goes with it. The question it has to
-//! answer is: *what if the file is truncated while it is mapped?* Then the pages past its new end
-//! are gone, and touching them raises SIGBUS. So the map is touched in two ways only:
+//! Bytes that lie together are read through the file (`pread`) into the caller's buffer. That is
+//! one copy more than to hand the kernel a map of the file, and yet it is as fast for large reads
+//! and much faster for small ones, since no page of a map has to be faulted in. And what it returns
+//! is what the file has, no more: past its end there is nothing, rather than zeros or a signal.
 //!
-//! * by the kernel, on our behalf: bytes that lie together are handed to a system call as they
-//!   are, and the kernel answers a missing page with an error instead of a signal;
-//! * by [`Backing::gather`], which copies strided bytes under a guard that turns the signal into an
-//!   error (the module `fault`).
-//!
-//! The last page of a file is mapped whole, and reads as zeros beyond the file's end. That is why
-//! the size is looked at before either of them (and after gathering, where it costs little).
+//! Strided bytes are gathered from a map of the file, one for all readers, made when the first of
+//! them comes. This is the only home of `mmap` and of the unsafe code that goes with it. The
+//! question it has to answer is: *what if the file is truncated while it is mapped?* Then the pages
+//! past its new end are gone, and touching them raises SIGBUS. So the map is touched only by
+//! [`Backing::gather`], under a guard that turns the signal into an error (the module `fault`). The
+//! last page of a file is mapped whole, and reads as zeros beyond the file's end; that is why the
+//! size is looked at after gathering, too.
 
 use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
+use std::sync::OnceLock;
 
 use memmap2::{Mmap, MmapOptions};
 
@@ -26,13 +28,13 @@ use crate::runs::Pieces;
 mod fault;
 mod gather;
 
-/// A regular file, open for reading and mapped once.
+/// A regular file, open for reading, and mapped at most once.
 #[derive(Debug)]
 pub struct Backing {
     file: File,
-    /// None of an empty file, and where there was no room for one.
-    map: Option<Mmap>,
-    /// The file's size when it was opened.
+    /// None where there was no room for one.
+    map: OnceLock<Option<Mmap>>,
+    /// The file's size when it was opened, and that of the map.
     size: u64,
     /// Its filesystem leaves a trace of every change in the times, but for pages already dirty.
     keeps_times: bool,
@@ -56,6 +58,15 @@ impl From<io::Error> for ReadError {
     }
 }
 
+impl From<ReadError> for io::Error {
+    fn from(err: ReadError) -> Self {
+        match err {
+            ReadError::Short { .. } => io::ErrorKind::UnexpectedEof.into(),
+            ReadError::Io(err) => err,
+        }
+    }
+}
+
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -66,23 +77,11 @@ impl fmt::Display for ReadError {
 }
 
 impl Backing {
-    /// Maps a regular file that is open for reading.
+    /// Takes a regular file that is open for reading.
     pub fn new(file: File) -> io::Result<Backing> {
         let size = file.metadata()?.len();
-        let map = match usize::try_from(size) {
-            Ok(0) | Err(_) => None,
-            Ok(len) => {
-                // SAFETY: the map is read-only and shared, and other processes may change the file
-                // meanwhile. No reference into it is ever read by Rust code: `bytes` hands one to
-                // system calls only, `gather` copies through raw pointers under a guard.
-                let map = unsafe { MmapOptions::new().len(len).map(&file) };
-                // Not room for one: the file can still be read as it is, and says so otherwise.
-                map.inspect_err(|err| log::warn!("a file of {size} bytes is not mapped: {err}"))
-                    .ok()
-            }
-        };
         let keeps_times = keeps_times(&file);
-        Ok(Backing { file, map, size, keeps_times })
+        Ok(Backing { file, map: OnceLock::new(), size, keeps_times })
     }
 
     /// The file's attributes now.
@@ -95,53 +94,51 @@ impl Backing {
         self.size
     }
 
-    /// Bytes that are mapped: all that there were, or none.
-    pub fn mapped(&self) -> u64 {
-        self.map.as_ref().map_or(0, |map| map.len() as u64)
-    }
-
-    /// Reads through the file rather than the map: headers, and what was appended since.
-    pub fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(buf, offset)
-    }
-
-    /// The bytes at `offset..offset + len`, of which the file must have `needs` in all.
-    ///
-    /// They are meant for a system call, which alone can read them without being signalled if
-    /// the file shrinks meanwhile. Between the look at the size here and that call the last page
-    /// can lose its tail, which then reads as zeros: the one window that is left.
-    pub fn bytes(&self, offset: u64, len: usize, needs: u64) -> Result<&[u8], ReadError> {
-        self.check_size(needs)?;
-        let map = self.map(needs)?;
-        usize::try_from(offset)
-            .ok()
-            .and_then(|start| map.get(start..start.checked_add(len)?))
-            .ok_or(ReadError::Short { has: self.mapped() })
+    /// Fills `out` with the bytes from `offset` on, as the file has them.
+    pub fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<(), ReadError> {
+        self.file.read_exact_at(out, offset).map_err(|err| match err.kind() {
+            io::ErrorKind::UnexpectedEof => self.short(),
+            _ => err.into(),
+        })
     }
 
     /// Copies the pieces, one after another, to `out`, of which the file must have `needs` bytes
     /// in all.
     pub fn gather(&self, pieces: Pieces<'_>, out: &mut [u8], needs: u64) -> Result<(), ReadError> {
         self.check_size(needs)?;
-        let map = self.map(needs)?;
-        gather::gather(map, pieces, out).map_err(|gather::Missing| ReadError::Short {
-            has: self.meta().map_or(0, |meta| meta.size),
-        })?;
+        gather::gather(self.map()?, pieces, out).map_err(|gather::Missing| self.short())?;
         self.check_size(needs)
     }
 
-    /// The map, where any bytes are needed of it.
-    fn map(&self, needs: u64) -> Result<&[u8], ReadError> {
-        match &self.map {
-            Some(map) => Ok(map),
-            None if needs == 0 || self.size == 0 => Ok(&[]),
-            None => Err(io::Error::from_raw_os_error(libc::ENOMEM).into()),
-        }
+    fn map(&self) -> io::Result<&[u8]> {
+        let map = self.map.get_or_init(|| {
+            let len = usize::try_from(self.size).ok()?;
+            // SAFETY: the map is read-only and shared, and other processes may change the file
+            // meanwhile. No reference into it is ever read by Rust code: `gather` copies through
+            // raw pointers, under a guard.
+            let map = unsafe { MmapOptions::new().len(len).map(&self.file) };
+            // Not room for one: what lies together can be read all the same.
+            map.inspect_err(|err| {
+                log::warn!(
+                    "a file of {len} bytes is not mapped, its strides are not served: {err}"
+                );
+            })
+            .ok()
+        });
+        map.as_deref().ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(rustix::fs::fstat(&self.file)?.st_size.cast_unsigned())
     }
 
     fn check_size(&self, needs: u64) -> Result<(), ReadError> {
-        let has = rustix::fs::fstat(&self.file).map_err(io::Error::from)?.st_size.cast_unsigned();
+        let has = self.size()?;
         if has < needs { Err(ReadError::Short { has }) } else { Ok(()) }
+    }
+
+    fn short(&self) -> ReadError {
+        self.size().map_or_else(ReadError::Io, |has| ReadError::Short { has })
     }
 
     /// Whether the content may change, or may have changed, with no trace in the timestamps.

@@ -17,7 +17,7 @@ pub struct VirtualFile {
 }
 
 thread_local! {
-    /// Where bytes that do not lie together are put together; it grows to the largest request.
+    /// Where the bytes of a request are put together; it grows to the largest one.
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -47,11 +47,8 @@ impl VirtualFile {
         self.len() == 0
     }
 
-    /// Reads `len` bytes from `at` on, fewer only at the end of the file, and passes them to
-    /// `respond`: as they lie in the map where they lie together, else put together in a buffer.
-    ///
-    /// `respond` may pass them to a system call, and must not read mapped bytes itself
-    /// ([`Backing::bytes`]).
+    /// Reads `len` bytes from `at` on, fewer only at the end of the file, into a buffer of this
+    /// thread, and passes them to `respond`.
     pub fn read_at<R>(
         &self,
         backing: &Backing,
@@ -64,45 +61,38 @@ impl VirtualFile {
         let from_header = header_len.saturating_sub(at).min(len);
         let from_data = len - from_header;
         let data_at = at.saturating_sub(header_len);
-        if from_header == 0
-            && let Some(offset) = self.runs.contiguous(data_at, from_data)
-        {
-            return Ok(respond(backing.bytes(offset, from_data as usize, self.needs)?));
-        }
         with_buffer(len as usize, |buffer| {
             let (head, data) = buffer.split_at_mut(from_header as usize);
             if !head.is_empty() {
                 let start = at as usize;
                 head.copy_from_slice(&self.header[start..start + head.len()]);
             }
-            backing.gather(self.runs.pieces(data_at, from_data), data, self.needs)?;
+            match self.runs.contiguous(data_at, from_data) {
+                Some(offset) => backing.read_at(offset, data)?,
+                None => backing.gather(self.runs.pieces(data_at, from_data), data, self.needs)?,
+            }
             Ok(respond(buffer))
         })
     }
 }
 
-/// Reads a backing file as it is, as [`VirtualFile::read_at`] does a virtual one. Where it has
-/// grown since it was mapped, the rest is read through the file; where it has shrunk below the
-/// size that it was opened with, what is missing is an error.
+/// Reads a backing file of `size` bytes as it is, as [`VirtualFile::read_at`] does a virtual one.
+/// Where it has shrunk below the size that it was opened with, what is missing is an error.
 pub fn read_whole<R>(
     backing: &Backing,
+    size: u64,
     size_at_open: u64,
     at: u64,
     len: usize,
     respond: impl FnOnce(&[u8]) -> R,
 ) -> Result<R, ReadError> {
-    let size = backing.meta()?.size;
     let asked = at.saturating_add(len as u64);
     if size < asked.min(size_at_open) {
         return Err(ReadError::Short { has: size });
     }
     let len = size.saturating_sub(at).min(len as u64);
-    let end = at.saturating_add(len);
-    if end <= backing.mapped() {
-        return Ok(respond(backing.bytes(at, len as usize, end)?));
-    }
     with_buffer(len as usize, |buffer| {
-        backing.read_exact_at(at, buffer)?;
+        backing.read_at(at, buffer)?;
         Ok(respond(buffer))
     })
 }

@@ -143,8 +143,7 @@ impl Fs {
     /// cached.
     pub fn may_keep_pages(&self, handle: Handle) -> bool {
         let Ok(file) = self.files.get(handle) else { return false };
-        let Some(open) = file.content.open_file() else { return true };
-        let Ok(meta) = open.meta() else { return false };
+        let Some((open, meta)) = file.content.open_file() else { return true };
         let stamp = Some(meta.stamp()).filter(|stamp| stamp.is_settled());
         let now = stamp.filter(|_| !open.backing.may_have_unseen_changes());
         if now.is_some() && self.inodes().cached(file.ino) == now {
@@ -158,7 +157,7 @@ impl Fs {
     }
 
     /// Reads `len` bytes from `at` on, fewer only at the end of the file, and passes them to
-    /// `respond`, which may give them to system calls only (see [`Content::read_at`]).
+    /// `respond`.
     pub fn read<R>(
         &self,
         handle: Handle,

@@ -147,21 +147,25 @@ impl Tree {
             Node::Text(text) => self.source.array_meta(&text.file).or(Ok(text.meta)),
             Node::Selection(selection)
             | Node::Group(selection, _)
-            | Node::Encoded(selection, _) => {
-                self.current(&selection.file, &selection.root).map(|(_, meta)| meta)
-            }
+            | Node::Encoded(selection, _) => self.current(selection),
         }
     }
 
-    /// The open file of a version of an array, if that is still what the file holds: not if the
-    /// header is another, or the array no longer whole.
-    fn current(&self, file: &ArrayFile, root: &Root) -> Result<(Arc<OpenFile>, Meta), Error> {
-        let id = file.id.ok_or(Error::Stale)?;
-        let (open, meta) = self.source.open_file(&file.path, id)?;
-        match open.array(&meta)? {
-            Ok(now) if now.header == root.header => Ok((open, meta)),
-            _ => Err(Error::Stale),
-        }
+    /// The attributes of the file of a version of an array, by whatever path that file has now;
+    /// [`Error::Stale`] if the header is another, or the array no longer whole.
+    fn current(&self, selection: &Selection) -> Result<Meta, Error> {
+        let id = selection.file.id.ok_or(Error::Stale)?;
+        let (open, meta) = self.source.open_file(&selection.file.path, id)?;
+        selection.check(&open, &meta)?;
+        Ok(meta)
+    }
+
+    /// As [`Tree::current`], with the open file, which must still have its path.
+    fn at_path(&self, selection: &Selection) -> Result<(Arc<OpenFile>, Meta), Error> {
+        let meta = self.source.array_meta(&selection.file)?;
+        let open = self.source.open_seen(&selection.file.path, &meta)?;
+        selection.check(&open, &meta)?;
+        Ok((open, meta))
     }
 
     /// The text of a symlink.
@@ -179,20 +183,23 @@ impl Tree {
     pub fn open(&self, node: &Node) -> Result<Content, Error> {
         match node {
             Node::File(path, id) => {
-                self.source.entry_meta(path, *id)?;
-                let (open, meta) = self.source.open_file(path, *id)?;
-                Ok(Content::Whole { open, size: meta.size })
+                let meta = self.source.entry_meta(path, *id)?;
+                let open = self.source.open_seen(path, &meta)?;
+                Ok(Content::Whole { open, meta })
             }
             Node::Encoded(selection, encoding) => {
-                self.source.array_meta(&selection.file)?;
-                let (open, _) = self.current(&selection.file, &selection.root)?;
+                let (open, meta) = self.at_path(selection)?;
                 let file = encoding.file(&selection.view);
-                Ok(Content::Array { open, root: selection.root.clone(), file })
+                Ok(Content::Array { open, root: selection.root.clone(), file, meta })
             }
             Node::Text(text) => {
-                self.source.array_meta(&text.file)?;
-                if let About::Header(selection) | About::Usage(selection, _) = &text.about {
-                    self.current(&selection.file, &selection.root)?;
+                match &text.about {
+                    About::Header(selection) | About::Usage(selection, _) => {
+                        self.at_path(selection)?;
+                    }
+                    _ => {
+                        self.source.array_meta(&text.file)?;
+                    }
                 }
                 Ok(Content::Text(text.content()))
             }
@@ -278,6 +285,14 @@ impl Selection {
     fn whole(file: &ArrayFile, root: Arc<Root>) -> Selection {
         let view = root.view.clone();
         Selection { file: file.clone(), view, root, expression: "a".to_owned() }
+    }
+
+    /// Checks that a file still holds this version of the array.
+    fn check(&self, open: &OpenFile, meta: &Meta) -> Result<(), Error> {
+        match open.array(meta)? {
+            Ok(now) if now.header == self.root.header => Ok(()),
+            _ => Err(Error::Stale),
+        }
     }
 
     /// The text of its `header.json`.

@@ -220,6 +220,16 @@ impl Source {
 
     fn array_target(&self, path: &Path) -> Result<Meta, Error> {
         let about = |err: io::Error| Error::io(path.display(), err);
+        // A name in the source directory itself leads nowhere else if it is no symlink: one system
+        // call rather than three.
+        if let (Some(parent), Some(name)) = (path.parent(), path.file_name())
+            && parent.as_os_str().is_empty()
+        {
+            let meta = Meta::of_entry(&self.root, name).map_err(about)?;
+            if meta.kind != Some(Kind::Symlink) {
+                return Ok(meta);
+            }
+        }
         let fd = self
             .resolve(path, OFlags::PATH, ResolveFlags::empty())
             .map_err(|err| about(err.into()))?;
@@ -406,21 +416,28 @@ impl Source {
         Ok(OsString::from_vec(text.into_bytes()))
     }
 
-    /// The file of this identity, open and mapped, and its attributes. [`Error::Stale`] if it is not
-    /// open yet and another has its path now.
+    /// The file of this identity, open, and its attributes. [`Error::Stale`] if it is not open yet
+    /// and another has its path now.
     pub fn open_file(&self, path: &Path, id: FileId) -> Result<(Arc<OpenFile>, Meta), Error> {
-        self.files.get(id, path, || {
-            let about = |err: io::Error| Error::io(path.display(), err);
-            let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-            let fd = self
-                .resolve(path, flags, ResolveFlags::empty())
-                .map_err(|err| about(err.into()))?;
-            let meta = Meta::of(&fd).map_err(about)?;
-            if meta.id != id || meta.kind != Some(Kind::File) {
-                return Err(Error::Stale);
-            }
-            Backing::new(File::from(fd)).map_err(about)
-        })
+        self.files.get(id, path, None, || self.open_backing(path, id))
+    }
+
+    /// The file that was seen just now at a path with these attributes, open.
+    pub fn open_seen(&self, path: &Path, seen: &Meta) -> Result<Arc<OpenFile>, Error> {
+        let open = || self.open_backing(path, seen.id);
+        self.files.get(seen.id, path, Some(seen), open).map(|(file, _)| file)
+    }
+
+    fn open_backing(&self, path: &Path, id: FileId) -> Result<Backing, Error> {
+        let about = |err: io::Error| Error::io(path.display(), err);
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let fd =
+            self.resolve(path, flags, ResolveFlags::empty()).map_err(|err| about(err.into()))?;
+        let meta = Meta::of(&fd).map_err(about)?;
+        if meta.id != id || meta.kind != Some(Kind::File) {
+            return Err(Error::Stale);
+        }
+        Backing::new(File::from(fd)).map_err(about)
     }
 
     /// What the header of an array's file says now, and the file's attributes.

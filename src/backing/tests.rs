@@ -49,8 +49,22 @@ fn a_file_that_is_too_short_is_an_error_before_it_is_touched() {
     let mut out = vec![0; 5_000];
     let gathered = backing.gather(runs.pieces(0, 5_000), &mut out, 10_000);
     assert!(matches!(gathered, Err(ReadError::Short { has: 9_999 })));
-    assert!(matches!(backing.bytes(0, 10, 10_000), Err(ReadError::Short { has: 9_999 })));
-    assert_eq!(backing.bytes(0, 10, 9_999).unwrap().len(), 10);
+    assert!(backing.map.get().is_none());
+}
+
+#[test]
+fn what_lies_together_is_read_as_far_as_it_is_there() {
+    let (file, backing) = backing(b"0123456789");
+    let read = |offset, len| {
+        let mut out = vec![0; len];
+        backing.read_at(offset, &mut out).map(|()| out)
+    };
+    assert_eq!(read(3, 7).unwrap(), b"3456789");
+    assert_eq!(read(99, 0).unwrap(), b"");
+    file.set_len(9).unwrap();
+    assert!(matches!(read(3, 7), Err(ReadError::Short { has: 9 })));
+    assert_eq!(read(3, 6).unwrap(), b"345678");
+    assert!(backing.map.get().is_none(), "no map is made for it");
 }
 
 /// Passes by the look at the size, as a truncation in the very moment would.
@@ -61,7 +75,7 @@ fn a_page_that_goes_away_is_an_error_and_no_signal() {
     let runs = every(2, 40_000);
     for _ in 0..3 {
         let mut out = vec![0; 20_000];
-        let map = backing.map.as_deref().unwrap();
+        let map = backing.map().unwrap();
         assert!(gather::gather(map, runs.pieces(0, 20_000), &mut out).is_err());
     }
     file.set_len(40_000).unwrap();
@@ -83,7 +97,7 @@ fn faults_in_many_threads_stay_in_their_own() {
                     let gone = (thread + round) % 2 == 0;
                     let at = if gone { 1 << 18 } else { 0 };
                     let mut out = vec![0; 4096];
-                    let map = backing.map.as_deref().unwrap();
+                    let map = backing.map().unwrap();
                     let gathered = gather::gather(map, runs.pieces(at, 4096), &mut out);
                     assert_eq!(gathered.is_err(), gone);
                     assert!(gone || out.iter().all(|&b| b == 7));
@@ -104,6 +118,8 @@ fn a_writer_is_noticed() {
 #[test]
 fn an_empty_file_has_no_bytes() {
     let (_file, backing) = backing(&[]);
-    assert_eq!((backing.mapped(), backing.bytes(0, 0, 0).unwrap().len()), (0, 0));
-    assert!(backing.bytes(0, 1, 0).is_err());
+    backing.read_at(0, &mut []).unwrap();
+    assert!(backing.read_at(0, &mut [0]).is_err());
+    let runs = every(2, 100);
+    assert!(backing.gather(runs.pieces(0, 10), &mut [0; 10], 0).is_err());
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::backing::ReadError;
 use crate::error::Error;
 use crate::file::{self, VirtualFile};
+use crate::meta::Meta;
 use crate::source::{OpenFile, Root};
 
 /// A file open for reading.
@@ -14,8 +15,8 @@ pub enum Content {
     Whole {
         /// Where the bytes are.
         open: Arc<OpenFile>,
-        /// Its size when it was opened.
-        size: u64,
+        /// Its attributes when it was opened.
+        meta: Meta,
     },
     /// An array in some encoding
     Array {
@@ -25,6 +26,8 @@ pub enum Content {
         root: Arc<Root>,
         /// The header and the layout.
         file: VirtualFile,
+        /// The attributes of the backing file when it was opened.
+        meta: Meta,
     },
     /// A small text
     Text(String),
@@ -39,16 +42,15 @@ impl Content {
         }
     }
 
-    /// The open backing file, of all but texts.
-    pub fn open_file(&self) -> Option<&OpenFile> {
+    /// The open backing file, and its attributes when it was opened; of all but texts.
+    pub fn open_file(&self) -> Option<(&OpenFile, &Meta)> {
         match self {
-            Content::Whole { open, .. } | Content::Array { open, .. } => Some(open),
+            Content::Whole { open, meta } | Content::Array { open, meta, .. } => Some((open, meta)),
             Content::Text(_) => None,
         }
     }
 
-    /// Reads `len` bytes from `at` on, fewer only at the end, and passes them to `respond`, which
-    /// may give them to system calls only ([`VirtualFile::read_at`]).
+    /// Reads `len` bytes from `at` on, fewer only at the end, and passes them to `respond`.
     pub fn read_at<R>(
         &self,
         at: u64,
@@ -62,16 +64,17 @@ impl Content {
                 let to = from.saturating_add(len).min(bytes.len());
                 Ok(respond(&bytes[from..to]))
             }
-            Content::Whole { open, size } => {
-                let read = file::read_whole(&open.backing, *size, at, len, respond);
+            Content::Whole { open, meta } => {
+                let now = open.meta()?.size;
+                let read = file::read_whole(&open.backing, now, meta.size, at, len, respond);
                 read.map_err(|err| match err {
                     ReadError::Short { has } => {
-                        Error::Cut { file: open.name().to_owned(), had: *size, has }
+                        Error::Cut { file: open.name().to_owned(), had: meta.size, has }
                     }
                     ReadError::Io(err) => Error::io(open.name(), err),
                 })
             }
-            Content::Array { open, root, file } => {
+            Content::Array { open, root, file, .. } => {
                 let meta = open.meta()?;
                 let needs = root.view.data().end;
                 match open.array(&meta)? {

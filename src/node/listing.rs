@@ -64,11 +64,11 @@ impl Tree {
                 }
             },
             Node::Selection(selection) => {
-                self.current(&selection.file, &selection.root)?;
+                self.current(selection)?;
                 (of_array(selection), None)
             }
             Node::Group(selection, group) => {
-                self.current(&selection.file, &selection.root)?;
+                self.current(selection)?;
                 let usage = group.usage(&selection.view).map(|_| "USAGE.txt");
                 let tile_bytes = self.options.tile_bytes;
                 let made = Made {

@@ -32,11 +32,11 @@ impl Tree {
                 (node, meta)
             }
             Node::Selection(selection) => {
-                let (_, meta) = self.current(&selection.file, &selection.root)?;
+                let meta = self.current(selection)?;
                 (in_array(selection, &meta, as_text(name)?)?, meta)
             }
             Node::Group(selection, group) => {
-                let (_, meta) = self.current(&selection.file, &selection.root)?;
+                let meta = self.current(selection)?;
                 (in_group(selection, &meta, group, as_text(name)?)?, meta)
             }
             Node::File(..) | Node::Symlink(..) | Node::Encoded(..) | Node::Text(..) => {

@@ -106,7 +106,7 @@ impl OpenFile {
     }
 
     fn read_array(&self, size: u64) -> Result<Array, Error> {
-        let read = |offset, buf: &mut [u8]| self.backing.read_exact_at(offset, buf);
+        let read = |offset, buf: &mut [u8]| Ok(self.backing.read_at(offset, buf)?);
         let header = match Header::read(size, read) {
             Ok(header) => header,
             // Cut off since its size was taken: then that is what is wrong with it.
@@ -159,15 +159,23 @@ impl Files {
         lock(&self.open).by_id.get(&id).and_then(Weak::upgrade)
     }
 
-    /// The open file of this identity, opened by `open` if it is not, and its attributes now.
+    /// The open file of this identity, opened by `open` if it is not, and its attributes: those
+    /// that were `seen` just now, or else those that it has.
     pub(super) fn get(
         &self,
         id: FileId,
         path: &Path,
+        seen: Option<&Meta>,
         open: impl FnOnce() -> Result<Backing, Error>,
     ) -> Result<(Arc<OpenFile>, Meta), Error> {
-        if let Some((file, meta)) = self.usable(id)? {
-            return Ok((file, meta));
+        let now = |file: &OpenFile| seen.map_or_else(|| file.meta(), |meta| Ok(*meta));
+        if let Some(file) = self.known(id) {
+            file.touch();
+            let meta = now(&file)?;
+            // It may have grown past its map.
+            if meta.size <= file.backing.size_at_open() {
+                return Ok((file, meta));
+            }
         }
         let file = Arc::new(OpenFile {
             backing: open()?,
@@ -175,7 +183,7 @@ impl Files {
             array: Mutex::new(None),
             used: Mutex::new(Instant::now()),
         });
-        let meta = file.meta()?;
+        let meta = now(&file)?;
         let mut open = lock(&self.open);
         // Another thread may have been faster: there is to be one map of the file.
         let other = open.by_id.get(&id).and_then(Weak::upgrade);
@@ -191,14 +199,6 @@ impl Files {
         drop(open);
         drop(surplus);
         Ok((file, meta))
-    }
-
-    /// The file of this identity, if it is open and has not grown past its map.
-    fn usable(&self, id: FileId) -> Result<Option<(Arc<OpenFile>, Meta)>, Error> {
-        let Some(file) = self.known(id) else { return Ok(None) };
-        file.touch();
-        let meta = file.meta()?;
-        Ok((meta.size <= file.backing.size_at_open()).then_some((file, meta)))
     }
 
     /// Closes what nobody has read for a while.
