@@ -1,6 +1,8 @@
 //! What each command does.
 
+use std::borrow::Cow;
 use std::error::Error;
+use std::ffi::OsStr;
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -8,7 +10,6 @@ use std::path::{Path, PathBuf};
 use npyfs::meta::Kind;
 use npyfs::mount::{Gone, Place};
 use npyfs::node::Node;
-use npyfs::source::Entry;
 
 pub(crate) mod cat;
 pub(crate) mod demo;
@@ -38,20 +39,18 @@ pub(crate) fn ls(path: &Path) -> Outcome {
     let listing = found.tree.list(&found.node).map_err(|err| found.error(&err))?;
     let mut entries = (0..listing.places()).filter_map(|place| listing.at(place));
     let mut out = BufWriter::new(io::stdout().lock());
-    let mut write = |entry: &Entry| write_entry(&mut out, entry);
+    let write = |(name, kind): (Cow<'_, OsStr>, Kind)| {
+        out.write_all(name.as_bytes())?;
+        out.write_all(if kind == Kind::Directory { b"/\n" } else { b"\n" })
+    };
     let written = if matches!(found.node, Node::Directory(_)) {
-        let mut entries: Vec<Entry> = entries.collect();
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
-        entries.iter().try_for_each(write)
+        let mut entries: Vec<_> = entries.collect();
+        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        entries.into_iter().try_for_each(write)
     } else {
-        entries.try_for_each(|entry| write(&entry))
+        entries.try_for_each(write)
     };
     unless_closed(written.and_then(|()| out.flush()))
-}
-
-fn write_entry(out: &mut impl Write, entry: &Entry) -> io::Result<()> {
-    out.write_all(entry.name.as_bytes())?;
-    out.write_all(if entry.kind == Kind::Directory { b"/\n" } else { b"\n" })
 }
 
 /// A reader that has enough is no error: `npyfs ls … | head`.

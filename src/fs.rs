@@ -1,5 +1,6 @@
 //! The filesystem in our own types: numbers and handles over the tree, with no mount in it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -44,7 +45,7 @@ struct OpenedDirectory {
 
 /// An entry of a directory as it is read.
 #[derive(Debug)]
-pub struct DirEntry {
+pub struct DirEntry<'a> {
     /// Its number, if there is one.
     pub ino: Option<Ino>,
     /// Where to go on reading behind it.
@@ -52,7 +53,7 @@ pub struct DirEntry {
     /// Its kind.
     pub kind: Kind,
     /// Its name.
-    pub name: OsString,
+    pub name: Cow<'a, OsStr>,
 }
 
 impl Fs {
@@ -191,7 +192,7 @@ impl Fs {
         &self,
         handle: Handle,
         from: u64,
-        mut emit: impl FnMut(&DirEntry) -> bool,
+        mut emit: impl FnMut(&DirEntry<'_>) -> bool,
     ) -> Result<(), Error> {
         let directory = self.directories.get(handle)?;
         self.each_entry(&directory, from, |entry| emit(&entry));
@@ -204,7 +205,7 @@ impl Fs {
         &self,
         handle: Handle,
         from: u64,
-        mut emit: impl FnMut(&DirEntry, Ino, &Attr) -> bool,
+        mut emit: impl FnMut(&DirEntry<'_>, Ino, &Attr) -> bool,
     ) -> Result<(), Error> {
         let directory = self.directories.get(handle)?;
         let mut failed = None;
@@ -255,18 +256,18 @@ impl Fs {
         &self,
         directory: &OpenedDirectory,
         from: u64,
-        mut emit: impl FnMut(DirEntry) -> bool,
+        mut emit: impl FnMut(DirEntry<'_>) -> bool,
     ) {
         for position in from..directory.listing.places().saturating_add(DOTS) {
             let next = position + 1;
             let (ino, kind, name) = match position {
-                0 => (Some(directory.ino), Kind::Directory, ".".into()),
-                1 => (Some(self.inodes().parent(directory.ino)), Kind::Directory, "..".into()),
+                0 => (Some(directory.ino), Kind::Directory, Cow::Borrowed(".".as_ref())),
+                1 => {
+                    let parent = self.inodes().parent(directory.ino);
+                    (Some(parent), Kind::Directory, Cow::Borrowed("..".as_ref()))
+                }
                 place => match directory.listing.at(place - DOTS) {
-                    Some(entry) => {
-                        let known = self.inodes().known(directory.ino, &entry.name);
-                        (known, entry.kind, entry.name)
-                    }
+                    Some((name, kind)) => (self.inodes().known(directory.ino, &name), kind, name),
                     None => continue,
                 },
             };

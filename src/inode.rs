@@ -4,6 +4,7 @@
 //! the same name comes to mean another version of a file, it gets another number, so that the
 //! kernel never mixes the pages of both.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -26,7 +27,8 @@ const MAX_SURPLUS: usize = 4096;
 pub struct Inodes {
     last: u64,
     by_number: HashMap<Ino, Inode>,
-    by_name: HashMap<(Ino, Arc<OsStr>), Ino>,
+    /// By the directory and the name in it, so that a name is found by what it is borrowed from.
+    by_name: HashMap<Ino, HashMap<Arc<OsStr>, Ino>>,
     /// Files in order of age, those excepted that the kernel was asked to forget. Some of them it may
     /// have forgotten by itself.
     files: VecDeque<Ino>,
@@ -65,8 +67,8 @@ impl Default for Inodes {
 impl Inodes {
     /// The number of a node that the kernel looked up, and so will forget once more.
     pub fn remember(&mut self, parent: Ino, name: &OsStr, node: Node) -> Ino {
-        let name: Arc<OsStr> = name.into();
-        if let Some(ino) = self.by_name.get(&(parent, name.clone()))
+        let siblings = self.by_name.entry(parent).or_default();
+        if let Some(ino) = siblings.get(name)
             && let Some(inode) =
                 self.by_number.get_mut(ino).filter(|old| old.node.is_same_as(&node))
         {
@@ -81,7 +83,8 @@ impl Inodes {
         }
         self.last += 1;
         let ino = Ino(self.last);
-        self.by_name.insert((parent, name.clone()), ino);
+        let name: Arc<OsStr> = name.into();
+        siblings.insert(name.clone(), ino);
         let queued = !node.is_directory();
         if queued {
             self.files.push_back(ino);
@@ -101,10 +104,13 @@ impl Inodes {
         }
         if let Some(inode) = self.by_number.remove(&ino) {
             self.live -= usize::from(inode.queued);
-            let key = (inode.parent, inode.name);
+            let Entry::Occupied(mut siblings) = self.by_name.entry(inode.parent) else { return };
             // The name may mean a newer version by now.
-            if self.by_name.get(&key) == Some(&ino) {
-                self.by_name.remove(&key);
+            if siblings.get().get(&inode.name) == Some(&ino) {
+                siblings.get_mut().remove(&inode.name);
+            }
+            if siblings.get().is_empty() {
+                siblings.remove();
             }
         }
     }
@@ -116,7 +122,7 @@ impl Inodes {
 
     /// The number of an entry, if the kernel remembers one.
     pub fn known(&self, parent: Ino, name: &OsStr) -> Option<Ino> {
-        self.by_name.get(&(parent, name.into())).copied()
+        self.by_name.get(&parent)?.get(name).copied()
     }
 
     /// The number of the directory in which a node was looked up.
@@ -208,6 +214,7 @@ mod tests {
         assert_eq!(inodes.known(ROOT, name), Some(first));
         inodes.forget(first, 1);
         assert_eq!((inodes.known(ROOT, name), inodes.len()), (None, 0));
+        assert!(inodes.by_name.is_empty(), "nor is anything left of its directory");
         assert_ne!(inodes.remember(ROOT, name, directory("a")), first);
     }
 

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::meta::{FileId, Kind, Meta, kind_of};
 
 mod files;
+mod lookup;
 mod names;
 
 pub use files::{Array, Files, OpenFile, Root, Unreadable};
@@ -78,9 +79,23 @@ pub struct Entry {
 }
 
 /// A directory of the source, open for looking up what is in it.
-struct Directory {
-    fd: OwnedFd,
+struct Directory<'a> {
+    fd: DirectoryFd<'a>,
     path: Arc<Path>,
+}
+
+enum DirectoryFd<'a> {
+    Root(&'a OwnedFd),
+    Other(OwnedFd),
+}
+
+impl AsFd for DirectoryFd<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            DirectoryFd::Root(fd) => fd.as_fd(),
+            DirectoryFd::Other(fd) => fd.as_fd(),
+        }
+    }
 }
 
 /// How often a lookup is tried again that a rename got in the way of.
@@ -127,7 +142,7 @@ impl Source {
     }
 
     /// Whether an entry is the mount itself, or a symlink into it.
-    fn is_left_out(&self, directory: &Directory, name: &OsStr) -> bool {
+    fn is_left_out(&self, directory: &Directory<'_>, name: &OsStr) -> bool {
         let Some((device, mountpoint)) = self.left_out.get().filter(|_| self.follow_symlinks)
         else {
             return false;
@@ -181,7 +196,10 @@ impl Source {
         open()
     }
 
-    fn directory(&self, path: &Arc<Path>, flags: OFlags) -> Result<Directory, Error> {
+    fn directory(&self, path: &Arc<Path>, flags: OFlags) -> Result<Directory<'_>, Error> {
+        if path.as_os_str().is_empty() && flags == OFlags::PATH {
+            return Ok(Directory { fd: DirectoryFd::Root(&self.root), path: path.clone() });
+        }
         let fd = self.resolve(path, flags | OFlags::DIRECTORY, ResolveFlags::NO_SYMLINKS).map_err(
             |err| match err {
                 // It was a directory when it was looked up.
@@ -189,7 +207,7 @@ impl Source {
                 err => Error::io(path.display(), err),
             },
         )?;
-        Ok(Directory { fd, path: path.clone() })
+        Ok(Directory { fd: DirectoryFd::Other(fd), path: path.clone() })
     }
 
     /// The attributes of an entry by its path, as [`Source::find`] would give them.
@@ -238,7 +256,7 @@ impl Source {
 
     /// The attributes of an entry: with `follow_symlinks`, those of a symlink's target, unless
     /// there is none or it is a directory that the link stands in, which would have no end.
-    fn entry(&self, directory: &Directory, name: &OsStr) -> io::Result<Meta> {
+    fn entry(&self, directory: &Directory<'_>, name: &OsStr) -> io::Result<Meta> {
         let meta = Meta::of_entry(&directory.fd, name)?;
         if !self.follow_symlinks || meta.kind != Some(Kind::Symlink) {
             return Ok(meta);
@@ -264,109 +282,13 @@ impl Source {
         Ok(false)
     }
 
-    /// What `name` is in a directory: an entry of the source first, then the directory of an array.
-    pub fn find(&self, directory: &Arc<Path>, name: &OsStr) -> Result<Found, Error> {
-        let dir = self.directory(directory, OFlags::PATH)?;
-        if self.is_left_out(&dir, name) {
-            return Err(Error::not_found("it is the mount itself, or leads into it"));
-        }
-        match self.entry(&dir, name) {
-            Ok(meta) if meta.kind.is_some() => return Ok(Found::Entry(meta)),
-            Ok(_) => {
-                return Err(Error::not_found("sockets, FIFOs and devices are left out"));
-            }
-            Err(err) if err.kind() == io::ErrorKind::NotFound => {}
-            Err(err) => return Err(Error::io(directory.join(name).display(), err)),
-        }
-        for file in names::files_of(name) {
-            let is_taken = |name: &OsStr| Meta::of_entry_unasked(&dir.fd, name).is_ok();
-            if names::directory_of(&file, is_taken).as_deref() != Some(name) {
-                continue;
-            }
-            if let Some((array, meta)) = self.array_at(&dir, &file) {
-                return Ok(Found::Array(array, meta));
-            }
-        }
-        Err(Error::not_found("there is no such file in the source"))
-    }
-
-    /// The array of `<stem>.npy` in a directory, for encodings beside it: the name itself must not
-    /// be an entry of the source, which [`Source::find`] tells.
-    pub fn array_of_stem(
-        &self,
-        directory: &Arc<Path>,
-        stem: &str,
-    ) -> Result<(ArrayFile, Meta), Error> {
-        let dir = self.directory(directory, OFlags::PATH)?;
-        self.array_at(&dir, &names::file_of_stem(stem))
-            .ok_or_else(|| Error::not_found("there is no such file in the source"))
-    }
-
-    /// The array of the file or symlink at a path, and the name of its directory, if it has any.
-    pub fn array_in(&self, path: &Path) -> Result<Option<(ArrayFile, Option<OsString>)>, Error> {
-        let parent = path.parent().unwrap_or(Path::new("")).into();
-        let dir = self.directory(&parent, OFlags::PATH)?;
-        let is_taken = |name: &OsStr| Meta::of_entry(&dir.fd, name).is_ok();
-        Ok(path.file_name().and_then(|name| {
-            let (file, _) = self.array_at(&dir, name)?;
-            Some((file, names::directory_of(name, is_taken)))
-        }))
-    }
-
-    /// The array of a file or symlink `X.npy`, if it has one.
-    fn array_at(&self, directory: &Directory, name: &OsStr) -> Option<(ArrayFile, Meta)> {
-        if !names::is_npy(name) {
-            return None;
-        }
-        if self.is_left_out(directory, name) {
-            return None;
-        }
-        let meta = self.entry(directory, name).ok()?;
-        let path: Arc<Path> = directory.path.join(name).into();
-        match meta.kind? {
-            Kind::File => Some((ArrayFile { path, id: Some(meta.id) }, meta)),
-            Kind::Directory => None,
-            Kind::Symlink => match self.resolve(&path, OFlags::PATH, ResolveFlags::empty()) {
-                Ok(fd) => {
-                    let target = Meta::of(&fd).ok().filter(|meta| meta.kind == Some(Kind::File))?;
-                    if self.for_others && !self.is_open_from(&directory.path, &fd) {
-                        return Some((ArrayFile { path, id: None }, meta));
-                    }
-                    Some((ArrayFile { path, id: Some(target.id) }, target))
-                }
-                // It leads out of the source.
-                Err(Errno::XDEV) => Some((ArrayFile { path, id: None }, meta)),
-                Err(_) => None,
-            },
-        }
-    }
-
-    /// Whether everybody who has come to the directory `from` may search every directory of the source
-    /// that leads to a file.
-    ///
-    /// A symlink is resolved with our rights here, not with those of the one who asks: it must not
-    /// lead past a directory that is closed to them.
-    fn is_open_from(&self, from: &Path, file: &OwnedFd) -> bool {
-        let target = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
-        let beneath =
-            target.ok().and_then(|path| path.strip_prefix(&self.path).map(Path::to_owned).ok());
-        beneath.is_some_and(|path| {
-            let further = path.ancestors().skip(1).filter(|directory| !from.starts_with(directory));
-            further.into_iter().all(|directory| {
-                let fd = self.resolve(directory, OFlags::PATH, ResolveFlags::NO_SYMLINKS);
-                let meta = fd.map_err(io::Error::from).and_then(Meta::of);
-                meta.is_ok_and(|meta| meta.mode & 0o111 == 0o111)
-            })
-        })
-    }
-
     /// The entries of a directory: those of the source, then the arrays' directories.
     pub fn list(&self, path: &Arc<Path>) -> Result<Vec<Entry>, Error> {
         let about = |err: Errno| Error::io(path.display(), err);
         let directory = self.directory(path, OFlags::RDONLY)?;
         let mut entries = Vec::new();
-        // Of sockets and the like, too, which are not served but have their names.
-        let mut taken = HashSet::new();
+        // Sockets and the like are not served, but have their names.
+        let mut others = Vec::new();
         for entry in rustix::fs::Dir::read_from(&directory.fd).map_err(about)? {
             let entry = entry.map_err(about)?;
             let name = OsString::from_vec(entry.file_name().to_bytes().to_vec());
@@ -381,12 +303,16 @@ impl Source {
             } else {
                 kind_of(file_type)
             };
-            taken.insert(name.clone());
-            if self.is_left_out(&directory, &name) {
-                continue;
+            match kind.filter(|_| !self.is_left_out(&directory, &name)) {
+                Some(kind) => entries.push(Entry { name, kind }),
+                None => others.push(name),
             }
-            entries.extend(kind.map(|kind| Entry { name, kind }));
         }
+        let taken: HashSet<&OsStr> = entries
+            .iter()
+            .map(|entry| &*entry.name)
+            .chain(others.iter().map(|name| &**name))
+            .collect();
         let arrays: Vec<Entry> = entries
             .iter()
             .filter(|entry| match entry.kind {

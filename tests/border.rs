@@ -28,7 +28,8 @@ fn listed(tree: &Tree, path: &str) -> Vec<String> {
     let node = if path.is_empty() { tree.root().unwrap() } else { find(tree, path).unwrap() };
     let listing = tree.list(&node).unwrap();
     let entries = (0..listing.places()).filter_map(|place| listing.at(place));
-    let mut names: Vec<String> = entries.map(|e| e.name.into_string().unwrap()).collect();
+    let mut names: Vec<String> =
+        entries.map(|(name, _)| name.into_owned().into_string().unwrap()).collect();
     names.sort();
     names
 }

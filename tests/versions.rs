@@ -138,7 +138,7 @@ fn a_listing_without_end_costs_nothing_and_goes_on_from_anywhere() {
     let names = |from, count| {
         let mut names = Vec::new();
         fs.read_directory(windows, from, |entry| {
-            names.push(entry.name.clone().into_string().unwrap());
+            names.push(entry.name.clone().into_owned().into_string().unwrap());
             names.len() == count
         })
         .unwrap();

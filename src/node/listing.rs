@@ -1,5 +1,6 @@
 //! What directories list.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
@@ -34,16 +35,16 @@ impl Listing {
         self.noted.len() as u64 + self.made.as_ref().map_or(0, |made| made.places)
     }
 
-    /// The entry at a place.
-    pub fn at(&self, place: u64) -> Option<Entry> {
+    /// The name and the kind of the entry at a place.
+    pub fn at(&self, place: u64) -> Option<(Cow<'_, OsStr>, Kind)> {
         if let Some(entry) = usize::try_from(place).ok().and_then(|place| self.noted.get(place)) {
-            return Some(entry.clone());
+            return Some((Cow::Borrowed(&entry.name), entry.kind));
         }
         let made = self.made.as_ref()?;
         let place = place.checked_sub(self.noted.len() as u64).filter(|&p| p < made.places)?;
         let stem = made.group.listed_at(place, &made.selection.view, made.tile_bytes)?;
         let name = OsString::from(stem + Encoding::Npy.extension());
-        Some(Entry { name, kind: Kind::File })
+        Some((Cow::Owned(name), Kind::File))
     }
 
     fn of(names: impl IntoIterator<Item = impl AsRef<OsStr>>, kind: Kind) -> Vec<Entry> {

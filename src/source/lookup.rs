@@ -1,0 +1,116 @@
+//! What stands at a name of a directory, and which array it stands for.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use super::{ArrayFile, Directory, Found, Source, names};
+use crate::error::Error;
+use crate::meta::{Kind, Meta};
+
+impl Source {
+    /// What `name` is in a directory: an entry of the source first, then the directory of an array.
+    pub fn find(&self, directory: &Arc<Path>, name: &OsStr) -> Result<Found, Error> {
+        let dir = self.directory(directory, OFlags::PATH)?;
+        if self.is_left_out(&dir, name) {
+            return Err(Error::not_found("it is the mount itself, or leads into it"));
+        }
+        match self.entry(&dir, name) {
+            Ok(meta) if meta.kind.is_some() => return Ok(Found::Entry(meta)),
+            Ok(_) => {
+                return Err(Error::not_found("sockets, FIFOs and devices are left out"));
+            }
+            Err(err) if err.kind() == io::ErrorKind::NotFound => {}
+            Err(err) => return Err(Error::io(directory.join(name).display(), err)),
+        }
+        for file in names::files_of(name) {
+            let is_taken = |name: &OsStr| Meta::of_entry_unasked(&dir.fd, name).is_ok();
+            if names::directory_of(&file, is_taken).as_deref() != Some(name) {
+                continue;
+            }
+            if let Some((array, meta)) = self.array_at(&dir, &file) {
+                return Ok(Found::Array(array, meta));
+            }
+        }
+        Err(Error::not_found("there is no such file in the source"))
+    }
+
+    /// The array of `<stem>.npy` in a directory, for encodings beside it: the name itself must not
+    /// be an entry of the source, which [`Source::find`] tells.
+    pub fn array_of_stem(
+        &self,
+        directory: &Arc<Path>,
+        stem: &str,
+    ) -> Result<(ArrayFile, Meta), Error> {
+        let dir = self.directory(directory, OFlags::PATH)?;
+        self.array_at(&dir, &names::file_of_stem(stem))
+            .ok_or_else(|| Error::not_found("there is no such file in the source"))
+    }
+
+    /// The array of the file or symlink at a path, and the name of its directory, if it has any.
+    pub fn array_in(&self, path: &Path) -> Result<Option<(ArrayFile, Option<OsString>)>, Error> {
+        let parent = path.parent().unwrap_or(Path::new("")).into();
+        let dir = self.directory(&parent, OFlags::PATH)?;
+        let is_taken = |name: &OsStr| Meta::of_entry(&dir.fd, name).is_ok();
+        Ok(path.file_name().and_then(|name| {
+            let (file, _) = self.array_at(&dir, name)?;
+            Some((file, names::directory_of(name, is_taken)))
+        }))
+    }
+
+    /// The array of a file or symlink `X.npy`, if it has one.
+    pub(super) fn array_at(
+        &self,
+        directory: &Directory<'_>,
+        name: &OsStr,
+    ) -> Option<(ArrayFile, Meta)> {
+        if !names::is_npy(name) {
+            return None;
+        }
+        if self.is_left_out(directory, name) {
+            return None;
+        }
+        let meta = self.entry(directory, name).ok()?;
+        let path: Arc<Path> = directory.path.join(name).into();
+        match meta.kind? {
+            Kind::File => Some((ArrayFile { path, id: Some(meta.id) }, meta)),
+            Kind::Directory => None,
+            Kind::Symlink => match self.resolve(&path, OFlags::PATH, ResolveFlags::empty()) {
+                Ok(fd) => {
+                    let target = Meta::of(&fd).ok().filter(|meta| meta.kind == Some(Kind::File))?;
+                    if self.for_others && !self.is_open_from(&directory.path, &fd) {
+                        return Some((ArrayFile { path, id: None }, meta));
+                    }
+                    Some((ArrayFile { path, id: Some(target.id) }, target))
+                }
+                // It leads out of the source.
+                Err(Errno::XDEV) => Some((ArrayFile { path, id: None }, meta)),
+                Err(_) => None,
+            },
+        }
+    }
+
+    /// Whether everybody who has come to the directory `from` may search every directory of the source
+    /// that leads to a file.
+    ///
+    /// A symlink is resolved with our rights here, not with those of the one who asks: it must not
+    /// lead past a directory that is closed to them.
+    fn is_open_from(&self, from: &Path, file: &OwnedFd) -> bool {
+        let target = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        let beneath =
+            target.ok().and_then(|path| path.strip_prefix(&self.path).map(Path::to_owned).ok());
+        beneath.is_some_and(|path| {
+            let further = path.ancestors().skip(1).filter(|directory| !from.starts_with(directory));
+            further.into_iter().all(|directory| {
+                let fd = self.resolve(directory, OFlags::PATH, ResolveFlags::NO_SYMLINKS);
+                let meta = fd.map_err(io::Error::from).and_then(Meta::of);
+                meta.is_ok_and(|meta| meta.mode & 0o111 == 0o111)
+            })
+        })
+    }
+}
