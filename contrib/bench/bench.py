@@ -1,0 +1,77 @@
+"""Runs every case and writes the table and the plot; to be called by `run`, which sets up its needs."""
+
+import argparse
+import os
+import platform
+import subprocess
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):  # settings for other programs, which slow NumPy
+    os.environ.pop(name, None)
+
+import cases  # noqa: E402
+import report  # noqa: E402
+import stage  # noqa: E402
+from rounds import warm_memory  # noqa: E402
+
+HERE = Path(__file__).resolve().parent
+
+
+def first_line(*command):
+    done = subprocess.run(command, capture_output=True, text=True)
+    return (done.stdout or done.stderr).strip().splitlines()[0]
+
+
+def machine():
+    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if "model name" in line), "")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    virtual = " (virtual)" if "hypervisor" in Path("/proc/cpuinfo").read_text() else ""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "zarr", "h5py", "ratarmount"))
+    return (
+        f"{os.cpu_count()} cores of {cpu}{virtual}, {memory:.0f} GiB, Linux {platform.release()}; "
+        f"Python {platform.python_version()}, {packages}, {first_line('bindfs', '--version')}, "
+        f"{first_line('squashfuse', '--help')}"
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tiny", action="store_true", help="only check that everything runs")
+    parser.add_argument("--only", metavar="CASE", help="only these cases, and nothing is written")
+    args = parser.parse_args()
+    results, notes = [], []
+
+    def say(note):
+        notes.append(note)
+        print("-", note, flush=True)
+
+    def wanted(case):
+        return not args.only or case.__name__ in args.only.split(",")
+
+    with tempfile.TemporaryDirectory(prefix="npyfs-bench-") as directory:
+        data = stage.Data(Path(directory), args.tiny)
+        with stage.everything(data) as mounts:
+            for case in (
+                cases.whole_file, cases.large_rows, cases.small_rows, cases.many_readers, cases.strided,
+                cases.cold, cases.sizes, cases.directories, cases.memory,
+            ):  # fmt: skip
+                if not wanted(case):
+                    continue
+                warm_memory(1 << 20 if args.tiny else 4 << 30)
+                takes_notes = "say" in case.__code__.co_varnames
+                for result in case(data, mounts, *[say] * takes_notes):
+                    results.append(result)
+                    print(report.table([result]).split("\n", 2)[2], flush=True)
+    text = f"{machine()}.\n\n{report.table(results)}\n\n" + "".join(f"- {note}\n" for note in notes)
+    if not args.tiny and not args.only:
+        header = (HERE / "results.md.in").read_text()
+        (HERE / "results.md").write_text(header + text)
+        report.plot(results, HERE / "results.svg")
+    elif args.tiny:
+        report.plot(results, os.devnull)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,280 @@
+"""Every case: the same bytes by npyfs and by others, as functions that the rounds time.
+
+A case yields results; the first of its sides after npyfs is what a goal is about.
+"""
+
+import os
+import statistics
+import subprocess
+from functools import partial
+from pathlib import Path
+
+import h5py
+import numpy as np
+import zarr
+
+import readers
+import stage
+from rounds import Result, alternate, forget
+from stage import COLUMNS, ROW, SMALL
+
+
+def load(path):
+    return lambda: np.load(path)
+
+
+def dd(path, block):
+    command = ["dd", f"if={path}", "of=/dev/null", f"bs={block}", "status=none"]
+    return lambda: subprocess.run(command, check=True)
+
+
+def mapped(path):
+    return np.load(path, mmap_mode="r")
+
+
+def whole_file(data, mounts):
+    native, ours = data.big, mounts["npyfs"] / "big.npy"
+    for how, read in {"np.load": load, "dd bs=128K": partial(dd, block="128K"), "dd bs=1M": partial(dd, block="1M")}.items():
+        sides = {"npyfs": lambda n: read(ours), "native": lambda n: read(native)}
+        yield alternate(f"whole file, {how}", sides, data.rounds, "≥ 0.97")
+
+
+def large_rows(data, mounts):
+    """A large slice of rows: a new one in each round, then the same again."""
+    count = data.large
+    size = f"{count * ROW / 2**20:.0f} MiB of rows"
+    cut = {name: mounts[name] / "large.npy" for name in ("bindfs", "squashfuse", "ratarmount")}
+    files = {name: f"rows/{{}}-{{}}.npy" for name in ("npyfs",)} | {"floor": "{}-{}.npy"}
+    with h5py.File(data.directory / "big.h5", "r") as file:
+        hdf5, store = file["big"], zarr.open_array(data.directory / "big.zarr", mode="r")
+
+        def path(name, n):
+            root = mounts["npyfs"] / "big" if name == "npyfs" else mounts["floor"]
+            return root / files[name].format(n, n + count)
+
+        def pread(n):
+            buffer, at = bytearray(count * ROW), 128 + n * ROW
+            with open(data.big, "rb", buffering=0) as file:
+                return os.preadv(file.fileno(), [buffer], at)
+
+        def after(n):
+            for slice_ in [path("npyfs", n), path("floor", n), *cut.values()]:
+                forget(slice_)
+
+        sides = {
+            "npyfs": lambda n: load(path("npyfs", n)),
+            "np.fromfile(offset, count)": lambda n: partial(np.fromfile, data.big, "<f8", count * COLUMNS, "", 128 + n * ROW),
+            "memmap, copied": lambda n: lambda: mapped(data.big)[n : n + count].copy(),
+            "pread": lambda n: partial(pread, n),
+            "floor": lambda n: load(path("floor", n)),
+            **{name: (lambda n, file=file: load(file)) for name, file in cut.items()},
+            "h5py": lambda n: lambda: hdf5[n : n + count],
+            "zarr": lambda n: lambda: store[n : n + count],
+        }
+        yield alternate(f"{size}, np.load, first read", sides, data.rounds, "≥ 0.60", after)
+    again = {
+        "npyfs": lambda n: load(path("npyfs", 0)),
+        "np.fromfile(offset, count)": sides["np.fromfile(offset, count)"],
+        "bindfs": lambda n: load(cut["bindfs"]),
+    }
+    for name in again:  # Twice: pages are kept from the second open on.
+        for _ in range(2):
+            again[name](0)()
+    yield alternate(f"{size}, np.load, second read", again, data.rounds, "≥ 0.90")
+    native = data.directory / "cuts/large.npy"
+    for block in ("128K", "1M"):
+        sides = {
+            "npyfs": lambda n: dd(path("npyfs", n + 1), block),
+            "native, of a cut file": lambda n: dd(native, block),
+            "floor": lambda n: dd(path("floor", n + 1), block),
+            "bindfs": lambda n: dd(cut["bindfs"], block),
+        }
+        yield alternate(f"{size}, dd bs={block}, first read", sides, data.rounds, "", lambda n: after(n + 1))
+    sides = {
+        "npyfs": lambda n: lambda: mapped(path("npyfs", n)).sum(),
+        "native": lambda n: lambda: mapped(data.big)[n : n + count].sum(),
+        "floor": lambda n: lambda: mapped(path("floor", n)).sum(),
+    }
+    yield alternate(f"{size}, sum of mmap_mode='r', first read", sides, data.rounds, "", after)
+    after(0)
+
+
+def small_rows(data, mounts):
+    """40 KB, another slice each time."""
+    rows, size = data.rows - SMALL, f"{SMALL * ROW // 1000} KB of rows"
+    starts = [3 * i for i in range(data.cuts)]
+    assert starts[-1] <= rows
+    with h5py.File(data.directory / "big.h5", "r") as file:
+        hdf5, store = file["big"], zarr.open_array(data.directory / "big.zarr", mode="r")
+        sides = {
+            "npyfs": lambda n: load(readers.name_of(mounts["npyfs"] / "big/rows", starts[n])),
+            "memmap, copied": lambda n: lambda: mapped(data.big)[starts[n] : starts[n] + SMALL].copy(),
+            "floor": lambda n: load(readers.name_of(mounts["floor"], starts[n])),
+            "bindfs": lambda n: load(mounts["bindfs"] / f"{n}.npy"),
+            "squashfuse": lambda n: load(mounts["squashfuse"] / f"{n}.npy"),
+            "ratarmount": lambda n: load(mounts["ratarmount"] / f"{n}.npy"),
+            "h5py, file open": lambda n: lambda: hdf5[starts[n] : starts[n] + SMALL],
+            "h5py": lambda n: partial(open_h5py, data, starts[n]),
+            "zarr, array open": lambda n: lambda: store[starts[n] : starts[n] + SMALL],
+            "zarr": lambda n: partial(open_zarr, data, starts[n]),
+        }
+        yield alternate(f"{size}, np.load, 1 reader", sides, data.cuts, "≥ 1.0")
+
+
+def open_h5py(data, start):
+    with h5py.File(data.directory / "big.h5", "r") as file:
+        return file["big"][start : start + SMALL]
+
+
+def open_zarr(data, start):
+    return zarr.open_array(data.directory / "big.zarr", mode="r")[start : start + SMALL]
+
+
+def many_readers(data, mounts, say):
+    """Slices a second, with all cores busy: here more is better, so times are seconds a slice."""
+    sides = {
+        "npyfs": (readers.by_path, mounts["npyfs"] / "big/rows"),
+        "floor": (readers.by_path, mounts["floor"]),
+        "memmap, copied": (readers.by_hand, data.big),
+    }
+    for count in (1, 16, 64):
+        times, latencies = {name: [] for name in sides}, {name: [] for name in sides}
+        for _ in range(min(data.rounds, 5)):
+            for name, (read, where) in sides.items():
+                taken, rate = readers.together(read, where, data.rows, count, 0.2 if data.rounds < 5 else 1.0)
+                times[name].append(1 / rate)
+                latencies[name].append((taken[len(taken) // 2], taken[len(taken) * 99 // 100]))
+        result = Result(f"40 KB of rows, open + read + close, {count} reader{'s' * (count > 1)}", times, "")
+        yield result
+        for name in sides:
+            p50, p99 = (statistics.median(column) * 1e6 for column in zip(*latencies[name]))
+            say(f"{count} reader{'s' * (count > 1)}, {name}: {1 / result.median(name):,.0f} slices a second, p50 {p50:.0f} us, p99 {p99:.0f} us")
+
+
+def strided(data, mounts):
+    """Columns, fields, backwards and transposed, beside NumPy's own strided copy from a memmap."""
+    ours, rows = mounts["npyfs"], data.rows // 2
+    big, records = data.big, data.directory / "data/records.npy"
+
+    def floor_of(size):
+        return lambda n: load(mounts["floor"] / f"{n}-{n + size // ROW}.npy")
+
+    cases = {
+        f"{count} of {COLUMNS} columns": (
+            f"big/slice/{{0}}:{{1}},8:{8 + count}.npy",
+            lambda n, count=count: mapped(big)[n : n + rows, 8 : 8 + count].copy(),
+            rows * count * 8,
+        )
+        for count in (1, 8, 25)
+    } | {
+        f"field of {size} of 16 bytes": (
+            f"records/slice/{{0}}:{{2}}/fields/{name}.npy",
+            lambda n, name=name: mapped(records)[name][n : n + 8 * data.rows].copy(),
+            8 * data.rows * size,
+        )
+        for name, size in {"a": 4, "c": 8}.items()
+    } | {
+        "rows backwards": ("big/slice/{1}:{0}:-1.npy", lambda n: mapped(big)[n + rows : n : -1].copy(), rows * ROW),
+    }
+    for name, (file, by_hand, size) in cases.items():
+
+        def path(n):
+            return ours / file.format(n, n + rows, n + 8 * data.rows)
+
+        sides = {
+            "npyfs": lambda n: load(path(n)),
+            "memmap, copied": lambda n: partial(by_hand, n),
+            "floor, as many bytes in one piece": floor_of(size),
+        }
+
+        def after(n):
+            forget(path(n))
+            forget(mounts["floor"] / f"{n}-{n + size // ROW}.npy")
+
+        yield alternate(f"{name}, {size / 2**20:.0f} MiB", sides, data.rounds, "≥ 1.0", after)
+    sides = {
+        "npyfs": lambda n: partial(np.fromfile, ours / f"big/rows/{n}-{n + rows}/T.raw"),
+        "memmap, copied": lambda n: lambda: np.ascontiguousarray(mapped(big)[n : n + rows].T),
+        "floor, as many bytes in one piece": floor_of(rows * ROW),
+    }
+
+    def after(n):
+        forget(ours / f"big/rows/{n}-{n + rows}/T.raw")
+        forget(mounts["floor"] / f"{n}-{n + rows}.npy")
+
+    yield alternate(f"transposed, C order, {rows * ROW / 2**20:.0f} MiB", sides, data.rounds, "≥ 1.0", after)
+
+
+def cold(data, mounts):
+    """From the disk: the page cache is emptied before every read."""
+    count = data.large // 4
+
+    def dropped(action):
+        forget(data.big)
+        return action
+
+    sides = {
+        "npyfs": lambda n: dropped(load(mounts["npyfs"] / f"big/rows/{n}-{n + count}.npy")),
+        "np.fromfile(offset, count)": lambda n: dropped(partial(np.fromfile, data.big, "<f8", count * COLUMNS, "", 128 + n * ROW)),
+        "memmap, copied": lambda n: dropped(lambda: mapped(data.big)[n : n + count].copy()),
+    }
+    after = lambda n: forget(mounts["npyfs"] / f"big/rows/{n}-{n + count}.npy")  # noqa: E731
+    yield alternate(f"{count * ROW / 2**20:.0f} MiB of rows, np.load, cold page cache", sides, min(data.rounds, 5), "", after)
+    np.fromfile(data.big, "u1")
+
+
+def sizes(data, mounts, say):
+    """The same slice of a 1 GiB and of a 1 TiB array, both sparse."""
+    with stage.npyfs(data.directory / "sparse", data.directory / "sizes") as mount:
+        for name, rows, rounds in (("40 KB", SMALL, data.cuts), ("64 MiB", (64 << 20) // ROW, data.rounds)):
+            rows = min(rows, (1 << 30) // ROW - 3 * rounds)
+            path = lambda array, n: mount / f"{array}/rows/{3 * n}-{3 * n + rows}.npy"  # noqa: E731
+            sides = {"npyfs": lambda n: load(path("GiB", n)), "of 1 TiB": lambda n: load(path("TiB", n))}
+
+            def after(n):
+                forget(path("GiB", n))
+                forget(path("TiB", n))
+
+            yield alternate(f"{name} of rows of 1 GiB", sides, rounds, "0.9 to 1.1", after)
+
+
+def directories(data, mounts, say):
+    """A directory of as many arrays as there are files in it."""
+    many, times = data.directory / "many", []
+    for _ in range(5):
+        mountpoint = data.directory / "many-mnt"
+        mountpoint.mkdir(exist_ok=True)
+        command = [stage.NPYFS, "mount", many, mountpoint]
+        times.append(alternate("", {"": lambda n: lambda: subprocess.run(command, check=True)}, 1).times[""][0])
+        subprocess.run([stage.NPYFS, "umount", mountpoint], check=True)
+    say(f"mount of {data.files:,} files: {statistics.median(times) * 1e3:.1f} ms, the whole command (goal < 50 ms)")
+    bindfs = stage.mounted(data.directory / "many-bindfs", "bindfs", "-f", "-r", many, data.directory / "many-bindfs")
+    with stage.npyfs(many, mountpoint) as ours, bindfs as theirs:
+        roots = {"npyfs": ours, "bindfs": theirs, "native": many}
+        listing = {name: (lambda n, root=root: partial(os.listdir, root)) for name, root in roots.items()}
+        yield alternate(f"ls of {data.files:,} arrays", listing, min(data.rounds, 5), "≥ 0.5")
+
+        def stat_all(root):
+            for i in range(data.files):
+                os.stat(f"{root}/{i}.npy")
+
+        stats = {name: (lambda n, root=root: partial(stat_all, root)) for name, root in roots.items()}
+        forget_names = lambda n: Path("/proc/sys/vm/drop_caches").write_text("2")  # noqa: E731
+        forget_names(0)
+        yield alternate(f"stat of {data.files:,} files", stats, min(data.rounds, 3), "", forget_names)
+
+
+def memory(data, mounts, say):
+    process = stage.daemon_of(mounts["npyfs"])
+    names = [readers.name_of(mounts["npyfs"] / "big/rows", i) for i in range(data.cuts)]
+    held = [open(name, "rb") for name in names]
+    for file in held:
+        file.read(1)
+    np.load(mounts["npyfs"] / "big/slice/0:99,5.npy")
+    say(
+        f"{len(held)} slices open, after all of the above: {stage.anonymous_mib(process):.1f} MiB of "
+        f"anonymous memory (goal ≤ 64 MiB), {stage.maps_of(process, '/big.npy')} map of big.npy (goal 1)"
+    )
+    for file in held:
+        file.close()
+    return []

@@ -1,0 +1,185 @@
+//! The floor: the least that a FUSE server can do to serve slices of rows.
+//!
+//!     floor BIG.npy MOUNTPOINT THREADS
+//!
+//! Every name `<start>-<stop>.npy` exists and is what npyfs has at `big/rows/<start>-<stop>.npy`, if the
+//! array is a 2-d one in C order. There is nothing else to it: no table, no check, no look at the file;
+//! the number of an inode is the slice. What a client sees of it beyond the native read is what the
+//! kernel's side of FUSE costs on the machine, and the measure of what npyfs can reach there.
+
+use std::cell::RefCell;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, UNIX_EPOCH};
+
+use fuser::{
+    Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
+    InitFlags, IoctlFlags, KernelConfig, LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData,
+    ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyOpen, Request, Session,
+};
+use npyfs::npy::header::{self, Header, Order};
+
+struct Floor {
+    file: File,
+    header: Header,
+    row: u64,
+}
+
+/// The number of an inode holds the first row above these bits and the number of rows in them.
+const ROWS: u32 = 24;
+const TTL: Duration = Duration::from_secs(1);
+const ROOT: FileAttr = FileAttr {
+    ino: INodeNo(1),
+    size: 0,
+    blocks: 0,
+    atime: UNIX_EPOCH,
+    mtime: UNIX_EPOCH,
+    ctime: UNIX_EPOCH,
+    crtime: UNIX_EPOCH,
+    kind: FileType::Directory,
+    perm: 0o555,
+    nlink: 2,
+    uid: 0,
+    gid: 0,
+    rdev: 0,
+    blksize: 64 << 10,
+    flags: 0,
+};
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 1 << 20]);
+}
+
+impl Floor {
+    fn open(path: &OsStr) -> io::Result<Floor> {
+        let file = File::open(path)?;
+        let read = |at, buf: &mut [u8]| file.read_exact_at(buf, at);
+        let header = Header::read(file.metadata()?.len(), read)
+            .map_err(|err| io::Error::other(err.to_string()))?;
+        let row = header.dtype.itemsize() * header.shape[1];
+        Ok(Floor { file, header, row })
+    }
+
+    /// The first row and the number of rows of an inode.
+    fn slice(ino: INodeNo) -> (u64, u64) {
+        ((ino.0 >> ROWS) - 1, ino.0 & ((1 << ROWS) - 1))
+    }
+
+    fn npy_header(&self, rows: u64) -> Vec<u8> {
+        header::write(&self.header.dtype, &[rows, self.header.shape[1]], Order::C)
+    }
+
+    fn attr(&self, ino: INodeNo) -> FileAttr {
+        if ino == ROOT.ino {
+            return ROOT;
+        }
+        let rows = Floor::slice(ino).1;
+        let size = self.npy_header(rows).len() as u64 + rows * self.row;
+        let (kind, blocks) = (FileType::RegularFile, size.div_ceil(512));
+        FileAttr { ino, size, blocks, kind, nlink: 1, ..ROOT }
+    }
+}
+
+impl Filesystem for Floor {
+    fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        let wanted = InitFlags::FUSE_AUTO_INVAL_DATA | InitFlags::FUSE_PARALLEL_DIROPS;
+        let _ = config.add_capabilities(wanted);
+        let _ = config.set_max_write(1 << 20);
+        let _ = config.set_max_background(64);
+        Ok(())
+    }
+
+    fn lookup(&self, _req: &Request, _parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let rows = name.to_str().and_then(|name| name.strip_suffix(".npy")?.split_once('-'));
+        let slice = rows.and_then(|(a, b)| Some((a.parse::<u64>().ok()?, b.parse::<u64>().ok()?)));
+        match slice {
+            Some((start, stop)) => {
+                let ino = INodeNo((start + 1) << ROWS | (stop - start));
+                reply.entry(&TTL, &self.attr(ino), Generation(0));
+            }
+            None => reply.error(Errno::ENOENT),
+        }
+    }
+
+    fn forget(&self, _req: &Request, _ino: INodeNo, _nlookup: u64) {}
+
+    fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
+        reply.attr(&TTL, &self.attr(ino));
+    }
+
+    fn open(&self, _req: &Request, _ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        reply.opened(FileHandle(0), FopenFlags::FOPEN_NOFLUSH);
+    }
+
+    fn read(
+        &self,
+        _req: &Request,
+        ino: INodeNo,
+        _fh: FileHandle,
+        offset: u64,
+        size: u32,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        let (start, rows) = Floor::slice(ino);
+        let header = self.npy_header(rows);
+        let header_len = header.len() as u64;
+        let len = u64::from(size).min(header_len + rows * self.row - offset) as usize;
+        BUFFER.with_borrow_mut(|buffer| {
+            let from_header = header_len.saturating_sub(offset).min(len as u64) as usize;
+            if from_header > 0 {
+                buffer[..from_header].copy_from_slice(&header[offset as usize..][..from_header]);
+            }
+            let data = offset.saturating_sub(header_len) + start * self.row;
+            let read = self
+                .file
+                .read_exact_at(&mut buffer[from_header..len], self.header.data_offset + data);
+            match read {
+                Ok(()) => reply.data(&buffer[..len]),
+                Err(_) => reply.error(Errno::EIO),
+            }
+        });
+    }
+
+    fn release(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        reply.ok();
+    }
+
+    fn ioctl(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _flags: IoctlFlags,
+        _cmd: u32,
+        _in_data: &[u8],
+        _out_size: u32,
+        reply: ReplyIoctl,
+    ) {
+        reply.error(Errno::ENOTTY);
+    }
+}
+
+fn main() -> io::Result<()> {
+    let args: Vec<_> = std::env::args_os().skip(1).collect();
+    let [big, mountpoint, threads] = &args[..] else {
+        return Err(io::Error::other("usage: floor BIG.npy MOUNTPOINT THREADS"));
+    };
+    let mut config = Config::default();
+    config.n_threads = threads.to_str().and_then(|threads| threads.parse().ok());
+    config.clone_fd = true;
+    config.mount_options = vec![MountOption::RO, MountOption::FSName("floor".into())];
+    Session::new(Floor::open(big)?, mountpoint, &config)?.run()
+}
