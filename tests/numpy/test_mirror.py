@@ -1,6 +1,5 @@
 """The mount stands in for the source: names, bytes, links, attributes, and no change."""
 
-import errno
 import json
 import os
 import stat
@@ -9,7 +8,7 @@ import pytest
 
 import corpus
 import dtypes
-from checks import assert_absent, assert_encodings, assert_header, assert_same_bytes, error_of, read
+from checks import assert_absent, assert_encodings, assert_header, assert_same_bytes, read
 from mounting import Mount
 from oracle import Chain
 
@@ -195,56 +194,6 @@ def test_attributes_are_the_backing_files_without_write_bits(own_mount, mode):
     for path, bits in (due | dict.fromkeys(files.split(), mode & ~0o222)).items():
         assert oct(stat.S_IMODE(os.stat(own_mount / path).st_mode)) == oct(bits), path
         assert owner_and_time(own_mount / path) == owner_and_time(original), path
-
-
-def changes(root):
-    """Every way to change something, on real entries and on virtual ones."""
-    for path in ("x.npy", "plain.txt", "x.raw", "x/rows/0-3.npy", "x/header.json"):
-        yield os.open, root / path, os.O_WRONLY
-        yield os.open, root / path, os.O_RDWR
-        yield os.open, root / path, os.O_WRONLY | os.O_TRUNC
-        yield os.open, root / path, os.O_WRONLY | os.O_APPEND
-        yield os.truncate, root / path, 0
-        yield os.unlink, root / path
-        yield os.chmod, root / path, 0o777
-        yield os.chown, root / path, 1, 1
-        yield os.utime, root / path
-        yield os.rename, root / path, root / "moved"
-        yield os.link, root / path, root / "linked too"
-        yield os.setxattr, root / path, "user.x", b"1"
-    for folder in ("", "sub", "x", "x/rows", "x/slice"):
-        yield os.open, root / folder / "new", os.O_WRONLY | os.O_CREAT
-        yield os.open, root / folder / "new.npy", os.O_RDWR | os.O_CREAT | os.O_EXCL
-        yield os.mkdir, root / folder / "new"
-        yield os.symlink, "x", root / folder / "new"
-        yield os.mkfifo, root / folder / "new"
-    for folder in ("sub/deep", "x", "x/rows", "x/rows/0-3"):
-        yield os.rmdir, root / folder
-        yield os.rename, root / folder, root / "moved"
-
-
-def snapshot(directory):
-    """Names, attributes and link texts of a tree."""
-    for folder, folders, files in sorted(os.walk(directory)):
-        for name in sorted(folders + files):
-            found = os.lstat(os.path.join(folder, name))
-            yield (
-                folder,
-                name,
-                found.st_mode,
-                found.st_size,
-                found.st_mtime_ns,
-                found.st_ctime_ns,
-                found.st_nlink,
-            )
-
-
-def test_every_change_is_refused_as_on_a_read_only_disk(mirror):
-    before = list(snapshot(mirror.source))
-    for action, *arguments in changes(mirror.path):
-        code = error_of(action, *arguments)
-        assert code == errno.EROFS, f"{action.__name__}{arguments}: {errno.errorcode[code]}, not EROFS"
-    assert list(snapshot(mirror.source)) == before
 
 
 def test_a_single_file_is_mounted_as_its_arrays_directory(tmp_path):
