@@ -2,15 +2,15 @@
 //!
 //! All files are opened here, and nothing outside of the source is ever opened, unless its owner has
 //! said that symlinks are to be followed: every path is resolved by the kernel beneath a descriptor
-//! of the source (`openat2` with `RESOLVE_BENEATH`), whatever symlinks say or become meanwhile. A
-//! file is opened without waiting for a FIFO's other end, and then it must turn out to be the
-//! regular file that was looked up.
+//! of the source (`openat2` with `RESOLVE_BENEATH`), whatever symlinks say or become meanwhile. That
+//! gives a place (`O_PATH`), and only when it has turned out to be the regular file that was looked
+//! up is it opened.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -354,16 +354,19 @@ impl Source {
         self.files.get(seen.id, path, Some(seen), open).map(|(file, _)| file)
     }
 
+    /// Opens a file only once it has turned out to be the one that was looked up: to open what has
+    /// taken its place, a FIFO or a device, could have an effect of its own.
     fn open_backing(&self, path: &Path, id: FileId) -> Result<Backing, Error> {
         let about = |err: io::Error| Error::io(path.display(), err);
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let fd =
-            self.resolve(path, flags, ResolveFlags::empty()).map_err(|err| about(err.into()))?;
-        let meta = Meta::of(&fd).map_err(about)?;
+        let place = self
+            .resolve(path, OFlags::PATH, ResolveFlags::empty())
+            .map_err(|err| about(err.into()))?;
+        let meta = Meta::of(&place).map_err(about)?;
         if meta.id != id || meta.kind != Some(Kind::File) {
             return Err(Error::Stale);
         }
-        Backing::new(File::from(fd)).map_err(about)
+        let file = File::open(path_of_descriptor(&place)).map_err(about)?;
+        Backing::new(file).map_err(about)
     }
 
     /// What the header of an array's file says now, and the file's attributes.
@@ -392,4 +395,10 @@ impl Source {
     pub fn path_of(directory: &Path, name: &OsStr) -> Arc<Path> {
         PathBuf::from(directory).join(name).into()
     }
+}
+
+/// A path by which this process opens the file again that a descriptor stands for, whatever has
+/// its name by now.
+fn path_of_descriptor(fd: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", fd.as_raw_fd())
 }

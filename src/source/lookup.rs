@@ -2,14 +2,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::{ArrayFile, Directory, Found, Source, names};
+use super::{ArrayFile, Directory, Found, Source, names, path_of_descriptor};
 use crate::error::Error;
 use crate::meta::{Kind, Meta};
 
@@ -101,7 +101,7 @@ impl Source {
     /// A symlink is resolved with our rights here, not with those of the one who asks: it must not
     /// lead past a directory that is closed to them.
     fn is_open_from(&self, from: &Path, file: &OwnedFd) -> bool {
-        let target = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        let target = std::fs::read_link(path_of_descriptor(file));
         let beneath =
             target.ok().and_then(|path| path.strip_prefix(&self.path).map(Path::to_owned).ok());
         beneath.is_some_and(|path| {

@@ -207,14 +207,9 @@ TURNS = {
     "a file and a FIFO": ("sub/x.npy", fifo),
     "a file and a device": ("sub/x.npy", device),
 }
-OPENED_FIRST = pytest.mark.xfail(reason="a file is opened first, and then looked at for what it is")
 
 
-@pytest.mark.parametrize(
-    "spot, make",
-    [pytest.param(*turn, marks=OPENED_FIRST if turn[1] in (fifo, device) else ()) for turn in TURNS.values()],
-    ids=TURNS,
-)
+@pytest.mark.parametrize("spot, make", TURNS.values(), ids=TURNS)
 def test_what_becomes_another_while_it_is_looked_up_opens_nothing_else(grounds, spot, make):
     source, outside, stand_in = grounds / "deep/source", grounds / "outside", grounds / "deep/other"
     (source / "sub").mkdir()
