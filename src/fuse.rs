@@ -55,9 +55,14 @@ impl Adapter {
 
 /// Runs a handler. If it panics, its reply was dropped on the way, which answers EIO; the worker
 /// and the mount live on.
-fn guarded(handler: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(handler)).is_err() {
-        log::error!("a request was answered with EIO: the handler panicked");
+fn guarded(request: &str, handler: impl FnOnce()) {
+    let handled = catch_unwind(AssertUnwindSafe(|| {
+        // Inside, for a log that panics may bring down no worker either.
+        log::trace!("{request}");
+        handler();
+    }));
+    if handled.is_err() {
+        log::error!("{request}: answered with EIO: the handler panicked");
     }
 }
 
@@ -123,32 +128,32 @@ impl Filesystem for Adapter {
     }
 
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        guarded(|| match self.fs.lookup(Ino(parent.0), name) {
+        guarded("lookup", || match self.fs.lookup(Ino(parent.0), name) {
             Ok((ino, attr)) => reply.entry(&self.ttl, &file_attr(ino, &attr), Generation(0)),
             Err(err) => reply.error(errno("lookup", &err)),
         });
     }
 
     fn forget(&self, _req: &Request, ino: INodeNo, nlookup: u64) {
-        guarded(|| self.fs.forget(Ino(ino.0), nlookup));
+        guarded("forget", || self.fs.forget(Ino(ino.0), nlookup));
     }
 
     fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
-        guarded(|| match self.fs.attr(Ino(ino.0)) {
+        guarded("getattr", || match self.fs.attr(Ino(ino.0)) {
             Ok(attr) => reply.attr(&self.ttl, &file_attr(Ino(ino.0), &attr)),
             Err(err) => reply.error(errno("getattr", &err)),
         });
     }
 
     fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
-        guarded(|| match self.fs.read_link(Ino(ino.0)) {
+        guarded("readlink", || match self.fs.read_link(Ino(ino.0)) {
             Ok(text) => reply.data(text.as_bytes()),
             Err(err) => reply.error(errno("readlink", &err)),
         });
     }
 
     fn open(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        guarded(|| {
+        guarded("open", || {
             let ino = Ino(ino.0);
             let handle = match self.fs.open(ino) {
                 Ok(handle) => handle,
@@ -182,7 +187,7 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        guarded(|| {
+        guarded("read", || {
             // The reply goes to whichever of the two comes to use it.
             let mut reply = Some(reply);
             let read = self.fs.read(Handle(fh.0), offset, size as usize, |bytes| {
@@ -204,7 +209,7 @@ impl Filesystem for Adapter {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        guarded(|| {
+        guarded("release", || {
             self.fs.release(Handle(fh.0));
             self.ways.close(Ino(ino.0));
             reply.ok();
@@ -212,7 +217,7 @@ impl Filesystem for Adapter {
     }
 
     fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        guarded(|| match self.fs.open_directory(Ino(ino.0)) {
+        guarded("opendir", || match self.fs.open_directory(Ino(ino.0)) {
             Ok(handle) => reply.opened(FileHandle(handle.0), FopenFlags::empty()),
             Err(err) => reply.error(errno("opendir", &err)),
         });
@@ -226,7 +231,7 @@ impl Filesystem for Adapter {
         offset: u64,
         mut reply: ReplyDirectory,
     ) {
-        guarded(|| {
+        guarded("readdir", || {
             let read = self.fs.read_directory(Handle(fh.0), offset, |entry| {
                 let ino = INodeNo(entry.ino.map_or(UNKNOWN_INO, |ino| ino.0));
                 reply.add(ino, entry.next, file_type(entry.kind), &entry.name)
@@ -246,7 +251,7 @@ impl Filesystem for Adapter {
         offset: u64,
         mut reply: ReplyDirectoryPlus,
     ) {
-        guarded(|| {
+        guarded("readdirplus", || {
             let read = self.fs.read_directory_plus(Handle(fh.0), offset, |entry, ino, attr| {
                 let attr = file_attr(ino, attr);
                 reply.add(attr.ino, entry.next, &entry.name, &self.ttl, &attr, Generation(0))
@@ -266,14 +271,14 @@ impl Filesystem for Adapter {
         _flags: OpenFlags,
         reply: ReplyEmpty,
     ) {
-        guarded(|| {
+        guarded("releasedir", || {
             self.fs.release_directory(Handle(fh.0));
             reply.ok();
         });
     }
 
     fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
-        guarded(|| match self.fs.statvfs() {
+        guarded("statfs", || match self.fs.statvfs() {
             Ok(stat) => reply.statfs(
                 stat.f_blocks,
                 stat.f_bfree,
