@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 
 use log::{Level, Log, Metadata, Record};
 
-/// Warnings and errors of one origin that are written in each period; what comes beyond is counted.
+/// How often one warning or error is written in each period, and how many of one origin are; what
+/// comes beyond is counted.
 const BURST: u32 = 10;
+const MAX_OF_ORIGIN: u32 = 100;
 const PERIOD: Duration = Duration::from_secs(60);
 
 /// Starts logging to standard error, or to a file. `NPYFS_LOG` sets the filter; without it warnings
@@ -32,7 +34,7 @@ pub(crate) fn start(debug: bool, file: Option<&Path>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A log in which no origin can drown the others.
+/// A log in which no message can drown the others, nor any number of them from one origin.
 struct Limited {
     inner: env_logger::Logger,
     seen: Mutex<HashMap<Origin, Count>>,
@@ -41,28 +43,39 @@ struct Limited {
 /// Where in the program a message comes from.
 type Origin = (Option<&'static str>, Option<u32>);
 
+/// What came of one origin in this period.
 struct Count {
     since: Instant,
     written: u32,
     left_out: u32,
+    /// How often each message was written. The same origin has errors of all files.
+    messages: HashMap<String, u32>,
+}
+
+impl Count {
+    fn new(since: Instant) -> Count {
+        Count { since, written: 0, left_out: 0, messages: HashMap::new() }
+    }
 }
 
 impl Limited {
     /// Whether one more message of an origin may be written, and how many were not before it.
-    fn admits(&self, origin: Origin, now: Instant) -> Option<u32> {
+    fn admits(&self, origin: Origin, message: &str, now: Instant) -> Option<u32> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = seen.entry(origin).or_insert(Count { since: now, written: 0, left_out: 0 });
+        let count = seen.entry(origin).or_insert_with(|| Count::new(now));
+        let mut left_out = 0;
         if now.saturating_duration_since(count.since) >= PERIOD {
-            let left_out = count.left_out;
-            *count = Count { since: now, written: 1, left_out: 0 };
-            return Some(left_out);
+            left_out = count.left_out;
+            *count = Count::new(now);
         }
-        if count.written < BURST {
-            count.written += 1;
-            return Some(0);
+        let times = count.messages.get(message).copied().unwrap_or(0);
+        if times >= BURST || count.written >= MAX_OF_ORIGIN {
+            count.left_out += 1;
+            return None;
         }
-        count.left_out += 1;
-        None
+        count.written += 1;
+        count.messages.insert(message.to_owned(), times + 1);
+        Some(left_out)
     }
 }
 
@@ -77,7 +90,7 @@ impl Log for Limited {
         }
         if record.level() <= Level::Warn {
             let origin = (record.file_static(), record.line());
-            match self.admits(origin, Instant::now()) {
+            match self.admits(origin, &record.args().to_string(), Instant::now()) {
                 None => return,
                 Some(0) => {}
                 Some(left_out) => self.inner.log(
@@ -105,10 +118,20 @@ mod tests {
         let log = Limited { inner: env_logger::Builder::new().build(), seen: Mutex::default() };
         let (here, there) = ((Some("a.rs"), Some(1)), (Some("b.rs"), Some(1)));
         let start = Instant::now();
-        let written = (0..1000).filter(|_| log.admits(here, start).is_some()).count();
+        let written = (0..1000).filter(|_| log.admits(here, "x", start).is_some()).count();
         assert_eq!(written, 10);
-        assert_eq!(log.admits(there, start), Some(0));
-        assert_eq!(log.admits(here, start + PERIOD), Some(990));
-        assert_eq!(log.admits(here, start + PERIOD), Some(0));
+        assert_eq!(log.admits(here, "y", start), Some(0), "another message of the same origin");
+        assert_eq!(log.admits(there, "x", start), Some(0));
+        assert_eq!(log.admits(here, "x", start + PERIOD), Some(990));
+        assert_eq!(log.admits(here, "x", start + PERIOD), Some(0));
+    }
+
+    #[test]
+    fn a_storm_of_many_messages_is_bounded_too() {
+        let log = Limited { inner: env_logger::Builder::new().build(), seen: Mutex::default() };
+        let (here, start) = ((Some("a.rs"), Some(1)), Instant::now());
+        let admitted = |i: &u32| log.admits(here, &i.to_string(), start).is_some();
+        assert_eq!((0..1000).filter(admitted).count(), 100);
+        assert_eq!(log.seen.lock().unwrap()[&here].messages.len(), 100, "nor are they remembered");
     }
 }
