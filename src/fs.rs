@@ -11,6 +11,7 @@ use rustix::fs::StatVfs;
 
 use crate::error::Error;
 use crate::inode::{Ino, Inodes, ROOT};
+use crate::memory;
 use crate::meta::{Kind, Stamp};
 use crate::node::{Attr, Content, Listing, Node, Tree};
 
@@ -95,12 +96,19 @@ impl Fs {
         self.inodes().forget(ino, count);
     }
 
-    /// Closes files that nobody reads, and names the entries, by parent and name, that the kernel
+    /// Closes files that nobody reads, gives back memory, and names the entries, by parent and name, that the kernel
     /// should be asked to forget: on a large machine it remembers millions, each of which takes
     /// memory here. To be called now and then.
     pub fn tidy(&self) -> Vec<(Ino, Arc<OsStr>)> {
         self.tree.source().files().close_idle();
-        self.inodes().surplus(MAX_REMEMBERED)
+        let (surplus, shrunk) = {
+            let mut inodes = self.inodes();
+            (inodes.surplus(MAX_REMEMBERED), inodes.shrink())
+        };
+        if shrunk {
+            memory::give_back();
+        }
+        surplus
     }
 
     /// How many numbers have not been given back.

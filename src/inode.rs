@@ -143,6 +143,19 @@ impl Inodes {
         self.by_number.get(&ino)?.cached
     }
 
+    /// Lets go of the room of numbers that were forgotten, if there is much of it, and says whether
+    /// there was.
+    pub fn shrink(&mut self) -> bool {
+        let room = 2 * self.by_number.len() + MAX_SURPLUS;
+        if self.by_number.capacity() <= 2 * room {
+            return false;
+        }
+        self.by_number.shrink_to(room);
+        self.by_name.shrink_to(room);
+        self.files.shrink_to(room);
+        true
+    }
+
     /// Files, by parent and name, that the kernel should be asked to forget, so that it remembers
     /// about `keep` of them: the oldest that are not open, each of them once, and not very many at a
     /// time. Directories stay, since somebody may be working in one.

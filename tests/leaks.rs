@@ -1,0 +1,77 @@
+//! Slices without end leave nothing behind: what was opened and forgotten takes no memory.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Mounted, TestEnv, counting, eventually};
+use npyfs::fs::Fs;
+use npyfs::inode::{Ino, ROOT};
+use npyfs::node::{Options, Tree};
+use npyfs::source::{self, Source};
+
+/// The distinct slices of an array of 1500 rows by their names, of which there are more than a million.
+fn slices() -> impl Iterator<Item = String> {
+    (0..1500).flat_map(|start| (start..=1500).map(move |stop| format!("{start}-{stop}")))
+}
+
+fn make_array(env: &TestEnv) {
+    std::fs::write(env.data().join("long.npy"), counting(&[1500])).unwrap();
+}
+
+/// A million takes seconds if the program is optimised, and a minute if it is not.
+const MANY: usize = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+
+#[test]
+fn a_million_slices_opened_and_forgotten_leave_no_trace() {
+    let env = TestEnv::new();
+    make_array(&env);
+    let source = Source::open(&env.data(), source::Options::default()).unwrap();
+    let fs = Fs::new(Tree::new(source, Options::default()));
+    let lookup = |ino: Ino, name: &str| fs.lookup(ino, name.as_ref()).unwrap().0;
+    let rows = lookup(lookup(ROOT, "long"), "rows");
+    let before = fs.remembered();
+    let mut last = rows;
+    for name in slices().take(MANY) {
+        let ino = lookup(rows, &(name + ".raw"));
+        assert!(ino > last, "a number never comes back");
+        last = ino;
+        let handle = fs.open(ino).unwrap();
+        fs.read(handle, 0, 8, |_| ()).unwrap();
+        fs.release(handle);
+        fs.forget(ino, 1);
+    }
+    assert_eq!(fs.remembered(), before);
+    assert!(fs.tidy().is_empty(), "nor is there anything that the kernel could be asked to forget");
+}
+
+/// Memory of a process that is its own, not pages of files it maps, in KiB.
+fn anonymous_kib(mounted: &Mounted) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", mounted.child.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn memory_comes_back_when_the_kernel_forgets() {
+    let env = TestEnv::new();
+    make_array(&env);
+    let mounted = env.mount(&[]);
+    let mut names = slices();
+    let mut look_up = |count| {
+        for name in names.by_ref().take(count) {
+            std::fs::metadata(mounted.path(&format!("long/rows/{name}.npy"))).unwrap();
+        }
+        anonymous_kib(&mounted)
+    };
+    let start = look_up(10);
+    let full = look_up(60_000);
+    assert!(full > start + (10 << 10), "{full} KiB: there is nothing to come back");
+    // How much depends on how it lies; without a word to the allocator next to none of it does.
+    eventually("memory to come back", || {
+        // Names that nobody uses are forgotten by the kernel, and so by us.
+        std::fs::write("/proc/sys/vm/drop_caches", "2").unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        anonymous_kib(&mounted) < full / 4 * 3
+    });
+}
