@@ -165,6 +165,11 @@ struct Frame<'a> {
 /// and 2.0.
 pub fn parse(source: &str, python2: bool) -> Result<Value<'_>, SyntaxError> {
     let mut lexer = Lexer::new(source, python2);
+    // Python refuses it anywhere, in a comment and in a string as well.
+    if let Some(at) = source.find('\0') {
+        let at = lexer.chars_before(at);
+        return Err(SyntaxError { at, what: "the character '\\0'".into() });
+    }
     let mut stack: Vec<Frame<'_>> = Vec::new();
     let mut values = 0;
     loop {
@@ -363,6 +368,8 @@ mod tests {
             ("f'x'", "a string with the prefix `f` at character 0"),
             ("'a' b'c'", "a str and bytes side by side at character 4"),
             ("{\0}", "the character '\\0' at character 1"),
+            ("{'é\0'}", "the character '\\0' at character 3"),
+            ("{} # \0", "the character '\\0' at character 5"),
             ("'é' ?", "the character '?' at character 4"),
         ] {
             assert_eq!(shown(source), format!("error: {message}"), "{source}");

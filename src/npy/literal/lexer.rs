@@ -222,12 +222,11 @@ impl<'a> Lexer<'a> {
                 return self.error(at, "a string that is never closed");
             }
             self.at += c.len_utf8();
-            let changed = matches!(c, '\\' | '\r' | '\0');
+            let changed = matches!(c, '\\' | '\r');
             if changed && text.is_none() {
                 text = Some(Text::new(&self.source[start..here]));
             }
             match (c, &mut text) {
-                ('\0', _) => return self.error(here, "the character '\\0'"),
                 ('\r', Some(text)) => {
                     // Python reads every kind of line end as \n.
                     self.take("\n");
