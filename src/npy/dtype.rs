@@ -46,7 +46,7 @@ pub struct Record {
     text: DescrText,
 }
 
-/// The descr of a record as text, made once: it can be a megabyte, and each view's header has it.
+/// The descr of a record as text, made once: it can be long, and each view's header has it.
 #[derive(Clone, Debug, Default)]
 struct DescrText(OnceLock<Arc<str>>);
 

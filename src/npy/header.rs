@@ -12,7 +12,7 @@ const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
 /// The longest header text that is read, in bytes. NumPy itself stops at 10,000 characters unless
 /// told otherwise.
-pub const MAX_HEADER: u64 = 1 << 20;
+pub const MAX_HEADER: u64 = 1 << 18;
 
 /// NumPy pads headers so that data starts at a multiple of this.
 const ALIGN: usize = 64;

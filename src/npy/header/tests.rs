@@ -68,7 +68,7 @@ fn every_refusal_says_what_is_wrong() {
         (b"\x93NUMPY\x02\x00\x00\x00".to_vec(), "the header takes 12 bytes, the file has 10"),
         (file((1, 1), PLAIN, 0), "format version 1.1; there are only 1.0, 2.0 and 3.0"),
         (file((1, 0), PLAIN, 0)[..40].to_vec(), "the header takes 70 bytes, the file has 40"),
-        (file((2, 0), &long, 0), "a header of 1048577 bytes; at most 1048576 are read"),
+        (file((2, 0), &long, 0), "a header of 262145 bytes; at most 262144 are read"),
         (file((3, 0), b"{'\xff'}", 0), "the header of version 3.0 is not UTF-8 at byte 2"),
         (
             file((1, 0), b"{'descr': '<f8', }}", 0),
