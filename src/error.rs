@@ -57,7 +57,11 @@ pub enum Error {
 impl Error {
     /// An error of the operating system about a file.
     pub fn io(file: impl fmt::Display, source: impl Into<io::Error>) -> Error {
-        Error::Io { file: file.to_string(), source: source.into() }
+        let mut file = file.to_string();
+        if file.is_empty() {
+            file.push_str("the source");
+        }
+        Error::Io { file, source: source.into() }
     }
 
     /// There is no such entry.

@@ -11,7 +11,6 @@ use rustix::fs::StatVfs;
 
 use crate::error::Error;
 use crate::inode::{Ino, Inodes, ROOT};
-use crate::memory;
 use crate::meta::{Kind, Stamp};
 use crate::node::{Attr, Content, Listing, Node, Tree};
 
@@ -96,19 +95,14 @@ impl Fs {
         self.inodes().forget(ino, count);
     }
 
-    /// Closes files that nobody reads, gives back memory, and names the entries, by parent and name, that the kernel
+    /// Closes files that nobody reads, and names the entries, by parent and name, that the kernel
     /// should be asked to forget: on a large machine it remembers millions, each of which takes
     /// memory here. To be called now and then.
     pub fn tidy(&self) -> Vec<(Ino, Arc<OsStr>)> {
         self.tree.source().files().close_idle();
-        let (surplus, shrunk) = {
-            let mut inodes = self.inodes();
-            (inodes.surplus(MAX_REMEMBERED), inodes.shrink())
-        };
-        if shrunk {
-            memory::give_back();
-        }
-        surplus
+        let mut inodes = self.inodes();
+        inodes.shrink();
+        inodes.surplus(MAX_REMEMBERED)
     }
 
     /// How many numbers have not been given back.
@@ -119,6 +113,18 @@ impl Fs {
     /// The attributes of a number.
     pub fn attr(&self, ino: Ino) -> Result<Attr, Error> {
         self.tree.attr(&self.node(ino)?)
+    }
+
+    /// The attributes of a number that is open. An open file whose array has been rewritten keeps
+    /// those that it was opened with, so that it is the read that fails, and says why.
+    pub fn attr_of_open(&self, ino: Ino, handle: Handle) -> Result<Attr, Error> {
+        match self.attr(ino) {
+            Err(Error::Stale) => {
+                let file = self.files.get(handle)?;
+                Tree::attr_as_opened(&self.node(ino)?, &file.content).ok_or(Error::Stale)
+            }
+            attr => attr,
+        }
     }
 
     /// The text of a symlink.
@@ -302,8 +308,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// How many files the kernel may remember before it is asked to forget the oldest. They take about
-/// half a kilobyte each.
-const MAX_REMEMBERED: usize = 50_000;
+/// a kilobyte each, and the allocator keeps what they took.
+const MAX_REMEMBERED: usize = 20_000;
 
 /// How many entries of a listing may be missing before that is taken for the listing's own fault. It
 /// is more than a record has fields, of which each can have a reason of its own.

@@ -138,10 +138,17 @@ impl Filesystem for Adapter {
         guarded("forget", || self.fs.forget(Ino(ino.0), nlookup));
     }
 
-    fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
-        guarded("getattr", || match self.fs.attr(Ino(ino.0)) {
-            Ok(attr) => reply.attr(&self.ttl, &file_attr(Ino(ino.0), &attr)),
-            Err(err) => reply.error(errno("getattr", &err)),
+    fn getattr(&self, _req: &Request, ino: INodeNo, fh: Option<FileHandle>, reply: ReplyAttr) {
+        guarded("getattr", || {
+            let ino = Ino(ino.0);
+            let attr = match fh {
+                Some(handle) => self.fs.attr_of_open(ino, Handle(handle.0)),
+                None => self.fs.attr(ino),
+            };
+            match attr {
+                Ok(attr) => reply.attr(&self.ttl, &file_attr(ino, &attr)),
+                Err(err) => reply.error(errno("getattr", &err)),
+            }
         });
     }
 

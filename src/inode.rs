@@ -143,17 +143,15 @@ impl Inodes {
         self.by_number.get(&ino)?.cached
     }
 
-    /// Lets go of the room of numbers that were forgotten, if there is much of it, and says whether
-    /// there was.
-    pub fn shrink(&mut self) -> bool {
+    /// Lets go of the room of numbers that were forgotten, if there is much of it.
+    pub fn shrink(&mut self) {
         let room = 2 * self.by_number.len() + MAX_SURPLUS;
-        if self.by_number.capacity() <= 2 * room {
-            return false;
+        if self.by_number.capacity() > 2 * room {
+            self.by_number.shrink_to(room);
+            self.by_name.shrink_to(room);
+            self.by_name.values_mut().for_each(HashMap::shrink_to_fit);
+            self.files.shrink_to(room);
         }
-        self.by_number.shrink_to(room);
-        self.by_name.shrink_to(room);
-        self.files.shrink_to(room);
-        true
     }
 
     /// Files, by parent and name, that the kernel should be asked to forget, so that it remembers

@@ -9,8 +9,7 @@
 //! | [`npy`] | the .npy format: literals, dtypes, headers |
 //! | [`view`], [`runs`] | which bytes are the elements, and where they lie together |
 //! | [`selection`] | names that select: `rows/0-50`, `slice/::2`, `fields/r` |
-//! | [`memory`] | giving back what is no longer needed |
-//! | [`meta`], [`backing`] | files: their attributes, their maps; the home of unsafe code but for one call |
+//! | [`meta`], [`backing`] | files: their attributes, their maps; the only home of unsafe code |
 //! | [`mod@file`], [`encoding`], [`text`] | virtual files, the forms of arrays, the small texts |
 //! | [`error`], [`source`] | what can go wrong; the mirrored directory and its border |
 //! | [`node`] | what a path means |
@@ -32,8 +31,6 @@ pub mod file;
 pub mod fs;
 pub mod fuse;
 pub mod inode;
-#[allow(unsafe_code)]
-pub mod memory;
 pub mod meta;
 pub mod mount;
 pub mod node;

@@ -219,7 +219,12 @@ impl Mount {
                 mounted.0 = None;
                 Ok(())
             }
-            Ok(End::Unmounted(Err(err))) => Err(Error::new(&path, err)),
+            // An error as it goes is none.
+            Ok(End::Unmounted(Err(err))) if mounted.is_there() => Err(Error::new(&path, err)),
+            Ok(End::Unmounted(Err(_))) => {
+                mounted.0 = None;
+                Ok(())
+            }
             // Files are still open: the kernel answers them with errors when this process is gone.
             Ok(End::Asked) | Err(_) => Ok(()),
         }
@@ -231,6 +236,10 @@ impl Mount {
 struct Mounted(Option<Place>);
 
 impl Mounted {
+    fn is_there(&self) -> bool {
+        self.0.as_ref().is_some_and(|place| place.is_on_top().unwrap_or(true))
+    }
+
     fn unmount(&mut self) -> Result<(), Error> {
         self.0.take().map_or(Ok(()), |place| place.unmount())
     }
@@ -272,12 +281,15 @@ impl Place {
     pub fn unmount(&self) -> Result<(), Error> {
         let error =
             |err: io::Error| Error::new(&self.mountpoint, format!("it cannot be unmounted: {err}"));
-        match table::at(&self.mountpoint).map_err(error)? {
-            Some(on_top) if on_top.device == self.device => {
-                device::unmount(&self.mountpoint, true).map_err(error)
-            }
-            _ => Ok(()),
+        if self.is_on_top().map_err(error)? {
+            device::unmount(&self.mountpoint, true).map_err(error)?;
         }
+        Ok(())
+    }
+
+    /// Whether it is this very mount that is on top at its path.
+    fn is_on_top(&self) -> io::Result<bool> {
+        Ok(table::at(&self.mountpoint)?.is_some_and(|on_top| on_top.device == self.device))
     }
 
     /// Lets the kernel read far ahead, where that is permitted.

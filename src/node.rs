@@ -131,6 +131,11 @@ impl Tree {
         Ok(node.attr(&self.meta(node)?))
     }
 
+    /// The attributes that a node had when it was opened; none of a text.
+    pub fn attr_as_opened(node: &Node, content: &Content) -> Option<Attr> {
+        content.open_file().map(|(_, meta)| node.attr(meta))
+    }
+
     fn meta(&self, node: &Node) -> Result<Meta, Error> {
         match node {
             Node::Directory(path) => {

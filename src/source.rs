@@ -98,7 +98,7 @@ impl AsFd for DirectoryFd<'_> {
     }
 }
 
-/// How often a lookup is tried again that a rename got in the way of.
+/// How often an open is tried again that something got in the way of.
 const RETRIES: usize = 16;
 
 impl Source {
@@ -186,10 +186,16 @@ impl Source {
             false => ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH | resolve,
         };
         let flags = flags | OFlags::CLOEXEC;
-        let open = || rustix::fs::openat2(&self.root, path, flags, Mode::empty(), border);
+        self.persistently(|| rustix::fs::openat2(&self.root, path, flags, Mode::empty(), border))
+    }
+
+    /// Opens something, again if a rename got in the way, or if there was no descriptor left and
+    /// files are only kept open for those who may yet come.
+    fn persistently(&self, open: impl Fn() -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
         for _ in 0..RETRIES {
             match open() {
                 Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(Errno::MFILE | Errno::NFILE) if self.files.close_unused() => {}
                 result => return result,
             }
         }
@@ -365,8 +371,11 @@ impl Source {
         if meta.id != id || meta.kind != Some(Kind::File) {
             return Err(Error::Stale);
         }
-        let file = File::open(path_of_descriptor(&place)).map_err(about)?;
-        Backing::new(file).map_err(about)
+        let (again, flags) = (path_of_descriptor(&place), OFlags::RDONLY | OFlags::CLOEXEC);
+        let file = self
+            .persistently(|| rustix::fs::open(&again, flags, Mode::empty()))
+            .map_err(|err| about(err.into()))?;
+        Backing::new(File::from(file)).map_err(about)
     }
 
     /// What the header of an array's file says now, and the file's attributes.

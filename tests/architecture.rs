@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Every module of the library, each after those that it may import from.
-const LAYERS: [&str; 17] = [
-    "memory",
+const LAYERS: [&str; 16] = [
     "meta",
     "npy",
     "view",
@@ -77,7 +76,7 @@ fn what_belongs_in_one_place_is_nowhere_else() {
         ("fuser::", &["fuse", "mount"][..]),
         ("clap::", &["cli", "main"]),
         ("memmap2", &["backing"]),
-        ("unsafe", &["backing", "memory"]),
+        ("unsafe", &["backing"]),
     ] {
         let mut users: Vec<String> = sources()
             .iter()

@@ -201,6 +201,15 @@ impl Files {
         Ok((file, meta))
     }
 
+    /// Closes what nobody has open, and says whether there was any.
+    pub(super) fn close_unused(&self) -> bool {
+        let mut open = lock(&self.open);
+        let unused: Vec<_> =
+            open.recent.extract_if(.., |file| Arc::strong_count(file) == 1).collect();
+        drop(open);
+        !unused.is_empty()
+    }
+
     /// Closes what nobody has read for a while.
     pub fn close_idle(&self) {
         let now = Instant::now();
