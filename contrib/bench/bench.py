@@ -19,9 +19,9 @@ from rounds import warm_memory  # noqa: E402
 HERE = Path(__file__).resolve().parent
 
 
-def first_line(*command):
-    done = subprocess.run(command, capture_output=True, text=True)
-    return (done.stdout or done.stderr).strip().splitlines()[0]
+def package(name):
+    done = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", name], capture_output=True, text=True)
+    return f"{name} {done.stdout or 'of unknown version'}"
 
 
 def machine():
@@ -31,8 +31,7 @@ def machine():
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "zarr", "h5py", "ratarmount"))
     return (
         f"{os.cpu_count()} cores of {cpu}{virtual}, {memory:.0f} GiB, Linux {platform.release()}; "
-        f"Python {platform.python_version()}, {packages}, {first_line('bindfs', '--version')}, "
-        f"{first_line('squashfuse', '--help')}"
+        f"Python {platform.python_version()}, {packages}, {package('bindfs')}, {package('squashfuse')}"
     )
 
 

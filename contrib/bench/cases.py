@@ -4,6 +4,7 @@ A case yields results; the first of its sides after npyfs is what a goal is abou
 """
 
 import os
+import random
 import statistics
 import subprocess
 from functools import partial
@@ -36,30 +37,31 @@ def whole_file(data, mounts):
     native, ours = data.big, mounts["npyfs"] / "big.npy"
     for how, read in {"np.load": load, "dd bs=128K": partial(dd, block="128K"), "dd bs=1M": partial(dd, block="1M")}.items():
         sides = {"npyfs": lambda n: read(ours), "native": lambda n: read(native)}
-        yield alternate(f"whole file, {how}", sides, data.rounds, "≥ 0.97")
+        yield alternate(f"whole file, {how}", sides, data.rounds, "≥ 0.97", memory=2 * data.rows * ROW)
 
 
 def large_rows(data, mounts):
     """A large slice of rows: a new one in each round, then the same again."""
     count = data.large
-    size = f"{count * ROW / 2**20:.0f} MiB of rows"
+    size, memory = f"{count * ROW / 2**20:.0f} MiB of rows", 3 * count * ROW
     cut = {name: mounts[name] / "large.npy" for name in ("bindfs", "squashfuse", "ratarmount")}
-    files = {name: f"rows/{{}}-{{}}.npy" for name in ("npyfs",)} | {"floor": "{}-{}.npy"}
+    files = {"npyfs": "big/rows/{}-{}.npy", "floor": "{}-{}.npy"}
     with h5py.File(data.directory / "big.h5", "r") as file:
         hdf5, store = file["big"], zarr.open_array(data.directory / "big.zarr", mode="r")
 
         def path(name, n):
-            root = mounts["npyfs"] / "big" if name == "npyfs" else mounts["floor"]
-            return root / files[name].format(n, n + count)
+            return mounts[name] / files[name].format(n, n + count)
 
         def pread(n):
             buffer, at = bytearray(count * ROW), 128 + n * ROW
             with open(data.big, "rb", buffering=0) as file:
                 return os.preadv(file.fileno(), [buffer], at)
 
-        def after(n):
-            for slice_ in [path("npyfs", n), path("floor", n), *cut.values()]:
-                forget(slice_)
+        def after(n, name):
+            if name in files:
+                forget(path(name, n))
+            elif name in cut:
+                forget(cut[name])
 
         sides = {
             "npyfs": lambda n: load(path("npyfs", n)),
@@ -71,7 +73,7 @@ def large_rows(data, mounts):
             "h5py": lambda n: lambda: hdf5[n : n + count],
             "zarr": lambda n: lambda: store[n : n + count],
         }
-        yield alternate(f"{size}, np.load, first read", sides, data.rounds, "≥ 0.60", after)
+        yield alternate(f"{size}, np.load, first read", sides, data.rounds, "≥ 0.60", after, memory)
     again = {
         "npyfs": lambda n: load(path("npyfs", 0)),
         "np.fromfile(offset, count)": sides["np.fromfile(offset, count)"],
@@ -80,7 +82,7 @@ def large_rows(data, mounts):
     for name in again:  # Twice: pages are kept from the second open on.
         for _ in range(2):
             again[name](0)()
-    yield alternate(f"{size}, np.load, second read", again, data.rounds, "≥ 0.90")
+    yield alternate(f"{size}, np.load, second read", again, data.rounds, "≥ 0.90", memory=memory)
     native = data.directory / "cuts/large.npy"
     for block in ("128K", "1M"):
         sides = {
@@ -89,14 +91,15 @@ def large_rows(data, mounts):
             "floor": lambda n: dd(path("floor", n + 1), block),
             "bindfs": lambda n: dd(cut["bindfs"], block),
         }
-        yield alternate(f"{size}, dd bs={block}, first read", sides, data.rounds, "", lambda n: after(n + 1))
+        forget_next = lambda n, name: after(n + 1, name)  # noqa: E731
+        yield alternate(f"{size}, dd bs={block}, first read", sides, data.rounds, "", forget_next, memory)
     sides = {
         "npyfs": lambda n: lambda: mapped(path("npyfs", n)).sum(),
         "native": lambda n: lambda: mapped(data.big)[n : n + count].sum(),
         "floor": lambda n: lambda: mapped(path("floor", n)).sum(),
     }
-    yield alternate(f"{size}, sum of mmap_mode='r', first read", sides, data.rounds, "", after)
-    after(0)
+    yield alternate(f"{size}, sum of mmap_mode='r', first read", sides, data.rounds, "", after, memory)
+    after(0, "npyfs")
 
 
 def small_rows(data, mounts):
@@ -140,7 +143,8 @@ def many_readers(data, mounts, say):
     for count in (1, 16, 64):
         times, latencies = {name: [] for name in sides}, {name: [] for name in sides}
         for _ in range(min(data.rounds, 5)):
-            for name, (read, where) in sides.items():
+            for name in random.sample(list(sides), len(sides)):
+                read, where = sides[name]
                 taken, rate = readers.together(read, where, data.rows, count, 0.2 if data.rounds < 5 else 1.0)
                 times[name].append(1 / rate)
                 latencies[name].append((taken[len(taken) // 2], taken[len(taken) * 99 // 100]))
@@ -187,22 +191,27 @@ def strided(data, mounts):
             "floor, as many bytes in one piece": floor_of(size),
         }
 
-        def after(n):
-            forget(path(n))
-            forget(mounts["floor"] / f"{n}-{n + size // ROW}.npy")
+        def after(n, side):
+            if side == "npyfs":
+                forget(path(n))
+            elif side != "memmap, copied":
+                forget(mounts["floor"] / f"{n}-{n + size // ROW}.npy")
 
-        yield alternate(f"{name}, {size / 2**20:.0f} MiB", sides, data.rounds, "≥ 1.0", after)
+        yield alternate(f"{name}, {size / 2**20:.0f} MiB", sides, data.rounds, "≥ 1.0", after, 3 * size)
     sides = {
         "npyfs": lambda n: partial(np.fromfile, ours / f"big/rows/{n}-{n + rows}/T.raw"),
         "memmap, copied": lambda n: lambda: np.ascontiguousarray(mapped(big)[n : n + rows].T),
         "floor, as many bytes in one piece": floor_of(rows * ROW),
     }
 
-    def after(n):
-        forget(ours / f"big/rows/{n}-{n + rows}/T.raw")
-        forget(mounts["floor"] / f"{n}-{n + rows}.npy")
+    def after(n, side):
+        if side == "npyfs":
+            forget(ours / f"big/rows/{n}-{n + rows}/T.raw")
+        elif side != "memmap, copied":
+            forget(mounts["floor"] / f"{n}-{n + rows}.npy")
 
-    yield alternate(f"transposed, C order, {rows * ROW / 2**20:.0f} MiB", sides, data.rounds, "≥ 1.0", after)
+    size = rows * ROW
+    yield alternate(f"transposed, C order, {size / 2**20:.0f} MiB", sides, data.rounds, "≥ 1.0", after, 3 * size)
 
 
 def cold(data, mounts):
@@ -218,8 +227,14 @@ def cold(data, mounts):
         "np.fromfile(offset, count)": lambda n: dropped(partial(np.fromfile, data.big, "<f8", count * COLUMNS, "", 128 + n * ROW)),
         "memmap, copied": lambda n: dropped(lambda: mapped(data.big)[n : n + count].copy()),
     }
-    after = lambda n: forget(mounts["npyfs"] / f"big/rows/{n}-{n + count}.npy")  # noqa: E731
-    yield alternate(f"{count * ROW / 2**20:.0f} MiB of rows, np.load, cold page cache", sides, min(data.rounds, 5), "", after)
+    def after(n, name):
+        if name == "npyfs":
+            forget(mounts["npyfs"] / f"big/rows/{n}-{n + count}.npy")
+
+    size = count * ROW
+    yield alternate(
+        f"{size / 2**20:.0f} MiB of rows, np.load, cold page cache", sides, min(data.rounds, 5), "", after, 3 * size
+    )
     np.fromfile(data.big, "u1")
 
 
@@ -231,11 +246,10 @@ def sizes(data, mounts, say):
             path = lambda array, n: mount / f"{array}/rows/{3 * n}-{3 * n + rows}.npy"  # noqa: E731
             sides = {"npyfs": lambda n: load(path("GiB", n)), "of 1 TiB": lambda n: load(path("TiB", n))}
 
-            def after(n):
-                forget(path("GiB", n))
-                forget(path("TiB", n))
+            def after(n, side):
+                forget(path("GiB" if side == "npyfs" else "TiB", n))
 
-            yield alternate(f"{name} of rows of 1 GiB", sides, rounds, "0.9 to 1.1", after)
+            yield alternate(f"{name} of rows of 1 GiB", sides, rounds, "0.9 to 1.1", after, 3 * rows * ROW)
 
 
 def directories(data, mounts, say):
@@ -259,8 +273,8 @@ def directories(data, mounts, say):
                 os.stat(f"{root}/{i}.npy")
 
         stats = {name: (lambda n, root=root: partial(stat_all, root)) for name, root in roots.items()}
-        forget_names = lambda n: Path("/proc/sys/vm/drop_caches").write_text("2")  # noqa: E731
-        forget_names(0)
+        forget_names = lambda *_: Path("/proc/sys/vm/drop_caches").write_text("2")  # noqa: E731
+        forget_names()
         yield alternate(f"stat of {data.files:,} files", stats, min(data.rounds, 3), "", forget_names)
 
 

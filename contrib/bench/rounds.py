@@ -2,6 +2,7 @@
 
 import gc
 import os
+import random
 import statistics
 import time
 from dataclasses import dataclass
@@ -47,20 +48,20 @@ def warm_memory(size):
     np.ones(size, np.uint8)
 
 
-def alternate(case, sides, rounds, goal="", after=None):
-    """One round times every side once; each next round begins with another side.
+def alternate(case, sides, rounds, goal="", after=None, memory=1 << 20):
+    """Times every side once in each round, in random order: who comes after whom makes a difference.
 
-    A side is a function of the round's number that returns what is to be timed.
+    A side is a function of the round's number that returns what is to be timed. `after`, given the
+    number and the side's name, cleans up behind it; `memory` is how many bytes to warm up before.
     """
     times = {name: [] for name in sides}
-    order = list(sides)
+    shuffled = random.Random(case)
     gc.disable()
     for number in range(rounds):
-        for name in order:
-            action = sides[name](number)
-            times[name].append(seconds(action))
-        if after:
-            after(number)
-        order.append(order.pop(0))
+        for name in shuffled.sample(list(sides), len(sides)):
+            warm_memory(memory)
+            times[name].append(seconds(sides[name](number)))
+            if after:
+                after(number, name)
     gc.enable()
     return Result(case, times, goal)
