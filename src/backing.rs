@@ -32,8 +32,7 @@ mod gather;
 #[derive(Debug)]
 pub struct Backing {
     file: File,
-    /// None where there was no room for one.
-    map: OnceLock<Option<Mmap>>,
+    map: OnceLock<Mmap>,
     /// The file's size when it was opened, and that of the map.
     size: u64,
     /// Its filesystem leaves a trace of every change in the times, but for pages already dirty.
@@ -111,21 +110,17 @@ impl Backing {
     }
 
     fn map(&self) -> io::Result<&[u8]> {
-        let map = self.map.get_or_init(|| {
-            let len = usize::try_from(self.size).ok()?;
-            // SAFETY: the map is read-only and shared, and other processes may change the file
-            // meanwhile. No reference into it is ever read by Rust code: `gather` copies through
-            // raw pointers, under a guard.
-            let map = unsafe { MmapOptions::new().len(len).map(&self.file) };
-            // Not room for one: what lies together can be read all the same.
-            map.inspect_err(|err| {
-                log::warn!(
-                    "a file of {len} bytes is not mapped, its strides are not served: {err}"
-                );
-            })
-            .ok()
-        });
-        map.as_deref().ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
+        if let Some(map) = self.map.get() {
+            return Ok(map);
+        }
+        // There may be no room for one; later there may be, and what lies together can be read
+        // all the same.
+        let len = usize::try_from(self.size).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        // SAFETY: the map is read-only and shared, and other processes may change the file
+        // meanwhile. No reference into it is ever read by Rust code: `gather` copies through raw
+        // pointers, under a guard.
+        let map = unsafe { MmapOptions::new().len(len).map(&self.file) }?;
+        Ok(self.map.get_or_init(|| map))
     }
 
     fn size(&self) -> io::Result<u64> {
