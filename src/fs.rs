@@ -198,6 +198,7 @@ impl Fs {
     pub fn open_directory(&self, ino: Ino) -> Result<Handle, Error> {
         let node = self.node(ino)?;
         let listing = self.tree.list(&node)?;
+        self.inodes().opened(ino);
         Ok(self.directories.add(OpenedDirectory { ino, node, listing }))
     }
 
@@ -293,7 +294,9 @@ impl Fs {
 
     /// Closes a directory.
     pub fn release_directory(&self, handle: Handle) {
-        self.directories.remove(handle);
+        if let Some(directory) = self.directories.remove(handle) {
+            self.inodes().closed(directory.ino);
+        }
     }
 
     /// The filesystem that the source is on.
@@ -307,7 +310,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How many files the kernel may remember before it is asked to forget the oldest. They take about
+/// How many nodes the kernel may remember before it is asked to forget the oldest. They take about
 /// a kilobyte each, and the allocator keeps what they took.
 const MAX_REMEMBERED: usize = 20_000;
 

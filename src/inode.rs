@@ -19,7 +19,7 @@ pub struct Ino(pub u64);
 /// The number of the root, which the kernel knows from the start and never forgets.
 pub const ROOT: Ino = Ino(1);
 
-/// How many files the kernel is asked to forget at a time.
+/// How many nodes the kernel is asked to forget at a time.
 const MAX_SURPLUS: usize = 4096;
 
 /// All numbers that the kernel remembers.
@@ -29,9 +29,9 @@ pub struct Inodes {
     by_number: HashMap<Ino, Inode>,
     /// By the directory and the name in it, so that a name is found by what it is borrowed from.
     by_name: HashMap<Ino, HashMap<Arc<OsStr>, Ino>>,
-    /// Files in order of age, those excepted that the kernel was asked to forget. Some of them it may
-    /// have forgotten by itself.
-    files: VecDeque<Ino>,
+    /// Nodes that the kernel may be asked to forget, in order of age, those excepted that it was
+    /// asked. Some of them it may have forgotten by itself.
+    queue: VecDeque<Ino>,
     /// How many of them it has not.
     live: usize,
 }
@@ -46,7 +46,7 @@ struct Inode {
     /// What the backing file looked like when pages of this inode may have been cached last, with
     /// nobody writing to it.
     cached: Option<Stamp>,
-    /// It is among the files that the kernel may be asked to forget.
+    /// It is among the nodes that the kernel may be asked to forget.
     queued: bool,
     /// How often it is open.
     opens: usize,
@@ -58,7 +58,7 @@ impl Default for Inodes {
             last: ROOT.0,
             by_number: HashMap::new(),
             by_name: HashMap::new(),
-            files: VecDeque::new(),
+            queue: VecDeque::new(),
             live: 0,
         }
     }
@@ -74,9 +74,9 @@ impl Inodes {
         {
             inode.node = node;
             inode.lookups += 1;
-            if !inode.queued && !inode.node.is_directory() {
+            if !inode.queued && inode.node.is_made() {
                 inode.queued = true;
-                self.files.push_back(*ino);
+                self.queue.push_back(*ino);
                 self.live += 1;
             }
             return *ino;
@@ -85,9 +85,9 @@ impl Inodes {
         let ino = Ino(self.last);
         let name: Arc<OsStr> = name.into();
         siblings.insert(name.clone(), ino);
-        let queued = !node.is_directory();
+        let queued = node.is_made();
         if queued {
-            self.files.push_back(ino);
+            self.queue.push_back(ino);
             self.live += 1;
         }
         let inode = Inode { node, parent, name, lookups: 1, cached: None, queued, opens: 0 };
@@ -150,27 +150,28 @@ impl Inodes {
             self.by_number.shrink_to(room);
             self.by_name.shrink_to(room);
             self.by_name.values_mut().for_each(HashMap::shrink_to_fit);
-            self.files.shrink_to(room);
+            self.queue.shrink_to(room);
         }
     }
 
-    /// Files, by parent and name, that the kernel should be asked to forget, so that it remembers
-    /// about `keep` of them: the oldest that are not open, each of them once, and not very many at a
-    /// time. Directories stay, since somebody may be working in one.
+    /// Nodes, by parent and name, that the kernel should be asked to forget, so that it remembers
+    /// about `keep` of them: the oldest that are neither open nor lead to others, each of them once,
+    /// and not very many at a time. Directories of the source stay, since somebody may be working in
+    /// one.
     pub fn surplus(&mut self, keep: usize) -> Vec<(Ino, Arc<OsStr>)> {
-        if self.files.len() > 2 * self.live + MAX_SURPLUS {
-            self.files.retain(|ino| self.by_number.get(ino).is_some_and(|inode| inode.queued));
+        if self.queue.len() > 2 * self.live + MAX_SURPLUS {
+            self.queue.retain(|ino| self.by_number.get(ino).is_some_and(|inode| inode.queued));
         }
         let count = self.live.saturating_sub(keep).min(MAX_SURPLUS);
         let mut asked = Vec::with_capacity(count);
-        for _ in 0..self.files.len() {
+        for _ in 0..self.queue.len() {
             if asked.len() == count {
                 break;
             }
-            let Some(ino) = self.files.pop_front() else { break };
+            let Some(ino) = self.queue.pop_front() else { break };
             let Some(inode) = self.by_number.get_mut(&ino) else { continue };
-            if inode.opens > 0 {
-                self.files.push_back(ino);
+            if inode.opens > 0 || self.by_name.contains_key(&ino) {
+                self.queue.push_back(ino);
                 continue;
             }
             inode.queued = false;
@@ -274,7 +275,7 @@ mod tests {
             inodes.forget(ino, 1);
         }
         inodes.surplus(100);
-        assert!(inodes.files.len() < 20_000, "what was forgotten leaves no trace");
+        assert!(inodes.queue.len() < 20_000, "what was forgotten leaves no trace");
     }
 
     #[test]

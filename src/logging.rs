@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use log::{Level, Log, Metadata, Record};
 
-/// How often one warning or error is written in each period, and how many of one origin are; what
-/// comes beyond is counted.
-const BURST: u32 = 10;
-const MAX_OF_ORIGIN: u32 = 100;
+/// How often one warning or error is written in each period, and how many different ones of one
+/// origin are; what comes beyond is counted.
+const BURST: u32 = 5;
+const MAX_DIFFERENT: usize = 200;
 const PERIOD: Duration = Duration::from_secs(60);
 
 /// Starts logging to standard error, or to a file. `NPYFS_LOG` sets the filter; without it warnings
@@ -46,15 +46,15 @@ type Origin = (Option<&'static str>, Option<u32>);
 /// What came of one origin in this period.
 struct Count {
     since: Instant,
-    written: u32,
     left_out: u32,
-    /// How often each message was written. The same origin has errors of all files.
+    /// How often each message was written, numbers aside: the same origin has the errors of all
+    /// files, and one that grows and shrinks has another size in each.
     messages: HashMap<String, u32>,
 }
 
 impl Count {
     fn new(since: Instant) -> Count {
-        Count { since, written: 0, left_out: 0, messages: HashMap::new() }
+        Count { since, left_out: 0, messages: HashMap::new() }
     }
 }
 
@@ -68,13 +68,15 @@ impl Limited {
             left_out = count.left_out;
             *count = Count::new(now);
         }
-        let times = count.messages.get(message).copied().unwrap_or(0);
-        if times >= BURST || count.written >= MAX_OF_ORIGIN {
+        // `read: big.npy: header says 8128 bytes, …`: only what is behind the name of the file.
+        let (who, what) = message.split_at(message.match_indices(": ").nth(1).map_or(0, |at| at.0));
+        let kind = who.to_owned() + &what.replace(|c: char| c.is_ascii_digit(), "");
+        let times = count.messages.get(&kind).copied().unwrap_or(0);
+        if times >= BURST || times == 0 && count.messages.len() >= MAX_DIFFERENT {
             count.left_out += 1;
             return None;
         }
-        count.written += 1;
-        count.messages.insert(message.to_owned(), times + 1);
+        count.messages.insert(kind, times + 1);
         Some(left_out)
     }
 }
@@ -95,7 +97,9 @@ impl Log for Limited {
                 Some(0) => {}
                 Some(left_out) => self.inner.log(
                     &Record::builder()
-                        .args(format_args!("{left_out} more like the next one were not written"))
+                        .args(format_args!(
+                            "{left_out} messages from the same place were not written"
+                        ))
                         .metadata(record.metadata().clone())
                         .build(),
                 ),
@@ -119,10 +123,10 @@ mod tests {
         let (here, there) = ((Some("a.rs"), Some(1)), (Some("b.rs"), Some(1)));
         let start = Instant::now();
         let written = (0..1000).filter(|_| log.admits(here, "x", start).is_some()).count();
-        assert_eq!(written, 10);
+        assert_eq!(written, 5);
         assert_eq!(log.admits(here, "y", start), Some(0), "another message of the same origin");
         assert_eq!(log.admits(there, "x", start), Some(0));
-        assert_eq!(log.admits(here, "x", start + PERIOD), Some(990));
+        assert_eq!(log.admits(here, "x", start + PERIOD), Some(995));
         assert_eq!(log.admits(here, "x", start + PERIOD), Some(0));
     }
 
@@ -130,8 +134,11 @@ mod tests {
     fn a_storm_of_many_messages_is_bounded_too() {
         let log = Limited { inner: env_logger::Builder::new().build(), seen: Mutex::default() };
         let (here, start) = ((Some("a.rs"), Some(1)), Instant::now());
-        let admitted = |i: &u32| log.admits(here, &i.to_string(), start).is_some();
-        assert_eq!((0..1000).filter(admitted).count(), 100);
-        assert_eq!(log.seen.lock().unwrap()[&here].messages.len(), 100, "nor are they remembered");
+        let admitted = |message: String| log.admits(here, &message, start).is_some();
+        let of_one_file = |i: u32| format!("read: a.npy: the file has {i} bytes");
+        assert_eq!((0..1000).filter(|&i| admitted(of_one_file(i))).count(), 5);
+        let of_many_files = |i: u32| format!("read: {i}.npy: the file has 5 bytes");
+        assert_eq!((0..1000).filter(|&i| admitted(of_many_files(i))).count(), 199);
+        assert_eq!(log.seen.lock().unwrap()[&here].messages.len(), 200, "nor are they remembered");
     }
 }

@@ -161,7 +161,7 @@ impl Tree {
     fn current(&self, selection: &Selection) -> Result<Meta, Error> {
         let id = selection.file.id.ok_or(Error::Stale)?;
         let (open, meta) = self.source.open_file(&selection.file.path, id)?;
-        selection.check(&open, &meta)?;
+        selection.root.check(&open, &meta).map_err(as_stale)?;
         Ok(meta)
     }
 
@@ -169,7 +169,7 @@ impl Tree {
     fn at_path(&self, selection: &Selection) -> Result<(Arc<OpenFile>, Meta), Error> {
         let meta = self.source.array_meta(&selection.file)?;
         let open = self.source.open_seen(&selection.file.path, &meta)?;
-        selection.check(&open, &meta)?;
+        selection.root.check(&open, &meta).map_err(as_stale)?;
         Ok((open, meta))
     }
 
@@ -276,6 +276,12 @@ impl Node {
         }
     }
 
+    /// Whether this is anything but a directory that the source has, or that stands beside a file of
+    /// it: there can be any number of those.
+    pub fn is_made(&self) -> bool {
+        !matches!(self, Node::Directory(_) | Node::ArrayFile(_))
+    }
+
     /// Whether this is a directory.
     pub fn is_directory(&self) -> bool {
         match self {
@@ -292,18 +298,18 @@ impl Selection {
         Selection { file: file.clone(), view, root, expression: "a".to_owned() }
     }
 
-    /// Checks that a file still holds this version of the array.
-    fn check(&self, open: &OpenFile, meta: &Meta) -> Result<(), Error> {
-        match open.array(meta)? {
-            Ok(now) if now.header == self.root.header => Ok(()),
-            _ => Err(Error::Stale),
-        }
-    }
-
     /// The text of its `header.json`.
     pub fn header_json(&self) -> String {
         let source = self.file.path.to_string_lossy();
         crate::text::header_json(&source, &self.expression, self.root.header.version, &self.view)
+    }
+}
+
+/// What a path means, or meant, is looked up anew where its file has come to hold something else.
+fn as_stale(err: Error) -> Error {
+    match err {
+        Error::Short { .. } | Error::Rewritten { .. } => Error::Stale,
+        other => other,
     }
 }
 

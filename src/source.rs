@@ -371,7 +371,9 @@ impl Source {
         if meta.id != id || meta.kind != Some(Kind::File) {
             return Err(Error::Stale);
         }
-        let (again, flags) = (path_of_descriptor(&place), OFlags::RDONLY | OFlags::CLOEXEC);
+        // Without waiting until somebody gives up a lease on it: a worker would wait with it.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let again = path_of_descriptor(&place);
         let file = self
             .persistently(|| rustix::fs::open(&again, flags, Mode::empty()))
             .map_err(|err| about(err.into()))?;

@@ -170,7 +170,10 @@ fn a_storm_of_errors_is_a_few_lines_and_hides_no_other_error() {
         File::options().write(true).open(path).unwrap().set_len(500).unwrap();
         held
     });
-    for _ in 0..10_000 {
+    let in_source = File::options().write(true).open(env.data().join("cut.npy")).unwrap();
+    for round in 0..10_000 {
+        // Each message has another size in it.
+        in_source.set_len(500 + round % 100).unwrap();
         let error = cut.read_at(&mut [0], 7000).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EIO));
     }

@@ -76,21 +76,18 @@ impl Content {
             }
             Content::Array { open, root, file, .. } => {
                 let meta = open.meta()?;
-                let needs = root.view.data().end;
-                match open.array(&meta)? {
-                    Ok(now) if now.header == root.header => {}
-                    Err(_) if meta.size < needs => {
-                        let (file, has) = (open.name().to_owned(), meta.size);
-                        return Err(Error::Short { file, needs, has });
+                root.check(open, &meta)?;
+                let read = file.read_at(&open.backing, at, len, |bytes| {
+                    // What was read is this array's if the header is still the same.
+                    let now = open.meta()?;
+                    if now.stamp() != meta.stamp() {
+                        root.check(open, &now)?;
                     }
-                    _ => return Err(Error::Rewritten { file: open.name().to_owned() }),
-                }
-                let read = file.read_at(&open.backing, at, len, respond);
-                read.map_err(|err| match err {
-                    ReadError::Short { has } => {
-                        Error::Short { file: open.name().to_owned(), needs, has }
-                    }
-                    ReadError::Io(err) => Error::io(open.name(), err),
+                    Ok(respond(bytes))
+                });
+                read.unwrap_or_else(|err| match err {
+                    ReadError::Short { has } => Err(root.short(open, has)),
+                    ReadError::Io(err) => Err(Error::io(open.name(), err)),
                 })
             }
         }

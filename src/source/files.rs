@@ -1,5 +1,5 @@
-//! Open backing files: each is opened and mapped once, shared by all who read it, and closed soon
-//! after the last.
+//! Open backing files: each is opened once, shared by all who read it, and closed soon after the
+//! last.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -29,6 +29,22 @@ pub struct Root {
     pub header: Header,
     /// The whole array.
     pub view: View,
+}
+
+impl Root {
+    /// Checks that an open file still holds this version of the array, and all of it.
+    pub fn check(&self, open: &OpenFile, meta: &Meta) -> Result<(), Error> {
+        match open.array(meta)? {
+            Ok(now) if now.header == self.header => Ok(()),
+            Err(_) if meta.size < self.view.data().end => Err(self.short(open, meta.size)),
+            _ => Err(Error::Rewritten { file: open.name().to_owned() }),
+        }
+    }
+
+    /// The error for a file that has too few bytes for the array.
+    pub fn short(&self, open: &OpenFile, has: u64) -> Error {
+        Error::Short { file: open.name().to_owned(), needs: self.view.data().end, has }
+    }
 }
 
 /// Why a file is no array, with its header if that could be read.
@@ -63,14 +79,14 @@ impl Unreadable {
 /// What the header of a file makes of it.
 pub type Array = Result<Arc<Root>, Arc<Unreadable>>;
 
-/// A backing file, open and mapped.
+/// A backing file that is open.
 #[derive(Debug)]
 pub struct OpenFile {
     /// The bytes.
     pub backing: Backing,
     name: String,
-    /// What the header said last, and when.
-    array: Mutex<Option<(Stamp, Array)>>,
+    /// What the header said last, and the file's stamp then, if a later change would show in it.
+    array: Mutex<Option<(Option<Stamp>, Array)>>,
     used: Mutex<Instant>,
 }
 
@@ -87,11 +103,12 @@ impl OpenFile {
 
     /// The array as the header has it now. The same [`Root`] as before if the header says the same.
     pub fn array(&self, meta: &Meta) -> Result<Array, Error> {
-        let stamp = meta.stamp();
+        // Asked before the header is read: what changes later moves the stamp.
+        let stamp = Some(meta.stamp()).filter(Stamp::is_settled);
         let mut last = lock(&self.array);
         if let Some((known, array)) = &*last
+            && known.is_some()
             && *known == stamp
-            && stamp.is_settled()
         {
             return Ok(array.clone());
         }
@@ -172,7 +189,7 @@ impl Files {
         if let Some(file) = self.known(id) {
             file.touch();
             let meta = now(&file)?;
-            // It may have grown past its map.
+            // It may have grown, and a map of it would be too short.
             if meta.size <= file.backing.size_at_open() {
                 return Ok((file, meta));
             }
@@ -185,7 +202,7 @@ impl Files {
         });
         let meta = now(&file)?;
         let mut open = lock(&self.open);
-        // Another thread may have been faster: there is to be one map of the file.
+        // Another thread may have been faster: the file is to be open, and mapped, once.
         let other = open.by_id.get(&id).and_then(Weak::upgrade);
         if let Some(other) =
             other.filter(|f| f.backing.size_at_open() >= file.backing.size_at_open())
