@@ -34,7 +34,7 @@ fn exists(file: &str, test: &str) -> bool {
     let has = |path: &Path, head: &str| {
         fs::read_to_string(path).is_ok_and(|text| text.contains(&format!("{head} {test}(")))
     };
-    has(&python, "def") || has(&rust, "fn")
+    test.starts_with("test_") && has(&python, "def") || has(&rust, "#[test]\nfn")
 }
 
 #[test]
@@ -57,5 +57,6 @@ fn statements_are_found_with_their_further_lines() {
     let found = statements(text);
     assert_eq!(found, ["- One  goes on (`a::b`).", "| read | `c::d` |"]);
     assert_eq!(named_tests(&found[0]), [("a", "b")]);
-    assert!(!exists("semantics", "no_such_test") && exists("semantics", "exists"));
+    assert!(!exists("semantics", "exists"), "it is no test");
+    assert!(exists("semantics", "every_statement_names_a_test_that_there_is"));
 }

@@ -53,8 +53,8 @@ def main():
         data = stage.Data(Path(directory), args.tiny)
         with stage.everything(data) as mounts:
             for case in (
-                cases.whole_file, cases.large_rows, cases.small_rows, cases.many_readers, cases.strided,
-                cases.cold, cases.sizes, cases.directories, cases.memory,
+                cases.cold, cases.whole_file, cases.large_rows, cases.small_rows, cases.many_readers,
+                cases.strided, cases.sizes, cases.directories, cases.memory,
             ):  # fmt: skip
                 if not wanted(case):
                     continue

@@ -3,8 +3,8 @@
 //!     floor BIG.npy MOUNTPOINT THREADS
 //!
 //! Every name `<start>-<stop>.npy` exists and is what npyfs has at `big/rows/<start>-<stop>.npy`, if the
-//! array is a 2-d one in C order. There is nothing else to it: no table, no check, no look at the file;
-//! the number of an inode is the slice. What a client sees of it beyond the native read is what the
+//! array is a 2-d one in C order. There is nothing else to it but the header: no table, no check, no look
+//! at the file; the number of an inode is the slice. What a client sees of it beyond the native read is what the
 //! kernel's side of FUSE costs on the machine, and the measure of what npyfs can reach there.
 
 use std::cell::RefCell;

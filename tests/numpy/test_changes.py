@@ -2,7 +2,10 @@
 
 import concurrent.futures
 import errno
+import fcntl
+import multiprocessing
 import os
+import signal
 import threading
 
 import numpy as np
@@ -10,7 +13,7 @@ import pytest
 
 import corpus
 import oracle
-from checks import assert_absent, assert_encodings, assert_same_bytes, load, read
+from checks import assert_absent, assert_encodings, assert_same_bytes, error_of, load, read
 from mounting import wait_until
 from oracle import Chain
 
@@ -248,3 +251,36 @@ def test_a_file_removed_is_gone_but_for_those_who_have_it_open(own_mount):
         wait_until(lambda: not os.path.exists(own_mount / "x"), TTL_AND_MORE, "gone")
         assert_absent(own_mount / "x", ["", ".npy", ".raw"])
         assert_same_bytes(file.read(), oracle.npy(view.view), view.path)
+
+
+def hold_lease(path, held, over):
+    """Holds a lease on a file until it is over, whoever waits for it."""
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
+    file = os.open(path, os.O_RDWR)
+    fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    held.set()
+    over.wait()
+
+
+def test_a_lease_on_a_file_keeps_nobody_waiting(own_mount):
+    """A worker that waited until it is given up would answer nobody meanwhile."""
+    context = multiprocessing.get_context("fork")
+    over, holders = context.Event(), []
+    put(own_mount, sample(1))
+    for i in range(8):
+        path = own_mount.source / f"leased{i}.npy"
+        path.write_bytes(sample(2).blob)
+        held = context.Event()
+        holders.append(context.Process(target=hold_lease, args=(path, held, over), daemon=True))
+        holders[-1].start()
+        assert held.wait(20), "no lease is granted here"
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        errors = [pool.submit(error_of, read, own_mount / f"leased{i}/rows/0-5.raw") for i in range(8)]
+        assert_encodings(own_mount, Chain("x", sample(1).array).rows(3, 9))
+        # The kernel gives a holder 45 seconds.
+        assert {error.result(20) for error in errors} <= {errno.EAGAIN}
+    over.set()
+    for holder in holders:
+        holder.join(20)
+    for i in range(8):
+        assert_same_bytes(read(own_mount / f"leased{i}/rows/0-5.raw"), oracle.raw(sample(2).array[:5]), i)
