@@ -1,16 +1,12 @@
 //! The source directory: the mirror, and the border.
 //!
 //! All files are opened here, and nothing outside of the source is ever opened, unless its owner has
-//! said that symlinks are to be followed: every path is resolved by the kernel beneath a descriptor
-//! of the source (`openat2` with `RESOLVE_BENEATH`), whatever symlinks say or become meanwhile. That
-//! gives a place (`O_PATH`), and only when it has turned out to be the regular file that was looked
-//! up is it opened.
+//! said that symlinks are to be followed (the module `border`).
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -18,14 +14,15 @@ use std::sync::{Arc, OnceLock};
 use rustix::fs::{Mode, OFlags, ResolveFlags, StatVfs};
 use rustix::io::Errno;
 
-use crate::backing::Backing;
 use crate::error::Error;
 use crate::meta::{FileId, Kind, Meta, kind_of};
 
+mod border;
 mod files;
 mod lookup;
 mod names;
 
+use border::Directory;
 pub use files::{Array, Files, OpenFile, Root, Unreadable};
 
 /// A directory, or a single file, whose arrays are served.
@@ -77,29 +74,6 @@ pub struct Entry {
     /// Its kind.
     pub kind: Kind,
 }
-
-/// A directory of the source, open for looking up what is in it.
-struct Directory<'a> {
-    fd: DirectoryFd<'a>,
-    path: Arc<Path>,
-}
-
-enum DirectoryFd<'a> {
-    Root(&'a OwnedFd),
-    Other(OwnedFd),
-}
-
-impl AsFd for DirectoryFd<'_> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            DirectoryFd::Root(fd) => fd.as_fd(),
-            DirectoryFd::Other(fd) => fd.as_fd(),
-        }
-    }
-}
-
-/// How often an open is tried again that something got in the way of.
-const RETRIES: usize = 16;
 
 impl Source {
     /// Opens a directory or a file as a source.
@@ -177,43 +151,6 @@ impl Source {
     /// The filesystem that the source is on.
     pub fn statvfs(&self) -> Result<StatVfs, Error> {
         rustix::fs::fstatvfs(&self.root).map_err(|err| Error::io("the source", err))
-    }
-
-    fn resolve(&self, path: &Path, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
-        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        let border = match self.follow_symlinks {
-            true => ResolveFlags::NO_MAGICLINKS,
-            false => ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH | resolve,
-        };
-        let flags = flags | OFlags::CLOEXEC;
-        self.persistently(|| rustix::fs::openat2(&self.root, path, flags, Mode::empty(), border))
-    }
-
-    /// Opens something, again if a rename got in the way, or if there was no descriptor left and
-    /// files are only kept open for those who may yet come.
-    fn persistently(&self, open: impl Fn() -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
-        for _ in 0..RETRIES {
-            match open() {
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(Errno::MFILE | Errno::NFILE) if self.files.close_unused() => {}
-                result => return result,
-            }
-        }
-        open()
-    }
-
-    fn directory(&self, path: &Arc<Path>, flags: OFlags) -> Result<Directory<'_>, Error> {
-        if path.as_os_str().is_empty() && flags == OFlags::PATH {
-            return Ok(Directory { fd: DirectoryFd::Root(&self.root), path: path.clone() });
-        }
-        let fd = self.resolve(path, flags | OFlags::DIRECTORY, ResolveFlags::NO_SYMLINKS).map_err(
-            |err| match err {
-                // It was a directory when it was looked up.
-                Errno::NOTDIR | Errno::LOOP => Error::Stale,
-                err => Error::io(path.display(), err),
-            },
-        )?;
-        Ok(Directory { fd: DirectoryFd::Other(fd), path: path.clone() })
     }
 
     /// The attributes of an entry by its path, as [`Source::find`] would give them.
@@ -360,26 +297,6 @@ impl Source {
         self.files.get(seen.id, path, Some(seen), open).map(|(file, _)| file)
     }
 
-    /// Opens a file only once it has turned out to be the one that was looked up: to open what has
-    /// taken its place, a FIFO or a device, could have an effect of its own.
-    fn open_backing(&self, path: &Path, id: FileId) -> Result<Backing, Error> {
-        let about = |err: io::Error| Error::io(path.display(), err);
-        let place = self
-            .resolve(path, OFlags::PATH, ResolveFlags::empty())
-            .map_err(|err| about(err.into()))?;
-        let meta = Meta::of(&place).map_err(about)?;
-        if meta.id != id || meta.kind != Some(Kind::File) {
-            return Err(Error::Stale);
-        }
-        // Without waiting until somebody gives up a lease on it: a worker would wait with it.
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let again = path_of_descriptor(&place);
-        let file = self
-            .persistently(|| rustix::fs::open(&again, flags, Mode::empty()))
-            .map_err(|err| about(err.into()))?;
-        Backing::new(File::from(file)).map_err(about)
-    }
-
     /// What the header of an array's file says now, and the file's attributes.
     pub fn array(&self, file: &ArrayFile) -> Result<(Array, Meta), Error> {
         let Some(id) = file.id else {
@@ -406,10 +323,4 @@ impl Source {
     pub fn path_of(directory: &Path, name: &OsStr) -> Arc<Path> {
         PathBuf::from(directory).join(name).into()
     }
-}
-
-/// A path by which this process opens the file again that a descriptor stands for, whatever has
-/// its name by now.
-fn path_of_descriptor(fd: &OwnedFd) -> String {
-    format!("/proc/self/fd/{}", fd.as_raw_fd())
 }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use rustix::fs::{OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::{ArrayFile, Directory, Found, Source, names, path_of_descriptor};
+use super::border::{Directory, path_of_descriptor};
+use super::{ArrayFile, Found, Source, names};
 use crate::error::Error;
 use crate::meta::{Kind, Meta};
 
