@@ -1,6 +1,6 @@
 """Everything changes while everybody reads: what was read is right, or an error.
 
-NPYFS_STORM_SECONDS is how long it goes on: 5 when it is not set, and 30 before a release.
+NPYFS_STORM_SECONDS is how long it goes on: 5 when it is not set, and 30 in `tests/run`.
 (For more than 100, raise faulthandler_timeout.)
 """
 
