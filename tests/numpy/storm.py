@@ -226,14 +226,15 @@ def verdict(got, name, view, oldest, newest):
 def zeros(places, missing, view):
     """Of a file that was cut off in this very moment, the last page can lose its tail.
 
-    A whole file is the kernel's own affair, and so is which pages of it that happens to.
+    A whole file is the kernel's own affair: a map of it is the file's own memory, in which the zeros
+    begin wherever it was cut off and end wherever the writer, who is filling them in, has come to.
     """
+    if view == WHOLE:
+        return "zeros in a whole file"
     offset = HEADER + ((places >> 16) - 1) * 8
     pages = np.unique(offset[missing] // PAGE)
     held = {page: offset[~missing & (offset // PAGE == page)] for page in pages}
     tails = all(np.all(held[page] < offset[missing & (offset // PAGE == page)].min()) for page in pages)
-    if tails and view == WHOLE:
-        return "zero tail of a whole file"
     if tails and len(pages) == 1:
         return "zero tail"
     return f"WRONG: {missing.sum()} words are zeros, from byte {offset[missing].min()} on, in pages {pages}"

@@ -77,6 +77,8 @@ def test_zeros_where_a_file_is_cut_off_are_as_rare_as_the_moment_for_them_is_sho
     """They need a cut between the last look at the file's size and the reply."""
     outcomes = by(after[2], 3)
     assert outcomes.get("zero tail", 0) <= 1 + sum(outcomes.values()) / 5000
+    whole = sum(count for key, count in after[2].items() if key[2] == storm.WHOLE)
+    assert outcomes.get("zeros in a whole file", 0) <= 1 + whole / 20
 
 
 def test_the_storm_was_one(after):
