@@ -1,4 +1,4 @@
-//! Backing files: every read of them.
+//! Backing files: every read of them, and every write (the module `writer`).
 //!
 //! Bytes that lie together are read through the file (`pread`) into the caller's buffer. That is
 //! one copy more than to hand the kernel a map of the file, and yet it is as fast for large reads
@@ -27,6 +27,9 @@ use crate::runs::Pieces;
 
 mod fault;
 mod gather;
+mod writer;
+
+pub use writer::{Unwritten, Writer};
 
 /// A regular file, open for reading, and mapped at most once.
 #[derive(Debug)]
@@ -148,7 +151,7 @@ impl Backing {
     /// Whether anybody holds the file open for writing, or may, for all that can be told.
     ///
     /// A read lease is granted only where there is nobody; it is given back at once. A signal for
-    /// its being broken in between is ignored (see [`ignore_lease_signal`]).
+    /// its being broken in between is ignored (see [`ignore_signals`]).
     fn may_have_writer(&self) -> bool {
         let fd = self.file.as_raw_fd();
         // SAFETY: F_SETLEASE takes an int and touches no memory of ours; `fd` is open.
@@ -174,12 +177,15 @@ impl AsFd for Backing {
     }
 }
 
-/// Ignores SIGIO, which tells a process that its lease is being broken and by default ends it.
+/// Ignores signals that by default end a process: SIGIO, which tells that a lease is being broken,
+/// and SIGXFSZ, for a write past the process's limit, which then is an error (EFBIG) instead.
 ///
-/// To be called once, by a process that asks [`Backing::may_have_unseen_changes`].
-pub fn ignore_lease_signal() {
-    // SAFETY: SIG_IGN is no handler, so nothing runs that would have to be async-signal-safe.
-    unsafe { libc::signal(libc::SIGIO, libc::SIG_IGN) };
+/// To be called once, by a process that serves files.
+pub fn ignore_signals() {
+    for signal in [libc::SIGIO, libc::SIGXFSZ] {
+        // SAFETY: SIG_IGN is no handler, so nothing runs that would have to be async-signal-safe.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 //! once, so that a contiguous view is a single run however many axes it has; what remains is
 //! O(ndim), whatever the size.
 
+use std::ops::Range;
+
 use crate::npy::header::Order;
 use crate::view::View;
 
@@ -56,6 +58,16 @@ impl Piece {
     pub fn bytes(&self) -> u64 {
         self.len * self.inner.len * self.outer.len
     }
+
+    /// Where each stretch starts, in order.
+    pub fn stretches(&self) -> impl Iterator<Item = u64> {
+        let Piece { offset, inner, outer, .. } = *self;
+        (0..outer.len.cast_signed()).flat_map(move |row| {
+            let start = offset.wrapping_add_signed(row.wrapping_mul(outer.stride));
+            (0..inner.len.cast_signed())
+                .map(move |i| start.wrapping_add_signed(i.wrapping_mul(inner.stride)))
+        })
+    }
 }
 
 impl Runs {
@@ -102,6 +114,21 @@ impl Runs {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// The bytes of the file from the first to the last that the view has, with all that lies in
+    /// between.
+    pub fn span(&self) -> Range<u64> {
+        if self.is_empty() {
+            return self.start..self.start;
+        }
+        let (mut first, mut last) = (self.start, self.start);
+        for axis in &self.axes {
+            let reach = (axis.len - 1).cast_signed().wrapping_mul(axis.stride);
+            let end = if reach < 0 { &mut first } else { &mut last };
+            *end = end.wrapping_add_signed(reach);
+        }
+        first..last + self.run
     }
 
     /// The file's byte where bytes `at..at + len` of the view start, if they lie together there.

@@ -28,7 +28,7 @@ pub(crate) fn run() -> Outcome {
     let mountpoint = npyfs::mount::prepare(&data, &mountpoint)?;
     let (asked, end) = mpsc::channel();
     ask_on_signal(asked.clone())?;
-    npyfs::backing::ignore_lease_signal();
+    npyfs::backing::ignore_signals();
     let tree =
         Tree::new(Source::open(&data, source::Options::default())?, node::Options::default());
     let options =
