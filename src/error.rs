@@ -45,6 +45,24 @@ pub enum Error {
         /// The backing file.
         file: String,
     },
+    /// What a mount does not do, writable or not, and why.
+    NotPermitted(String),
+    /// The mount is read-only.
+    ReadOnly,
+    /// Bytes that cannot be written where they were to go: they would change what the array is.
+    NotWritable {
+        /// The backing file.
+        file: String,
+        /// Why not.
+        why: String,
+    },
+    /// Bytes beyond the end of a file, whose size stays.
+    TooFar {
+        /// The backing file.
+        file: String,
+        /// The same, in words.
+        why: String,
+    },
     /// The operating system refused.
     Io {
         /// The file concerned.
@@ -80,6 +98,10 @@ impl Error {
             // The kernel answers it by looking the path up anew, which finds the new version.
             Error::Stale => libc::ESTALE,
             Error::BadHandle => libc::EBADF,
+            Error::NotPermitted(_) => libc::EPERM,
+            Error::ReadOnly => libc::EROFS,
+            Error::NotWritable { .. } => libc::EINVAL,
+            Error::TooFar { .. } => libc::EFBIG,
             // Not what is there, and never zeros for what is not.
             Error::Short { .. } | Error::Cut { .. } | Error::Rewritten { .. } => libc::EIO,
             Error::Io { source, .. } => match source.raw_os_error() {
@@ -100,12 +122,16 @@ impl Error {
             | Error::NotADirectory
             | Error::IsADirectory
             | Error::NotASymlink
-            | Error::Stale => true,
+            | Error::Stale
+            | Error::NotPermitted(_)
+            | Error::ReadOnly => true,
             Error::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
             Error::BadHandle
             | Error::Short { .. }
             | Error::Cut { .. }
-            | Error::Rewritten { .. } => false,
+            | Error::Rewritten { .. }
+            | Error::NotWritable { .. }
+            | Error::TooFar { .. } => false,
         }
     }
 }
@@ -127,6 +153,11 @@ impl fmt::Display for Error {
                 write!(f, "{file}: it had {had} bytes when it was opened, and has {has}")
             }
             Error::Rewritten { file } => write!(f, "{file}: the header changed while it was read"),
+            Error::NotPermitted(why) => write!(f, "{why}"),
+            Error::ReadOnly => f.write_str("the mount is read-only"),
+            Error::NotWritable { file, why } | Error::TooFar { file, why } => {
+                write!(f, "{file}: not written: {why}")
+            }
             Error::Io { file, source } => write!(f, "{file}: {source}"),
         }
     }

@@ -1,11 +1,17 @@
 //! Virtual files: a header, then the bytes of a view in one order, at any position.
 
 use std::cell::RefCell;
+use std::fmt;
+use std::ops::Range;
 
-use crate::backing::{Backing, ReadError};
+use crate::backing::{Backing, ReadError, Unwritten, Writer};
 use crate::npy::header::Order;
 use crate::runs::Runs;
 use crate::view::View;
+
+mod incoming;
+
+pub use incoming::Incoming;
 
 /// A file that exists only as a layout over a backing file.
 #[derive(Debug)]
@@ -14,6 +20,30 @@ pub struct VirtualFile {
     runs: Runs,
     /// Bytes that the backing file must have for the array to be whole.
     needs: u64,
+}
+
+/// Why bytes cannot be written to a virtual file.
+#[derive(Debug)]
+pub enum WriteError {
+    /// They would make the header another.
+    Header,
+    /// They are a header that describes something else, and what.
+    Other(String),
+    /// They reach past the end.
+    TooFar,
+    /// The operating system refused.
+    Io(Unwritten),
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WriteError::Header => f.write_str("the bytes of the header stay as they are"),
+            WriteError::Other(what) => f.write_str(what),
+            WriteError::TooFar => f.write_str("past the end, and sizes stay as they are"),
+            WriteError::Io(err) => write!(f, "{}", err.why),
+        }
+    }
 }
 
 thread_local! {
@@ -73,6 +103,51 @@ impl VirtualFile {
             }
             Ok(respond(buffer))
         })
+    }
+}
+
+impl VirtualFile {
+    /// The bytes of the backing file from the first to the last that belong to this file, with all
+    /// that lies in between.
+    pub fn span(&self) -> Range<u64> {
+        self.runs.span()
+    }
+
+    /// Writes `bytes` from `at` on, all of them or, if the operating system refuses, the first few;
+    /// to no byte of the backing file but those that they stand for. Bytes of the header can only be
+    /// written as they are.
+    pub fn write_at(&self, writer: &Writer, at: u64, bytes: &[u8]) -> Result<(), WriteError> {
+        let end = at.checked_add(bytes.len() as u64).ok_or(WriteError::TooFar)?;
+        if end > self.len() && !bytes.is_empty() {
+            return Err(WriteError::TooFar);
+        }
+        let of_header = self.header.get(at as usize..).unwrap_or_default();
+        let (head, data) = bytes.split_at(of_header.len().min(bytes.len()));
+        if *head != of_header[..head.len()] {
+            return Err(WriteError::Header);
+        }
+        let data_at = at.saturating_sub(self.header.len() as u64);
+        match self.runs.contiguous(data_at, data.len() as u64) {
+            Some(offset) => writer.write_at(offset, data),
+            None => writer.scatter(self.runs.pieces(data_at, data.len() as u64), data),
+        }
+        .map_err(|err| WriteError::Io(Unwritten { written: head.len() + err.written, ..err }))
+    }
+
+    /// Writes zeros to `bytes` of the file, those of the header excepted.
+    pub fn clear(&self, writer: &Writer, bytes: Range<u64>) -> Result<(), WriteError> {
+        static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+        let mut at = bytes.start.max(self.header.len() as u64);
+        while at < bytes.end {
+            let len = (bytes.end - at).min(ZEROS.len() as u64);
+            self.write_at(writer, at, &ZEROS[..len as usize]).map_err(|err| match err {
+                // Nothing of what is to follow them.
+                WriteError::Io(err) => WriteError::Io(Unwritten { written: 0, ..err }),
+                other => other,
+            })?;
+            at += len;
+        }
+        Ok(())
     }
 }
 

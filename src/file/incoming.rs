@@ -1,0 +1,177 @@
+//! What a writer makes of a file that it does not read: first its layout, by the header that it
+//! writes, then its bytes.
+//!
+//! A program that replaces a file (`np.save`, `cp`) brings a header of its own. It may be padded
+//! otherwise, be of another format version, or announce another order of the same elements; what
+//! follows it then lies elsewhere than in the file that is read here. So each writer has its own
+//! layout. The header arrives in pieces of any size, and nothing is written before it is known.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{VirtualFile, WriteError};
+use crate::backing::Writer;
+use crate::npy::header::{Header, HeaderError, MAX_HEADER};
+use crate::view::View;
+
+/// The most bytes before the data: magic, version, length and text.
+const MAX_START: u64 = 12 + MAX_HEADER;
+
+/// One writer's view of a file.
+#[derive(Debug)]
+pub struct Incoming {
+    view: View,
+    /// The file as it is read.
+    own: Arc<VirtualFile>,
+    layout: Layout,
+    /// The file was truncated, so that what is skipped is to be zeros: how far it has been written.
+    written: Option<u64>,
+}
+
+/// What is known of a writer's layout.
+#[derive(Debug)]
+enum Layout {
+    /// The beginning of a header, which may yet turn out to be another than the file's own.
+    Begun(Vec<u8>),
+    Known(Arc<VirtualFile>),
+}
+
+impl Incoming {
+    /// Nothing was written yet to `own`, which holds `view`.
+    pub fn new(view: View, own: Arc<VirtualFile>) -> Incoming {
+        Incoming { view, own, layout: Layout::Begun(Vec::new()), written: None }
+    }
+
+    /// Whether nothing was written yet.
+    pub fn is_untouched(&self) -> bool {
+        matches!(&self.layout, Layout::Begun(header) if header.is_empty())
+    }
+
+    /// Whether the bytes lie elsewhere than in the file that is read.
+    pub fn is_foreign(&self) -> bool {
+        matches!(&self.layout, Layout::Known(file) if !Arc::ptr_eq(file, &self.own))
+    }
+
+    /// The bytes of the backing file among which are all that can be written.
+    pub fn span(&self) -> Range<u64> {
+        self.own.span()
+    }
+
+    /// Notes that the file was truncated: the writer begins anew, and what it skips becomes zeros.
+    pub fn truncate(&mut self) {
+        self.layout = Layout::Begun(Vec::new());
+        self.written = Some(0);
+    }
+
+    /// Ends the file at `size`, which must be its size; what is missing becomes zeros if it was
+    /// truncated before. Says whether that was its size.
+    pub fn end(&mut self, writer: &Writer, size: u64) -> Result<bool, WriteError> {
+        let file = match &self.layout {
+            Layout::Known(file) => file.clone(),
+            Layout::Begun(_) => self.own.clone(),
+        };
+        if size != file.len() {
+            return Ok(size == self.own.len());
+        }
+        if let Some(written) = self.written.filter(|&written| written < size) {
+            file.clear(writer, written..size)?;
+            self.written = Some(size);
+        }
+        Ok(true)
+    }
+
+    /// Writes `bytes` from `at` on, as [`VirtualFile::write_at`] does.
+    pub fn write_at(&mut self, writer: &Writer, at: u64, bytes: &[u8]) -> Result<(), WriteError> {
+        let Some(file) = self.layout_for(at, bytes)? else { return Ok(()) };
+        if let Some(written) = self.written {
+            // Not before the write is known to be possible.
+            if at.saturating_add(bytes.len() as u64) > file.len() {
+                return Err(WriteError::TooFar);
+            }
+            file.clear(writer, written..at)?;
+        }
+        file.write_at(writer, at, bytes)?;
+        self.written = self.written.map(|written| written.max(at + bytes.len() as u64));
+        Ok(())
+    }
+
+    /// The layout by which to write these bytes; none while they are the beginning of a header.
+    fn layout_for(
+        &mut self,
+        at: u64,
+        bytes: &[u8],
+    ) -> Result<Option<Arc<VirtualFile>>, WriteError> {
+        let begun = match &mut self.layout {
+            Layout::Known(file) => return Ok(Some(file.clone())),
+            Layout::Begun(begun) => begun,
+        };
+        let before = begun.len();
+        let known = if at == before as u64 {
+            let room = (MAX_START as usize).saturating_sub(before);
+            begun.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            header_of(begun, &self.own, &self.view)
+        } else if self.own.header.starts_with(begun) {
+            // Not from the beginning on: what is changed is the file that is there.
+            Ok(Some(self.own.clone()))
+        } else {
+            Err(WriteError::Header)
+        };
+        match known {
+            Ok(Some(file)) => {
+                self.layout = Layout::Known(file.clone());
+                Ok(Some(file))
+            }
+            Ok(None) => Ok(None),
+            Err(err) => {
+                begun.truncate(before);
+                Err(err)
+            }
+        }
+    }
+}
+
+/// The layout of a file that begins with these bytes; none while that cannot be told.
+fn header_of(
+    begun: &[u8],
+    own: &Arc<VirtualFile>,
+    view: &View,
+) -> Result<Option<Arc<VirtualFile>>, WriteError> {
+    if begun.starts_with(&own.header) {
+        return Ok(Some(own.clone()));
+    }
+    if own.header.starts_with(begun) {
+        return Ok(None);
+    }
+    let read = Header::read(begun.len() as u64, |at, out| {
+        let bytes = begun.get(at as usize..at as usize + out.len());
+        out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    });
+    let header = match read {
+        Ok(header) => header,
+        Err(HeaderError::HeaderCut { header, .. }) if header <= MAX_START => return Ok(None),
+        Err(err) => return Err(WriteError::Other(format!("what is written is no array: {err}"))),
+    };
+    if header.dtype != *view.dtype() || header.shape != view.shape() {
+        return Err(WriteError::Other(format!(
+            "what is written is {}, where {} is due",
+            described(&header.dtype.descr_text(), &header.shape),
+            described(&view.dtype().descr_text(), view.shape()),
+        )));
+    }
+    let bytes = begun[..header.data_offset as usize].to_vec();
+    Ok(Some(Arc::new(VirtualFile::new(bytes, view, header.order))))
+}
+
+fn described(descr: &str, shape: &[u64]) -> String {
+    let mut descr: String = descr.chars().take(MAX_DESCR + 1).collect();
+    if descr.chars().count() > MAX_DESCR {
+        descr.pop();
+        descr.push('…');
+    }
+    format!("{} of shape {}", descr, crate::npy::shape_text(shape))
+}
+
+/// The longest dtype that a message quotes, in characters.
+const MAX_DESCR: usize = 100;
