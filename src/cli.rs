@@ -63,7 +63,10 @@ pub(crate) struct MountArgs {
     /// Options as mount(8) and fstab pass them: allow_other,ttl=5,tile_bytes=1M
     #[arg(short = 'o', value_name = "OPT,OPT", value_delimiter = ',')]
     options: Vec<String>,
-    /// Let other users read what the files' permissions let them
+    /// Let the values of arrays be written through the mount; their shapes, dtypes and names stay
+    #[arg(long)]
+    pub(crate) writable: bool,
+    /// Let other users do what the files' permissions let them
     #[arg(long)]
     pub(crate) allow_other: bool,
     /// Seconds for which names and attributes may be out of date
@@ -109,9 +112,9 @@ fn bytes(text: &str) -> Result<u64, String> {
 }
 
 /// Options of mount(8) that are for others, or that hold of every mount.
-const IGNORED: [&str; 35] = [
+const IGNORED: [&str; 34] = [
     "defaults",
-    "ro",
+    // mount(8) says it of every mount that is not `ro`.
     "rw",
     "nosuid",
     "nodev",
@@ -150,6 +153,7 @@ const IGNORED: [&str; 35] = [
 impl MountArgs {
     /// Applies what stands behind `-o`.
     pub(crate) fn with_options(mut self) -> Result<MountArgs, String> {
+        let mut read_only = false;
         for option in std::mem::take(&mut self.options) {
             let (name, value) = match option.split_once('=') {
                 Some((name, value)) => (name, Some(value)),
@@ -157,6 +161,8 @@ impl MountArgs {
             };
             let wrong = |why: String| format!("-o {option}: {why}");
             match (&*name.replace('-', "_"), value) {
+                ("ro", None) => read_only = true,
+                ("writable", None) => self.writable = true,
                 ("allow_other", None) => self.allow_other = true,
                 ("follow_symlinks", None) => self.follow_symlinks = true,
                 ("auto_unmount", None) => self.auto_unmount = true,
@@ -174,6 +180,9 @@ impl MountArgs {
                 ("" | "user" | "uid" | "gid" | "fsname" | "subtype", _) => {}
                 _ => return Err(wrong("there is no such option".to_owned())),
             }
+        }
+        if read_only && self.writable {
+            return Err("writable, and -o ro: one of the two".to_owned());
         }
         Ok(self)
     }
@@ -222,6 +231,13 @@ mod tests {
         assert_eq!(
             mount(&["mount", "a", "b", "-o", "threads=0"]).unwrap_err(),
             "-o threads=0: not a number from 1 to 64"
+        );
+        assert!(!args.writable, "mount(8) says rw of itself");
+        assert!(mount(&["/data", "/mnt", "-o", "rw,writable"]).unwrap().writable);
+        assert!(!mount(&["/data", "/mnt", "-o", "ro"]).unwrap().writable);
+        assert_eq!(
+            mount(&["mount", "a", "b", "--writable", "-o", "ro"]).unwrap_err(),
+            "writable, and -o ro: one of the two"
         );
         assert!(mount(&["mount", "a", "b", "--tile-bytes", "0"]).is_err());
         assert!(mount(&["mount", "a", "b", "--ttl", "-1"]).is_err());

@@ -1,18 +1,27 @@
 //! The filesystem in our own types: numbers and handles over the tree, with no mount in it.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustix::fs::StatVfs;
 
 use crate::error::Error;
 use crate::inode::{Ino, Inodes, ROOT};
-use crate::meta::{Kind, Stamp};
-use crate::node::{Attr, Content, Listing, Node, Tree};
+use crate::meta::Stamp;
+use crate::node::{Attr, Content, Node, Tree};
+use crate::sync::lock;
+
+mod changes;
+mod directories;
+mod handles;
+mod writing;
+
+use changes::Changes;
+pub use directories::DirEntry;
+use directories::OpenedDirectory;
+use handles::Handles;
+use writing::OpenedToWrite;
 
 /// A filesystem over a tree. Every method may be called from any thread.
 #[derive(Debug)]
@@ -21,6 +30,7 @@ pub struct Fs {
     inodes: Mutex<Inodes>,
     files: Handles<OpenedFile>,
     directories: Handles<OpenedDirectory>,
+    changes: Changes,
 }
 
 /// What a handle stands for.
@@ -34,26 +44,7 @@ struct OpenedFile {
     /// What the backing file looked like as pages of it began to be cached anew: to be noted when
     /// the first of them is read.
     stamp: Mutex<Option<Stamp>>,
-}
-
-#[derive(Debug)]
-struct OpenedDirectory {
-    ino: Ino,
-    node: Node,
-    listing: Listing,
-}
-
-/// An entry of a directory as it is read.
-#[derive(Debug)]
-pub struct DirEntry<'a> {
-    /// Its number, if there is one.
-    pub ino: Option<Ino>,
-    /// Where to go on reading behind it.
-    pub next: u64,
-    /// Its kind.
-    pub kind: Kind,
-    /// Its name.
-    pub name: Cow<'a, OsStr>,
+    to_write: Option<OpenedToWrite>,
 }
 
 impl Fs {
@@ -64,6 +55,7 @@ impl Fs {
             inodes: Mutex::default(),
             files: Handles::default(),
             directories: Handles::default(),
+            changes: Changes::default(),
         }
     }
 
@@ -121,7 +113,7 @@ impl Fs {
         match self.attr(ino) {
             Err(Error::Stale) => {
                 let file = self.files.get(handle)?;
-                Tree::attr_as_opened(&self.node(ino)?, &file.content).ok_or(Error::Stale)
+                self.tree.attr_as_opened(&self.node(ino)?, &file.content).ok_or(Error::Stale)
             }
             attr => attr,
         }
@@ -135,8 +127,12 @@ impl Fs {
     /// Opens a file for reading, to be closed by [`Fs::release`].
     pub fn open(&self, ino: Ino) -> Result<Handle, Error> {
         let content = self.tree.open(&self.node(ino)?)?;
+        Ok(self.add_file(ino, content, None))
+    }
+
+    fn add_file(&self, ino: Ino, content: Content, to_write: Option<OpenedToWrite>) -> Handle {
         self.inodes().opened(ino);
-        Ok(self.files.add(OpenedFile { ino, content, stamp: Mutex::default() }))
+        self.files.add(OpenedFile { ino, content, stamp: Mutex::default(), to_write })
     }
 
     /// Calls `use_file` with the descriptor of the backing file, where the open file is a file of
@@ -194,161 +190,12 @@ impl Fs {
         }
     }
 
-    /// Opens a directory, to be closed by [`Fs::release_directory`].
-    pub fn open_directory(&self, ino: Ino) -> Result<Handle, Error> {
-        let node = self.node(ino)?;
-        let listing = self.tree.list(&node)?;
-        self.inodes().opened(ino);
-        Ok(self.directories.add(OpenedDirectory { ino, node, listing }))
-    }
-
-    /// Reads entries from a position on, until `emit` says that it has no room for one.
-    pub fn read_directory(
-        &self,
-        handle: Handle,
-        from: u64,
-        mut emit: impl FnMut(&DirEntry<'_>) -> bool,
-    ) -> Result<(), Error> {
-        let directory = self.directories.get(handle)?;
-        self.each_entry(&directory, from, |entry| emit(&entry));
-        Ok(())
-    }
-
-    /// As [`Fs::read_directory`], with each entry looked up: `emit` gets its number and attributes
-    /// too, and the number is to be given back if it had room. Entries that are gone are left out.
-    pub fn read_directory_plus(
-        &self,
-        handle: Handle,
-        from: u64,
-        mut emit: impl FnMut(&DirEntry<'_>, Ino, &Attr) -> bool,
-    ) -> Result<(), Error> {
-        let directory = self.directories.get(handle)?;
-        let mut failed = None;
-        let mut emitted = false;
-        let mut left_out = 0;
-        self.each_entry(&directory, from, |entry| {
-            if let Some(ino) = entry.ino.filter(|_| entry.next <= DOTS) {
-                let attr = self.attr(ino).or_else(|_| self.attr(directory.ino));
-                return attr.is_ok_and(|attr| emit(&entry, ino, &attr));
-            }
-            let (node, attr) = match self.tree.lookup(&directory.node, &entry.name) {
-                Ok(found) => found,
-                Err(err) => {
-                    // One entry's trouble is not the others', unless it is the directory's: then
-                    // not one of its entries is left, and there may be billions. That is told at
-                    // once, or where entries before have been taken, by the next call.
-                    left_out += 1;
-                    let gone = match self.tree.attr(&directory.node) {
-                        Err(gone) => Some(gone),
-                        Ok(_) if left_out > MAX_LEFT_OUT => Some(err),
-                        Ok(_) => {
-                            if !err.is_answer() {
-                                log::warn!(
-                                    "{}: left out of a listing: {err}",
-                                    entry.name.display()
-                                );
-                            }
-                            None
-                        }
-                    };
-                    let ends = gone.is_some();
-                    failed = gone.filter(|_| !emitted);
-                    return ends;
-                }
-            };
-            let ino = self.inodes().remember(directory.ino, &entry.name, node);
-            let full = emit(&entry, ino, &attr);
-            if full {
-                self.forget(ino, 1);
-            }
-            emitted |= !full;
-            full
-        });
-        failed.map_or(Ok(()), Err)
-    }
-
-    fn each_entry(
-        &self,
-        directory: &OpenedDirectory,
-        from: u64,
-        mut emit: impl FnMut(DirEntry<'_>) -> bool,
-    ) {
-        for position in from..directory.listing.places().saturating_add(DOTS) {
-            let next = position + 1;
-            let (ino, kind, name) = match position {
-                0 => (Some(directory.ino), Kind::Directory, Cow::Borrowed(".".as_ref())),
-                1 => {
-                    let parent = self.inodes().parent(directory.ino);
-                    (Some(parent), Kind::Directory, Cow::Borrowed("..".as_ref()))
-                }
-                place => match directory.listing.at(place - DOTS) {
-                    Some((name, kind)) => (self.inodes().known(directory.ino, &name), kind, name),
-                    None => continue,
-                },
-            };
-            if emit(DirEntry { ino, next, kind, name }) {
-                return;
-            }
-        }
-    }
-
-    /// Closes a directory.
-    pub fn release_directory(&self, handle: Handle) {
-        if let Some(directory) = self.directories.remove(handle) {
-            self.inodes().closed(directory.ino);
-        }
-    }
-
     /// The filesystem that the source is on.
     pub fn statvfs(&self) -> Result<StatVfs, Error> {
         self.tree.source().statvfs()
     }
 }
 
-/// Locks, also after a panic elsewhere: what these locks guard is whole at any time.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// How many nodes the kernel may remember before it is asked to forget the oldest. They take about
 /// a kilobyte each, and the allocator keeps what they took.
 const MAX_REMEMBERED: usize = 20_000;
-
-/// How many entries of a listing may be missing before that is taken for the listing's own fault. It
-/// is more than a record has fields, of which each can have a reason of its own.
-const MAX_LEFT_OUT: usize = 100_000;
-
-/// The entries `.` and `..` come before all others.
-const DOTS: u64 = 2;
-
-/// Open files or directories by their handles, which are never given out twice.
-#[derive(Debug)]
-struct Handles<T> {
-    last: AtomicU64,
-    open: RwLock<HashMap<Handle, Arc<T>>>,
-}
-
-impl<T> Default for Handles<T> {
-    fn default() -> Self {
-        Handles { last: AtomicU64::new(0), open: RwLock::default() }
-    }
-}
-
-impl<T> Handles<T> {
-    fn add(&self, opened: T) -> Handle {
-        let handle = Handle(self.last.fetch_add(1, Ordering::Relaxed) + 1);
-        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        open.insert(handle, Arc::new(opened));
-        handle
-    }
-
-    fn get(&self, handle: Handle) -> Result<Arc<T>, Error> {
-        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        open.get(&handle).cloned().ok_or(Error::BadHandle)
-    }
-
-    /// What it stood for is dropped by the caller, outside of the lock: that may unmap a file.
-    fn remove(&self, handle: Handle) -> Option<Arc<T>> {
-        self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&handle)
-    }
-}

@@ -3,36 +3,32 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fuser::{
-    Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
-    IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier, ReplyAttr,
-    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek,
-    ReplyOpen, ReplyPoll, ReplyStatfs, ReplyXattr, Request,
+    BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation,
+    INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags, PollEvents,
+    PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
+    ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen, ReplyPoll,
+    ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
-use crate::error::Error;
 use crate::fs::{Fs, Handle};
 use crate::inode::Ino;
-use crate::meta::Kind;
-use crate::node::Attr;
 
+mod translate;
 mod ways;
 
+use translate::{errno, file_attr, file_type, guarded};
 use ways::{Way, Ways};
 
-/// The largest read that the kernel asks for at once, in bytes.
-const MAX_READ: u32 = 1 << 20;
+/// The largest read or write that the kernel asks for at once, in bytes.
+const MAX_TRANSFER: u32 = 1 << 20;
 
 /// Read-ahead requests that may be under way at once.
 const MAX_BACKGROUND: u16 = 64;
-
-/// What `stat` names as the size to read by. With 64 KiB `np.load` needs one request less for the
-/// header than with 4 KiB.
-const BLOCK_SIZE: u32 = 64 << 10;
 
 /// What other filesystems name a file whose number is not known yet.
 const UNKNOWN_INO: u64 = 0xFFFF_FFFF;
@@ -53,55 +49,13 @@ impl Adapter {
     }
 }
 
-/// Runs a handler. If it panics, its reply was dropped on the way, which answers EIO; the worker
-/// and the mount live on.
-fn guarded(request: &str, handler: impl FnOnce()) {
-    let handled = catch_unwind(AssertUnwindSafe(|| {
-        // Inside, for a log that panics may bring down no worker either.
-        log::trace!("{request}");
-        handler();
-    }));
-    if handled.is_err() {
-        log::error!("{request}: answered with EIO: the handler panicked");
-    }
-}
-
-/// The one place where an error becomes a log line and an errno.
-fn errno(request: &str, err: &Error) -> Errno {
-    if err.is_answer() {
-        log::debug!("{request}: {err}");
-    } else {
-        log::warn!("{request}: {err}");
-    }
-    Errno::from_i32(err.errno())
-}
-
-fn file_type(kind: Kind) -> FileType {
-    match kind {
-        Kind::Directory => FileType::Directory,
-        Kind::File => FileType::RegularFile,
-        Kind::Symlink => FileType::Symlink,
-    }
-}
-
-fn file_attr(ino: Ino, attr: &Attr) -> FileAttr {
-    FileAttr {
-        ino: INodeNo(ino.0),
-        size: attr.size,
-        blocks: attr.size.div_ceil(512),
-        atime: attr.accessed,
-        mtime: attr.modified,
-        ctime: attr.changed,
-        crtime: attr.changed,
-        kind: file_type(attr.kind),
-        perm: attr.mode,
-        nlink: attr.nlink,
-        uid: attr.uid,
-        gid: attr.gid,
-        rdev: 0,
-        blksize: BLOCK_SIZE,
-        flags: 0,
-    }
+/// Requests that are answered with one errno, whatever they ask.
+macro_rules! refused {
+    ($errno:ident: $($request:ident($($argument:ty),*) -> $reply:ty;)*) => {
+        $(fn $request(&self, _: &Request, $(_: $argument,)* reply: $reply) {
+            reply.error(Errno::$errno);
+        })*
+    };
 }
 
 impl Filesystem for Adapter {
@@ -116,13 +70,15 @@ impl Filesystem for Adapter {
             // An older kernel does without.
             let _ = config.add_capabilities(wanted);
         }
-        if config.set_max_stack_depth(1).is_ok()
+        // A passed file would be written past us, its header too.
+        if !self.fs.tree().is_writable()
+            && config.set_max_stack_depth(1).is_ok()
             && config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok()
         {
             self.ways.allow_passthrough();
         }
         // Both lie within what the library allows; a refusal leaves its default.
-        let _ = config.set_max_write(MAX_READ);
+        let _ = config.set_max_write(MAX_TRANSFER);
         let _ = config.set_max_background(MAX_BACKGROUND);
         Ok(())
     }
@@ -159,26 +115,36 @@ impl Filesystem for Adapter {
         });
     }
 
-    fn open(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+    fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         guarded("open", || {
             let ino = Ino(ino.0);
-            let handle = match self.fs.open(ino) {
+            let opened = match flags.acc_mode() {
+                OpenAccMode::O_RDONLY => self.fs.open(ino),
+                OpenAccMode::O_WRONLY => self.fs.open_for_writing(ino, false, req.pid()),
+                OpenAccMode::O_RDWR => self.fs.open_for_writing(ino, true, req.pid()),
+            };
+            let handle = match opened {
                 Ok(handle) => handle,
                 Err(err) => return reply.error(errno("open", &err)),
             };
             let way = self
                 .ways
                 .open(ino, || self.fs.with_whole_file(handle, |file| reply.open_backing(file)));
-            let handle_flags = match way {
-                Way::Passed(id) => {
-                    let flags = FopenFlags::FOPEN_NOFLUSH;
-                    return reply.opened_passthrough(FileHandle(handle.0), flags, &id);
-                }
-                Way::Served if self.fs.may_keep_pages(handle) => {
-                    FopenFlags::FOPEN_NOFLUSH | FopenFlags::FOPEN_KEEP_CACHE
-                }
-                Way::Served => FopenFlags::FOPEN_NOFLUSH,
-            };
+            if let Way::Passed(id) = way {
+                let flags = FopenFlags::FOPEN_NOFLUSH;
+                return reply.opened_passthrough(FileHandle(handle.0), flags, &id);
+            }
+            let mut handle_flags = FopenFlags::empty();
+            match flags.acc_mode() {
+                // Nothing is to be written when it is closed.
+                OpenAccMode::O_RDONLY => handle_flags |= FopenFlags::FOPEN_NOFLUSH,
+                // What is written may be laid out otherwise than the pages of the file.
+                OpenAccMode::O_WRONLY => handle_flags |= FopenFlags::FOPEN_DIRECT_IO,
+                OpenAccMode::O_RDWR => {}
+            }
+            if self.fs.may_keep_pages(handle) {
+                handle_flags |= FopenFlags::FOPEN_KEEP_CACHE;
+            }
             reply.opened(FileHandle(handle.0), handle_flags);
         });
     }
@@ -300,92 +266,102 @@ impl Filesystem for Adapter {
         });
     }
 
-    // What there is not. The kernel asks for each once and then no more.
-
-    fn getxattr(
+    fn write(
         &self,
         _req: &Request,
         _ino: INodeNo,
-        _name: &OsStr,
-        _size: u32,
-        reply: ReplyXattr,
+        fh: FileHandle,
+        offset: u64,
+        data: &[u8],
+        write_flags: WriteFlags,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyWrite,
     ) {
-        reply.error(Errno::ENOSYS);
+        guarded("write", || {
+            // What the kernel writes back from a map it takes for written, whatever we answer but an
+            // error.
+            let all = write_flags.contains(WriteFlags::FUSE_WRITE_CACHE);
+            match self.fs.write(Handle(fh.0), offset, data, all) {
+                // No more than was asked for, which is less than 4 GiB.
+                Ok(count) => reply.written(count as u32),
+                Err(err) => reply.error(errno("write", &err)),
+            }
+        });
     }
 
-    fn listxattr(&self, _req: &Request, _ino: INodeNo, _size: u32, reply: ReplyXattr) {
-        reply.error(Errno::ENOSYS);
-    }
-
-    fn flush(
+    fn setattr(
         &self,
-        _req: &Request,
-        _ino: INodeNo,
-        _fh: FileHandle,
-        _lock_owner: LockOwner,
-        reply: ReplyEmpty,
+        req: &Request,
+        ino: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        _atime: Option<TimeOrNow>,
+        _mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        fh: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
     ) {
-        reply.error(Errno::ENOSYS);
+        guarded("setattr", || {
+            // With a size come the times that a change of it would set.
+            let (Some(size), None, None, None) = (size, mode, uid, gid) else {
+                return reply.error(Errno::EPERM);
+            };
+            let ino = Ino(ino.0);
+            match self.fs.set_size(ino, fh.map(|fh| Handle(fh.0)), req.pid(), size) {
+                Ok(attr) => reply.attr(&self.ttl, &file_attr(ino, &attr)),
+                Err(err) => reply.error(errno("setattr", &err)),
+            }
+        });
     }
 
     fn fsync(
         &self,
         _req: &Request,
         _ino: INodeNo,
-        _fh: FileHandle,
-        _datasync: bool,
+        fh: FileHandle,
+        datasync: bool,
         reply: ReplyEmpty,
     ) {
-        reply.error(Errno::ENOSYS);
+        guarded("fsync", || match self.fs.sync(Handle(fh.0), datasync) {
+            Ok(()) => reply.ok(),
+            Err(err) => reply.error(errno("fsync", &err)),
+        });
     }
 
-    fn fsyncdir(
-        &self,
-        _req: &Request,
-        _ino: INodeNo,
-        _fh: FileHandle,
-        _datasync: bool,
-        reply: ReplyEmpty,
-    ) {
-        reply.error(Errno::ENOSYS);
+    // Names stay as they are.
+    refused! { EPERM:
+        mknod(INodeNo, &OsStr, u32, u32, u32) -> ReplyEntry;
+        mkdir(INodeNo, &OsStr, u32, u32) -> ReplyEntry;
+        symlink(INodeNo, &OsStr, &Path) -> ReplyEntry;
+        link(INodeNo, INodeNo, &OsStr) -> ReplyEntry;
+        create(INodeNo, &OsStr, u32, u32, i32) -> ReplyCreate;
+        unlink(INodeNo, &OsStr) -> ReplyEmpty;
+        rmdir(INodeNo, &OsStr) -> ReplyEmpty;
+        rename(INodeNo, &OsStr, INodeNo, &OsStr, RenameFlags) -> ReplyEmpty;
     }
 
-    fn lseek(
-        &self,
-        _req: &Request,
-        _ino: INodeNo,
-        _fh: FileHandle,
-        _offset: i64,
-        _whence: i32,
-        reply: ReplyLseek,
-    ) {
-        reply.error(Errno::ENOSYS);
+    // What there is not. The kernel asks for each once and then no more.
+    refused! { ENOSYS:
+        getxattr(INodeNo, &OsStr, u32) -> ReplyXattr;
+        listxattr(INodeNo, u32) -> ReplyXattr;
+        setxattr(INodeNo, &OsStr, &[u8], i32, u32) -> ReplyEmpty;
+        removexattr(INodeNo, &OsStr) -> ReplyEmpty;
+        flush(INodeNo, FileHandle, LockOwner) -> ReplyEmpty;
+        fsyncdir(INodeNo, FileHandle, bool) -> ReplyEmpty;
+        fallocate(INodeNo, FileHandle, u64, u64, i32) -> ReplyEmpty;
+        lseek(INodeNo, FileHandle, i64, i32) -> ReplyLseek;
+        poll(INodeNo, FileHandle, PollNotifier, PollEvents, PollFlags) -> ReplyPoll;
+        copy_file_range(
+            INodeNo, FileHandle, u64, INodeNo, FileHandle, u64, u64, CopyFileRangeFlags
+        ) -> ReplyWrite;
     }
 
-    fn poll(
-        &self,
-        _req: &Request,
-        _ino: INodeNo,
-        _fh: FileHandle,
-        _ph: PollNotifier,
-        _events: PollEvents,
-        _flags: PollFlags,
-        reply: ReplyPoll,
-    ) {
-        reply.error(Errno::ENOSYS);
-    }
-
-    fn ioctl(
-        &self,
-        _req: &Request,
-        _ino: INodeNo,
-        _fh: FileHandle,
-        _flags: IoctlFlags,
-        _cmd: u32,
-        _in_data: &[u8],
-        _out_size: u32,
-        reply: ReplyIoctl,
-    ) {
-        reply.error(Errno::ENOTTY);
-    }
+    refused! { ENOTTY: ioctl(INodeNo, FileHandle, IoctlFlags, u32, &[u8], u32) -> ReplyIoctl; }
 }

@@ -9,7 +9,7 @@
 //! | [`npy`] | the .npy format: literals, dtypes, headers |
 //! | [`view`], [`runs`] | which bytes are the elements, and where they lie together |
 //! | [`selection`] | names that select: `rows/0-50`, `slice/::2`, `fields/r` |
-//! | [`meta`], [`backing`] | files: their attributes, every read of them; the only home of unsafe code |
+//! | [`meta`], [`backing`] | files: their attributes, every read and write of them; the only home of unsafe code |
 //! | [`mod@file`], [`encoding`], [`text`] | virtual files, the forms of arrays, the small texts |
 //! | [`error`], [`source`] | what can go wrong; the mirrored directory and its border |
 //! | [`node`] | what a path means |
@@ -35,4 +35,5 @@ pub mod meta;
 pub mod mount;
 pub mod node;
 pub mod source;
+mod sync;
 pub mod text;

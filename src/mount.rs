@@ -166,7 +166,8 @@ impl Mount {
     pub fn new(fs: Fs, mountpoint: &Path, options: &Options) -> Result<Mount, Error> {
         let error = |err: io::Error| Error::new(mountpoint, err);
         let source = fs.tree().source().path();
-        let descriptor = device::mount(source, mountpoint, options).map_err(error)?;
+        let writable = fs.tree().is_writable();
+        let descriptor = device::mount(source, mountpoint, options, writable).map_err(error)?;
         let place = Place::of(mountpoint).inspect_err(|_| {
             // Only just mounted, so it is on top. That it cannot be found is reported.
             let _ = device::unmount(mountpoint, true);
@@ -201,7 +202,13 @@ impl Mount {
         let path = mounted.0.as_ref().map(|place| place.mountpoint.clone()).unwrap_or_default();
         let (_running, ended) = mpsc::channel::<()>();
         let notifier = session.notifier();
-        // Not waited for in the end: it may itself wait for a request that is stuck in the source.
+        // Not waited for in the end: they may themselves wait for a request that is stuck in the
+        // source.
+        if fs.tree().is_writable() {
+            let (fs, notifier) = (fs.clone(), session.notifier());
+            thread::spawn(move || keep_fresh(&fs, &notifier));
+        }
+        let _until_the_end = CloseChanges(fs.clone());
         thread::spawn(move || keep_tidy(&fs, &notifier, &ended));
         thread::spawn(move || {
             let result = session.run();
@@ -316,6 +323,28 @@ fn keep_tidy(fs: &Fs, notifier: &Notifier, stopped: &mpsc::Receiver<()>) {
                 log::debug!("{}: not forgotten: {err}", name.display());
             }
         }
+    }
+}
+
+/// Drops what the kernel keeps of files of which bytes were written by another path. In a thread of
+/// its own, for it waits for requests that are under way.
+fn keep_fresh(fs: &Fs, notifier: &Notifier) {
+    while let Some(outdated) = fs.await_outdated() {
+        for ino in outdated {
+            // Of all its bytes.
+            if let Err(err) = notifier.inval_inode(INodeNo(ino.0), 0, 0) {
+                log::debug!("pages not dropped: {err}");
+            }
+        }
+    }
+}
+
+/// Lets the thread go that keeps the kernel's pages fresh, when this is dropped.
+struct CloseChanges(Arc<Fs>);
+
+impl Drop for CloseChanges {
+    fn drop(&mut self) {
+        self.0.close_changes();
     }
 }
 

@@ -21,12 +21,14 @@ mod describe;
 mod listing;
 mod lookup;
 mod text;
+mod writing;
 
 pub use content::Content;
 pub use describe::Described;
 pub use listing::Listing;
 use text::About;
 pub use text::Text;
+pub use writing::Writing;
 
 /// Everything that a path can mean.
 #[derive(Clone, Debug)]
@@ -69,8 +71,8 @@ pub struct Attr {
     pub kind: Kind,
     /// Bytes.
     pub size: u64,
-    /// Permission bits: the backing file's without the write bits; directories of arrays have an
-    /// execute bit for each read bit.
+    /// Permission bits: the backing file's, without the write bits where nothing can be written;
+    /// directories of arrays have an execute bit for each read bit.
     pub mode: u16,
     /// Owner.
     pub uid: u32,
@@ -91,11 +93,13 @@ pub struct Attr {
 pub struct Options {
     /// About how many bytes each of the tiles has that `rows` lists.
     pub tile_bytes: u64,
+    /// The values of arrays may be written.
+    pub writable: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { tile_bytes: 64 << 20 }
+        Options { tile_bytes: 64 << 20, writable: false }
     }
 }
 
@@ -117,6 +121,11 @@ impl Tree {
         &self.source
     }
 
+    /// Whether the values of arrays may be written.
+    pub fn is_writable(&self) -> bool {
+        self.options.writable
+    }
+
     /// What the empty path means: the source directory, or the array of a single file.
     pub fn root(&self) -> Result<Node, Error> {
         match self.source.single() {
@@ -128,12 +137,18 @@ impl Tree {
     /// The attributes of a node. [`Error::Stale`] where its file has been replaced by another, or
     /// its header by one that means something else.
     pub fn attr(&self, node: &Node) -> Result<Attr, Error> {
-        Ok(node.attr(&self.meta(node)?))
+        Ok(self.attr_by(node, &self.meta(node)?))
     }
 
     /// The attributes that a node had when it was opened; none of a text.
-    pub fn attr_as_opened(node: &Node, content: &Content) -> Option<Attr> {
-        content.open_file().map(|(_, meta)| node.attr(meta))
+    pub fn attr_as_opened(&self, node: &Node, content: &Content) -> Option<Attr> {
+        content.open_file().map(|(_, meta)| self.attr_by(node, meta))
+    }
+
+    /// The attributes of a node, given those of its file.
+    fn attr_by(&self, node: &Node, meta: &Meta) -> Attr {
+        let mode = if self.options.writable { meta.mode } else { meta.mode & !0o222 };
+        node.attr(&Meta { mode, ..*meta })
     }
 
     fn meta(&self, node: &Node) -> Result<Meta, Error> {
@@ -218,18 +233,18 @@ impl Tree {
 }
 
 impl Node {
-    /// The attributes of this node, given those of its file.
+    /// The attributes of this node, given those of its file with the bits that count here.
     fn attr(&self, meta: &Meta) -> Attr {
         let read_bits = meta.mode & 0o444;
         let (kind, size, mode, nlink) = match self {
-            Node::Directory(_) => (Kind::Directory, meta.size, meta.mode & !0o222, meta.nlink),
-            Node::File(..) => (Kind::File, meta.size, meta.mode & !0o222, meta.nlink),
+            Node::Directory(_) => (Kind::Directory, meta.size, meta.mode, meta.nlink),
+            Node::File(..) => (Kind::File, meta.size, meta.mode, meta.nlink),
             Node::Symlink(..) => (Kind::Symlink, meta.size, meta.mode, meta.nlink),
             Node::ArrayFile(_) | Node::Selection(_) | Node::Group(..) => {
                 (Kind::Directory, 0, read_bits | read_bits >> 2, 2)
             }
             Node::Encoded(selection, encoding) => {
-                (Kind::File, encoding.file(&selection.view).len(), meta.mode & 0o555, 1)
+                (Kind::File, encoding.file(&selection.view).len(), meta.mode & 0o777, 1)
             }
             Node::Text(text) => (Kind::File, text.len, meta.mode & 0o555, 1),
         };

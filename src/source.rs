@@ -14,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 use rustix::fs::{Mode, OFlags, ResolveFlags, StatVfs};
 use rustix::io::Errno;
 
+use crate::backing::Writer;
 use crate::error::Error;
 use crate::meta::{FileId, Kind, Meta, kind_of};
 
@@ -295,6 +296,11 @@ impl Source {
     pub fn open_seen(&self, path: &Path, seen: &Meta) -> Result<Arc<OpenFile>, Error> {
         let open = || self.open_backing(path, seen.id);
         self.files.get(seen.id, path, Some(seen), open).map(|(file, _)| file)
+    }
+
+    /// An open file at this path, opened for writing too: once for all who write to it.
+    pub fn writer(&self, path: &Path, open: &OpenFile, id: FileId) -> Result<Arc<Writer>, Error> {
+        open.writer(|| self.open_writer(path, id))
     }
 
     /// What the header of an array's file says now, and the file's attributes.

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 /// Every module of the library, each after those that it may import from.
-const LAYERS: [&str; 16] = [
+const LAYERS: [&str; 17] = [
+    "sync",
     "meta",
     "npy",
     "view",

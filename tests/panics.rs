@@ -50,7 +50,7 @@ impl Saboteur {
 
 impl Log for Saboteur {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "npyfs::fuse"
+        metadata.target().starts_with("npyfs::fuse")
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -83,7 +83,8 @@ struct Served {
 impl Served {
     fn new(env: &TestEnv) -> Served {
         let source = Source::open(&env.data(), source::Options::default()).unwrap();
-        let fs = Fs::new(Tree::new(source, node::Options::default()));
+        let options = node::Options { writable: true, ..Default::default() };
+        let fs = Fs::new(Tree::new(source, options));
         let mountpoint = prepare(&env.data(), &env.mountpoint()).unwrap();
         // The kernel believes nothing for long, so that every call comes to us.
         let ttl = Duration::ZERO;
@@ -114,6 +115,8 @@ struct World {
     data: PathBuf,
     mountpoint: PathBuf,
     slice: File,
+    /// Open for writing.
+    written: File,
 }
 
 /// A call, and the handlers without which it fails.
@@ -121,7 +124,7 @@ type Call = (&'static [&'static str], fn(&World) -> io::Result<()>);
 
 /// Calls by path need `getattr` too: the kernel checks permissions by itself, on attributes that it
 /// does not believe for long. So do reads, for the size.
-const CALLS: [Call; 7] = [
+const CALLS: [Call; 10] = [
     (&["lookup", "getattr"], |on| std::fs::metadata(on.path("big/rows/1-2.npy")).map(drop)),
     (&["getattr"], |on| on.slice.metadata().map(drop)),
     (&["lookup", "getattr", "readlink"], |on| {
@@ -139,6 +142,11 @@ const CALLS: [Call; 7] = [
         names.map(|names| assert_eq!(names.len(), 400))
     }),
     (&["statfs"], |on| Ok(statvfs(&on.mountpoint).map(drop)?)),
+    (&["write"], |on| on.written.write_all_at(&[0; 8], 0)),
+    (&["fsync"], |on| on.written.sync_all()),
+    (&["lookup", "getattr", "open", "setattr"], |on| {
+        File::create(on.path("big/cols/2.npy")).map(drop)
+    }),
 ];
 
 impl World {
@@ -189,14 +197,17 @@ fn a_panic_in_a_handler_is_one_answer_of_eio_and_harms_no_other_call() {
     let env = TestEnv::new();
     let mut served = Served::new(&env);
     let (data, mountpoint) = (env.data(), env.mountpoint());
-    let slice = in_time("the first open", {
-        let path = mountpoint.join("big/rows/0-1000.npy");
-        move || File::open(path).unwrap()
+    let (slice, written) = in_time("the first opens", {
+        let rows = mountpoint.join("big/rows");
+        move || {
+            let slice = File::open(rows.join("0-1000.npy")).unwrap();
+            (slice, File::options().write(true).open(rows.join("7.raw")).unwrap())
+        }
     });
-    let world = Arc::new(World { data, mountpoint, slice });
+    let world = Arc::new(World { data, mountpoint, slice, written });
 
     let handlers = handlers();
-    assert!(handlers.len() >= 12, "{handlers:?}");
+    assert!(handlers.len() >= 15, "{handlers:?}");
     for handler in handlers {
         SABOTEUR.arm(&handler);
         let (armed, on) = (handler.clone(), world.clone());

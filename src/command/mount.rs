@@ -60,7 +60,8 @@ fn serve(args: &MountArgs) -> Outcome {
     let source_options =
         source::Options { follow_symlinks: args.follow_symlinks, for_others: args.allow_other };
     let source = Source::open(&args.source, source_options)?;
-    let tree = Tree::new(source, node::Options { tile_bytes: args.tile_bytes });
+    let tree_options = node::Options { tile_bytes: args.tile_bytes, writable: args.writable };
+    let tree = Tree::new(source, tree_options);
     tree.check()?;
     let mountpoint = npyfs::mount::prepare(&args.source, &args.mountpoint)?;
     let cores = thread::available_parallelism().map_or(1, |n| n.get());
@@ -73,7 +74,7 @@ fn serve(args: &MountArgs) -> Outcome {
     let (asked, end) = mpsc::channel();
     ask_on_signal(asked.clone())?;
     raise_file_limit();
-    npyfs::backing::ignore_lease_signal();
+    npyfs::backing::ignore_signals();
     let mount = Mount::new(Fs::new(tree), &mountpoint, &options)?;
     let watcher = match mount.place() {
         Some(place) if args.auto_unmount => Some(watch(place)?),
@@ -83,9 +84,10 @@ fn serve(args: &MountArgs) -> Outcome {
         detach()?;
     } else {
         eprintln!(
-            "npyfs: {} is mounted on {}, read-only; Ctrl-C unmounts it",
+            "npyfs: {} is mounted on {}, {}; Ctrl-C unmounts it",
             args.source.display(),
-            args.mountpoint.display()
+            args.mountpoint.display(),
+            if args.writable { "writable" } else { "read-only" }
         );
     }
     let served = mount.serve(asked, &end);

@@ -6,11 +6,12 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use fuser::BackingId;
 
 use crate::inode::Ino;
+use crate::sync::lock;
 
 /// How the kernel reads an open file.
 #[derive(Clone, Debug)]
@@ -34,10 +35,6 @@ impl Ways {
         self.passthrough = true;
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Ino, (Way, usize)>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The way of an inode that is opened once more. `register` makes its backing file known to the
     /// kernel; it returns none for what is not a backing file as it is.
     pub(super) fn open(
@@ -45,7 +42,7 @@ impl Ways {
         ino: Ino,
         register: impl FnOnce() -> Option<io::Result<BackingId>>,
     ) -> Way {
-        match self.lock().entry(ino) {
+        match lock(&self.open).entry(ino) {
             Entry::Occupied(mut open) => {
                 open.get_mut().1 += 1;
                 open.get().0.clone()
@@ -64,7 +61,7 @@ impl Ways {
 
     /// An inode is open once less.
     pub(super) fn close(&self, ino: Ino) {
-        if let Entry::Occupied(mut open) = self.lock().entry(ino) {
+        if let Entry::Occupied(mut open) = lock(&self.open).entry(ino) {
             open.get_mut().1 -= 1;
             if open.get().1 == 0 {
                 open.remove();

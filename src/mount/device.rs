@@ -22,10 +22,18 @@ use super::table::FILESYSTEM_TYPE;
 
 const FUSERMOUNT: &str = "fusermount3";
 
-/// Mounts a FUSE filesystem, read-only, and returns the descriptor to serve it by.
-pub(super) fn mount(source: &Path, mountpoint: &Path, options: &Options) -> io::Result<OwnedFd> {
-    match mount_directly(source, mountpoint, options) {
-        Err(Errno::PERM | Errno::ACCESS) => mount_by_fusermount(source, mountpoint, options),
+/// Mounts a FUSE filesystem, read-only unless it is `writable`, and returns the descriptor to serve
+/// it by.
+pub(super) fn mount(
+    source: &Path,
+    mountpoint: &Path,
+    options: &Options,
+    writable: bool,
+) -> io::Result<OwnedFd> {
+    match mount_directly(source, mountpoint, options, writable) {
+        Err(Errno::PERM | Errno::ACCESS) => {
+            mount_by_fusermount(source, mountpoint, options, writable)
+        }
         Err(Errno::NOENT | Errno::NODEV | Errno::NXIO) => Err(io::Error::new(
             io::ErrorKind::NotFound,
             "there is no /dev/fuse: FUSE is not loaded (modprobe fuse), or not given to this container",
@@ -34,7 +42,12 @@ pub(super) fn mount(source: &Path, mountpoint: &Path, options: &Options) -> io::
     }
 }
 
-fn mount_directly(source: &Path, mountpoint: &Path, wanted: &Options) -> Result<OwnedFd, Errno> {
+fn mount_directly(
+    source: &Path,
+    mountpoint: &Path,
+    wanted: &Options,
+    writable: bool,
+) -> Result<OwnedFd, Errno> {
     let device = File::options().read(true).write(true).open("/dev/fuse");
     let device: OwnedFd =
         device.map_err(|err| Errno::from_io_error(&err).unwrap_or(Errno::IO))?.into();
@@ -50,7 +63,8 @@ fn mount_directly(source: &Path, mountpoint: &Path, wanted: &Options) -> Result<
         options.push_str(",allow_other");
     }
     let options = std::ffi::CString::new(options).map_err(|_| Errno::INVAL)?;
-    let mut flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+    let mut flags = MountFlags::NOSUID | MountFlags::NODEV;
+    flags.set(MountFlags::RDONLY, !writable);
     flags.set(MountFlags::NOEXEC, wanted.no_exec);
     rustix::mount::mount(source, mountpoint, FILESYSTEM_TYPE, flags, options.as_c_str())?;
     Ok(device)
@@ -58,14 +72,20 @@ fn mount_directly(source: &Path, mountpoint: &Path, wanted: &Options) -> Result<
 
 /// `fusermount3` mounts on behalf of an ordinary user, and passes the descriptor back over a
 /// socket that it inherits.
-fn mount_by_fusermount(source: &Path, mountpoint: &Path, wanted: &Options) -> io::Result<OwnedFd> {
+fn mount_by_fusermount(
+    source: &Path,
+    mountpoint: &Path,
+    wanted: &Options,
+    writable: bool,
+) -> io::Result<OwnedFd> {
     let (ours, theirs) = rustix::net::socketpair(
         AddressFamily::UNIX,
         SocketType::STREAM,
         SocketFlags::CLOEXEC,
         None,
     )?;
-    let mut options = OsString::from("ro,nosuid,nodev,subtype=npyfs,default_permissions");
+    let mut options = OsString::from(if writable { "rw" } else { "ro" });
+    options.push(",nosuid,nodev,subtype=npyfs,default_permissions");
     if wanted.allow_other {
         options.push(",allow_other");
     }

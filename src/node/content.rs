@@ -1,5 +1,6 @@
 //! Files open for reading.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::backing::ReadError;
@@ -47,6 +48,15 @@ impl Content {
         match self {
             Content::Whole { open, meta } | Content::Array { open, meta, .. } => Some((open, meta)),
             Content::Text(_) => None,
+        }
+    }
+
+    /// The bytes of the backing file among which are all that are read; of a whole file, any.
+    pub fn span(&self) -> Range<u64> {
+        match self {
+            Content::Whole { .. } => 0..u64::MAX,
+            Content::Array { file, .. } => file.span(),
+            Content::Text(_) => 0..0,
         }
     }
 

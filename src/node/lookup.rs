@@ -43,7 +43,7 @@ impl Tree {
                 return Err(Error::NotADirectory);
             }
         };
-        let attr = node.attr(&meta);
+        let attr = self.attr_by(&node, &meta);
         Ok((node, attr))
     }
 

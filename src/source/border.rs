@@ -14,7 +14,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::Source;
-use crate::backing::Backing;
+use crate::backing::{Backing, Writer};
 use crate::error::Error;
 use crate::meta::{FileId, Kind, Meta};
 
@@ -88,9 +88,19 @@ impl Source {
         Ok(Directory { fd: DirectoryFd::Other(fd), path: path.clone() })
     }
 
+    pub(super) fn open_backing(&self, path: &Path, id: FileId) -> Result<Backing, Error> {
+        let file = self.open_regular(path, id, OFlags::RDONLY)?;
+        Backing::new(file).map_err(|err| Error::io(path.display(), err))
+    }
+
+    /// Opens a file for writing, which the caller knows to be open for reading.
+    pub(super) fn open_writer(&self, path: &Path, id: FileId) -> Result<Writer, Error> {
+        self.open_regular(path, id, OFlags::RDWR).map(Writer::new)
+    }
+
     /// Opens a file only once it has turned out to be the one that was looked up: to open what has
     /// taken its place, a FIFO or a device, could have an effect of its own.
-    pub(super) fn open_backing(&self, path: &Path, id: FileId) -> Result<Backing, Error> {
+    fn open_regular(&self, path: &Path, id: FileId, access: OFlags) -> Result<File, Error> {
         let about = |err: io::Error| Error::io(path.display(), err);
         let place = self
             .resolve(path, OFlags::PATH, ResolveFlags::empty())
@@ -100,12 +110,12 @@ impl Source {
             return Err(Error::Stale);
         }
         // Without waiting until somebody gives up a lease on it: a worker would wait with it.
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let again = path_of_descriptor(&place);
         let file = self
             .persistently(|| rustix::fs::open(&again, flags, Mode::empty()))
             .map_err(|err| about(err.into()))?;
-        Backing::new(File::from(file)).map_err(about)
+        Ok(File::from(file))
     }
 }
 

@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use super::ArrayFile;
-use crate::backing::Backing;
+use crate::backing::{Backing, Writer};
 use crate::error::Error;
 use crate::meta::{FileId, Meta, Stamp};
 use crate::npy::header::{Header, HeaderError};
+use crate::sync::lock;
 use crate::view::View;
 
 /// How long a file stays open that nobody reads. A file that was deleted or replaced keeps its disk
@@ -88,6 +89,8 @@ pub struct OpenFile {
     /// What the header said last, and the file's stamp then, if a later change would show in it.
     array: Mutex<Option<(Option<Stamp>, Array)>>,
     used: Mutex<Instant>,
+    /// The file open for writing, while somebody writes.
+    writer: Mutex<Weak<Writer>>,
 }
 
 impl OpenFile {
@@ -99,6 +102,20 @@ impl OpenFile {
     /// The file's attributes now.
     pub fn meta(&self) -> Result<Meta, Error> {
         self.backing.meta().map_err(|err| Error::io(&self.name, err))
+    }
+
+    /// The file open for writing, opened by `open` if it is not.
+    pub(super) fn writer(
+        &self,
+        open: impl FnOnce() -> Result<Writer, Error>,
+    ) -> Result<Arc<Writer>, Error> {
+        let mut known = lock(&self.writer);
+        if let Some(writer) = known.upgrade() {
+            return Ok(writer);
+        }
+        let writer = Arc::new(open()?);
+        *known = Arc::downgrade(&writer);
+        Ok(writer)
     }
 
     /// The array as the header has it now. The same [`Root`] as before if the header says the same.
@@ -199,6 +216,7 @@ impl Files {
             name: path.to_string_lossy().into_owned(),
             array: Mutex::new(None),
             used: Mutex::new(Instant::now()),
+            writer: Mutex::default(),
         });
         let meta = now(&file)?;
         let mut open = lock(&self.open);
@@ -244,9 +262,4 @@ impl Open {
         let oldest = (0..self.recent.len()).min_by_key(|&i| *lock(&self.recent[i].used))?;
         Some(self.recent.swap_remove(oldest))
     }
-}
-
-/// Locks, also after a panic elsewhere: what these locks guard is whole at any time.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,0 +1,75 @@
+//! What was written and is not yet known to all who read it.
+//!
+//! The kernel keeps pages of each inode, and to it every path is an inode of its own. So when bytes
+//! of a backing file have been written by one path, the pages of the others have to be dropped. A
+//! handler must not wait for that: the kernel may hold such a page for a request that this handler's
+//! own thread is to answer. So writes are noted here, and another thread waits for them.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use super::Handle;
+use crate::inode::Ino;
+use crate::meta::FileId;
+use crate::sync::lock;
+
+/// Some bytes of a file that were written.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) file: FileId,
+    /// All of them lie among these.
+    pub(super) bytes: Range<u64>,
+    /// An inode whose pages the kernel has changed along with them.
+    pub(super) but: Option<Ino>,
+}
+
+/// The changes that are yet to be told, one for each handle.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    pending: Mutex<Pending>,
+    came: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    by_handle: HashMap<Handle, Change>,
+    closed: bool,
+}
+
+impl Changes {
+    /// Notes what was written through a handle, if it is not noted already.
+    pub(super) fn note(&self, handle: Handle, change: impl FnOnce() -> Change) {
+        lock(&self.pending).by_handle.entry(handle).or_insert_with(change);
+        self.came.notify_one();
+    }
+
+    /// Waits for changes, and takes them; none when they are closed.
+    pub(super) fn wait(&self) -> Option<Vec<Change>> {
+        let mut pending = lock(&self.pending);
+        while pending.by_handle.is_empty() && !pending.closed {
+            pending = self.came.wait(pending).unwrap_or_else(PoisonError::into_inner);
+        }
+        if pending.closed {
+            return None;
+        }
+        Some(pending.by_handle.drain().map(|(_, change)| change).collect())
+    }
+
+    /// Nobody is to wait any more.
+    pub(super) fn close(&self) {
+        lock(&self.pending).closed = true;
+        self.came.notify_all();
+    }
+}
+
+impl Change {
+    /// Whether pages of an inode may be out of date by this change, which hold some of these bytes
+    /// of this file.
+    pub(super) fn concerns(&self, ino: Ino, file: FileId, bytes: &Range<u64>) -> bool {
+        self.file == file
+            && self.but != Some(ino)
+            && self.bytes.start < bytes.end
+            && bytes.start < self.bytes.end
+    }
+}

@@ -1,0 +1,53 @@
+//! Handles: what is open.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::Handle;
+use crate::error::Error;
+
+/// Open files or directories by their handles, which are never given out twice.
+#[derive(Debug)]
+pub(super) struct Handles<T> {
+    last: AtomicU64,
+    open: RwLock<HashMap<Handle, Arc<T>>>,
+}
+
+impl<T> Default for Handles<T> {
+    fn default() -> Self {
+        Handles { last: AtomicU64::new(0), open: RwLock::default() }
+    }
+}
+
+impl<T> Handles<T> {
+    pub(super) fn add(&self, opened: T) -> Handle {
+        let handle = Handle(self.last.fetch_add(1, Ordering::Relaxed) + 1);
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        open.insert(handle, Arc::new(opened));
+        handle
+    }
+
+    pub(super) fn get(&self, handle: Handle) -> Result<Arc<T>, Error> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.get(&handle).cloned().ok_or(Error::BadHandle)
+    }
+
+    /// Calls `work` with all that is open.
+    pub(super) fn each(&self, work: impl FnMut(&T)) {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.values().map(|opened| &**opened).for_each(work);
+    }
+
+    /// The last that was opened of those that `are_meant`.
+    pub(super) fn newest(&self, are_meant: impl Fn(&T) -> bool) -> Option<Handle> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        let meant = open.iter().filter(|(_, opened)| are_meant(opened));
+        meant.map(|(handle, _)| *handle).max_by_key(|handle| handle.0)
+    }
+
+    /// What it stood for is dropped by the caller, outside of the lock: that may unmap a file.
+    pub(super) fn remove(&self, handle: Handle) -> Option<Arc<T>> {
+        self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&handle)
+    }
+}

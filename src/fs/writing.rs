@@ -1,0 +1,125 @@
+//! Files open for writing.
+
+use std::collections::HashSet;
+
+use super::changes::Change;
+use super::{Fs, Handle, OpenedFile};
+use crate::error::Error;
+use crate::inode::Ino;
+use crate::meta::FileId;
+use crate::node::{Attr, Writing};
+
+/// What a file open for writing is besides.
+#[derive(Debug)]
+pub(super) struct OpenedToWrite {
+    writing: Writing,
+    file: FileId,
+    /// The process, or rather the thread, that opened it.
+    by: u32,
+}
+
+impl Fs {
+    /// Opens a file for writing, and for reading too if the process `by` `reads`; to be closed by
+    /// [`Fs::release`].
+    pub fn open_for_writing(&self, ino: Ino, reads: bool, by: u32) -> Result<Handle, Error> {
+        let (content, writing) = self.tree.open_for_writing(&self.node(ino)?, reads)?;
+        let (_, meta) = content.open_file().ok_or(Error::BadHandle)?;
+        let file = meta.id;
+        Ok(self.add_file(ino, content, Some(OpenedToWrite { writing, file, by })))
+    }
+
+    /// Writes `bytes` from `at` on, and returns how many: not all if the operating system refuses
+    /// the rest, unless it is to be `all` or an error.
+    pub fn write(&self, handle: Handle, at: u64, bytes: &[u8], all: bool) -> Result<usize, Error> {
+        let file = self.files.get(handle)?;
+        let opened = file.to_write.as_ref().ok_or(Error::BadHandle)?;
+        let mut count = opened.writing.write_at(at, bytes);
+        while let Ok(written) = count
+            && all
+            && written < bytes.len()
+        {
+            let more = opened.writing.write_at(at + written as u64, &bytes[written..]);
+            count = more.map(|more| written + more);
+        }
+        self.note_change(handle, &file, opened);
+        count
+    }
+
+    /// Accepts a size that a file already has, and that of 0 with which a program begins to replace
+    /// it, which changes nothing yet. Any other is an error.
+    ///
+    /// The kernel truncates a file right after it has opened it, for the same process `by`, but does
+    /// not say that it is the same handle.
+    pub fn set_size(
+        &self,
+        ino: Ino,
+        handle: Option<Handle>,
+        by: u32,
+        size: u64,
+    ) -> Result<Attr, Error> {
+        let handle = handle.or_else(|| {
+            self.files.newest(|file| {
+                let to_write = file.to_write.as_ref().filter(|to_write| to_write.by == by);
+                file.ino == ino && to_write.is_some_and(|it| it.writing.is_untouched())
+            })
+        });
+        let is_its_size = match handle {
+            Some(handle) => {
+                let file = self.files.get(handle)?;
+                let opened = file.to_write.as_ref().ok_or(Error::BadHandle)?;
+                if size == 0 {
+                    opened.writing.truncate();
+                }
+                let ended = opened.writing.end(size);
+                self.note_change(handle, &file, opened);
+                ended?
+            }
+            None => {
+                self.tree.open_for_writing(&self.node(ino)?, true)?;
+                size == self.attr(ino)?.size
+            }
+        };
+        if size != 0 && !is_its_size {
+            return Err(Error::NotPermitted("the size of an array stays as it is".to_owned()));
+        }
+        self.attr(ino)
+    }
+
+    /// Returns when all that was written to an open file is on the disk.
+    pub fn sync(&self, handle: Handle, data_only: bool) -> Result<(), Error> {
+        match &self.files.get(handle)?.to_write {
+            Some(opened) => opened.writing.sync(data_only),
+            // Who cannot write has written nothing.
+            None => Ok(()),
+        }
+    }
+
+    fn note_change(&self, handle: Handle, file: &OpenedFile, opened: &OpenedToWrite) {
+        self.changes.note(handle, || Change {
+            file: opened.file,
+            bytes: opened.writing.span(),
+            but: opened.writing.is_in_place().then_some(file.ino),
+        });
+    }
+
+    /// Waits until something was written, and names the open files of which the kernel may have
+    /// pages that are out of date by that; none when [`Fs::close_changes`] was called.
+    pub fn await_outdated(&self) -> Option<HashSet<Ino>> {
+        let changes = self.changes.wait()?;
+        let mut outdated = HashSet::new();
+        self.files.each(|file| {
+            if let Some((_, meta)) = file.content.open_file() {
+                let bytes = file.content.span();
+                if changes.iter().any(|change| change.concerns(file.ino, meta.id, &bytes)) {
+                    outdated.insert(file.ino);
+                }
+            }
+        });
+        Some(outdated)
+    }
+
+    /// Lets go of who waits in [`Fs::await_outdated`].
+    pub fn close_changes(&self) {
+        self.changes.close();
+    }
+}

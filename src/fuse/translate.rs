@@ -1,0 +1,65 @@
+//! Our own types in those of the library that speaks to the kernel.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use fuser::{Errno, FileAttr, FileType, INodeNo};
+
+use crate::error::Error;
+use crate::inode::Ino;
+use crate::meta::Kind;
+use crate::node::Attr;
+
+/// What `stat` names as the size to read by. With 64 KiB `np.load` needs one request less for the
+/// header than with 4 KiB.
+const BLOCK_SIZE: u32 = 64 << 10;
+
+/// Runs a handler. If it panics, its reply was dropped on the way, which answers EIO; the worker
+/// and the mount live on.
+pub(super) fn guarded(request: &str, handler: impl FnOnce()) {
+    let handled = catch_unwind(AssertUnwindSafe(|| {
+        // Inside, for a log that panics may bring down no worker either.
+        log::trace!("{request}");
+        handler();
+    }));
+    if handled.is_err() {
+        log::error!("{request}: answered with EIO: the handler panicked");
+    }
+}
+
+/// The one place where an error becomes a log line and an errno.
+pub(super) fn errno(request: &str, err: &Error) -> Errno {
+    if err.is_answer() {
+        log::debug!("{request}: {err}");
+    } else {
+        log::warn!("{request}: {err}");
+    }
+    Errno::from_i32(err.errno())
+}
+
+pub(super) fn file_type(kind: Kind) -> FileType {
+    match kind {
+        Kind::Directory => FileType::Directory,
+        Kind::File => FileType::RegularFile,
+        Kind::Symlink => FileType::Symlink,
+    }
+}
+
+pub(super) fn file_attr(ino: Ino, attr: &Attr) -> FileAttr {
+    FileAttr {
+        ino: INodeNo(ino.0),
+        size: attr.size,
+        blocks: attr.size.div_ceil(512),
+        atime: attr.accessed,
+        mtime: attr.modified,
+        ctime: attr.changed,
+        crtime: attr.changed,
+        kind: file_type(attr.kind),
+        perm: attr.mode,
+        nlink: attr.nlink,
+        uid: attr.uid,
+        gid: attr.gid,
+        rdev: 0,
+        blksize: BLOCK_SIZE,
+        flags: 0,
+    }
+}

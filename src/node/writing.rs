@@ -1,0 +1,164 @@
+//! Files open for writing: whose values may be changed, and by whom a change was made.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
+use super::{Content, Node, Tree};
+use crate::backing::{ReadError, Writer};
+use crate::error::Error;
+use crate::file::{Incoming, VirtualFile, WriteError};
+use crate::meta::Meta;
+use crate::source::{OpenFile, Root};
+use crate::sync::lock;
+
+/// A file open for writing.
+#[derive(Debug)]
+pub struct Writing {
+    open: Arc<OpenFile>,
+    /// The version of the array that was opened.
+    root: Arc<Root>,
+    writer: Arc<Writer>,
+    layout: Layout,
+}
+
+/// Where the bytes go.
+#[derive(Debug)]
+enum Layout {
+    /// The file is read as well, and so is laid out as it is read.
+    Own(VirtualFile),
+    /// What is written is never read by the same handle.
+    Incoming(Mutex<Incoming>),
+}
+
+impl Tree {
+    /// Opens a node for writing, and for reading too if it `reads`. Only the values of arrays can be
+    /// written.
+    pub fn open_for_writing(&self, node: &Node, reads: bool) -> Result<(Content, Writing), Error> {
+        if !self.options.writable {
+            return Err(Error::ReadOnly);
+        }
+        let content = self.open(node)?;
+        let (path, open, meta, root, view, own) = match (node, &content) {
+            (Node::Encoded(selection, encoding), Content::Array { open, root, meta, .. }) => {
+                let view = selection.view.clone();
+                let own = encoding.file(&view);
+                (&selection.file.path, open, meta, root.clone(), view, own)
+            }
+            (Node::File(path, _), Content::Whole { open, meta }) => {
+                let root = whole_array(open, meta)?;
+                let (view, own) = (root.view.clone(), whole_file(open, &root)?);
+                (path, open, meta, root, view, own)
+            }
+            _ => return Err(Error::NotPermitted("only arrays can be written".to_owned())),
+        };
+        if meta.mode & SET_ID != 0 {
+            // A change would have to take that away, as it does on a disk.
+            let why = format!("{}: setuid or setgid, and so not to be written", open.name());
+            return Err(Error::NotPermitted(why));
+        }
+        let writer = self.source.writer(path, open, meta.id)?;
+        let layout = match reads {
+            true => Layout::Own(own),
+            false => Layout::Incoming(Mutex::new(Incoming::new(view, own.into()))),
+        };
+        let writing = Writing { open: open.clone(), root, writer, layout };
+        Ok((content, writing))
+    }
+}
+
+/// The mode bits setuid and setgid.
+const SET_ID: u16 = 0o6000;
+
+/// The array that a whole file is, with nothing behind it.
+fn whole_array(open: &OpenFile, meta: &Meta) -> Result<Arc<Root>, Error> {
+    let not = |why: String| Err(Error::NotPermitted(format!("{}: {why}", open.name())));
+    let root = match open.array(meta)? {
+        Ok(root) => root,
+        Err(unreadable) => return not(format!("no array to write to: {}", unreadable.why)),
+    };
+    match meta.size.saturating_sub(root.view.data().end) {
+        0 => Ok(root),
+        rest => not(format!("{rest} bytes behind the array, which are not to be written")),
+    }
+}
+
+/// The layout of a whole file: its own header, whatever that looks like, and its data.
+fn whole_file(open: &OpenFile, root: &Root) -> Result<VirtualFile, Error> {
+    let mut header = vec![0; root.header.data_offset as usize];
+    open.backing.read_at(0, &mut header).map_err(|err| match err {
+        ReadError::Short { has } => root.short(open, has),
+        ReadError::Io(err) => Error::io(open.name(), err),
+    })?;
+    Ok(VirtualFile::new(header, &root.view, root.header.order))
+}
+
+impl Writing {
+    /// Writes `bytes` from `at` on, and returns how many: all, or, where the operating system
+    /// refuses the rest, the first few of them.
+    pub fn write_at(&self, at: u64, bytes: &[u8]) -> Result<usize, Error> {
+        self.root.check(&self.open, &self.open.meta()?)?;
+        let written = match &self.layout {
+            Layout::Own(file) => file.write_at(&self.writer, at, bytes),
+            Layout::Incoming(incoming) => lock(incoming).write_at(&self.writer, at, bytes),
+        };
+        match written {
+            Ok(()) => Ok(bytes.len()),
+            Err(WriteError::Io(err)) if err.written > 0 => Ok(err.written),
+            Err(err) => Err(self.error(err)),
+        }
+    }
+
+    /// Ends the file at `size`, which can only be its size: zeros take the place of what a writer
+    /// that truncated it has left out. Says whether that was its size.
+    pub fn end(&self, size: u64) -> Result<bool, Error> {
+        match &self.layout {
+            Layout::Own(file) => Ok(size == file.len()),
+            Layout::Incoming(incoming) => {
+                lock(incoming).end(&self.writer, size).map_err(|err| self.error(err))
+            }
+        }
+    }
+
+    /// Notes that the file was truncated by who opened it.
+    pub fn truncate(&self) {
+        if let Layout::Incoming(incoming) = &self.layout {
+            lock(incoming).truncate();
+        }
+    }
+
+    /// Whether nothing was written yet by one who does not read.
+    pub fn is_untouched(&self) -> bool {
+        matches!(&self.layout, Layout::Incoming(incoming) if lock(incoming).is_untouched())
+    }
+
+    /// Whether the kernel's pages of the file hold what was written: not if that is laid out
+    /// otherwise than the file.
+    pub fn is_in_place(&self) -> bool {
+        match &self.layout {
+            Layout::Own(_) => true,
+            Layout::Incoming(incoming) => !lock(incoming).is_foreign(),
+        }
+    }
+
+    /// The bytes of the backing file among which are all that can be written.
+    pub fn span(&self) -> Range<u64> {
+        match &self.layout {
+            Layout::Own(file) => file.span(),
+            Layout::Incoming(incoming) => lock(incoming).span(),
+        }
+    }
+
+    /// Returns when all that was written to the backing file is on the disk.
+    pub fn sync(&self, data_only: bool) -> Result<(), Error> {
+        self.writer.sync(data_only).map_err(|err| Error::io(self.open.name(), err))
+    }
+
+    fn error(&self, err: WriteError) -> Error {
+        let (file, why) = (self.open.name().to_owned(), err.to_string());
+        match err {
+            WriteError::Header | WriteError::Other(_) => Error::NotWritable { file, why },
+            WriteError::TooFar => Error::TooFar { file, why },
+            WriteError::Io(err) => Error::io(file, err.why),
+        }
+    }
+}
