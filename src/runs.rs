@@ -238,12 +238,8 @@ mod tests {
     fn flattened(runs: &Runs, at: u64, len: u64) -> Vec<u64> {
         let mut out = Vec::new();
         for piece in runs.pieces(at, len) {
-            for i in 0..piece.outer.len.cast_signed() {
-                for j in 0..piece.inner.len.cast_signed() {
-                    let from = i * piece.outer.stride + j * piece.inner.stride;
-                    let start = piece.offset.checked_add_signed(from).unwrap();
-                    out.extend(start..start + piece.len);
-                }
+            for start in piece.stretches() {
+                out.extend(start..start + piece.len);
             }
         }
         out
@@ -280,6 +276,9 @@ mod tests {
             let order = if fortran { Order::Fortran } else { Order::C };
             let (runs, all) = (Runs::new(&view, order), naive(&view, order));
             prop_assert_eq!(runs.len(), all.len() as u64);
+            let ends = all.iter().min().zip(all.iter().max());
+            let span = ends.map_or(runs.start..runs.start, |(&first, &last)| first..last + 1);
+            prop_assert_eq!(runs.span(), span);
             let from = (at as usize).min(all.len());
             let to = ((at + len) as usize).min(all.len());
             let wanted = &all[from..to];

@@ -1,6 +1,5 @@
-//! The tree against a naive model: arrays as lists of items, selections as loops over them.
-
-use std::path::Path;
+//! The tree against a naive model: arrays as lists of items, each the list of where in the file its
+//! bytes are, and selections as loops over them.
 
 use npyfs::node::{Node, Options, Tree};
 use npyfs::npy::dtype::DType;
@@ -10,11 +9,11 @@ use npyfs::source::{self, Source};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 
-/// An array with its items in C order, each as its bytes.
+/// An array with its items in C order, each as the positions of its bytes in the file.
 #[derive(Clone, Debug)]
 struct Model {
     shape: Vec<usize>,
-    items: Vec<Vec<u8>>,
+    items: Vec<Vec<usize>>,
     dtype: &'static str,
 }
 
@@ -48,7 +47,7 @@ fn indices(shape: &[usize]) -> Vec<Vec<usize>> {
 }
 
 impl Model {
-    fn item(&self, index: &[usize]) -> &Vec<u8> {
+    fn item(&self, index: &[usize]) -> &Vec<usize> {
         let flat = index.iter().zip(&self.shape).fold(0, |flat, (i, len)| flat * len + i);
         &self.items[flat]
     }
@@ -90,11 +89,36 @@ impl Model {
         Model { shape: self.shape.clone(), items, dtype: dtype_of_field }
     }
 
-    fn bytes(&self, order: Order) -> Vec<u8> {
+    /// The whole array in a file, from `offset` on.
+    fn whole(dtype_of_items: &'static str, shape: &[usize], order: Order, offset: usize) -> Model {
+        let len = dtype(dtype_of_items).itemsize() as usize;
+        let items = |shape: &[usize]| -> Model {
+            let items = (0..indices(shape).len())
+                .map(|i| (offset + i * len..offset + (i + 1) * len).collect())
+                .collect();
+            Model { shape: shape.to_vec(), items, dtype: dtype_of_items }
+        };
+        match order {
+            Order::C => items(shape),
+            Order::Fortran => items(&shape.iter().rev().copied().collect::<Vec<_>>()).transposed(),
+        }
+    }
+
+    /// Where the bytes of all items are, in an order of the items.
+    fn positions(&self, order: Order) -> Vec<usize> {
         match order {
             Order::C => self.items.concat(),
             Order::Fortran => self.transposed().items.concat(),
         }
+    }
+
+    /// The bytes of all items.
+    fn bytes(&self, order: Order, file: &[u8]) -> Vec<u8> {
+        self.positions(order).into_iter().map(|at| file[at]).collect()
+    }
+
+    fn shape_in_header(&self) -> Vec<u64> {
+        self.shape.iter().map(|&len| len as u64).collect()
     }
 }
 
@@ -169,11 +193,51 @@ fn step(model: &Model, (kind, a, b, c): Choice) -> Option<(String, Model)> {
     }
 }
 
-fn write_array(path: &Path, model: &Model, order: Order) {
-    let shape: Vec<u64> = model.shape.iter().map(|&len| len as u64).collect();
-    let mut bytes = header::write(&dtype(model.dtype), &shape, order);
-    bytes.extend(model.bytes(order));
-    std::fs::write(path, bytes).unwrap();
+/// Bytes of which neighbours differ.
+fn some_bytes(len: usize, salt: u8) -> Vec<u8> {
+    let mut next = salt;
+    std::iter::repeat_with(|| {
+        next = next.wrapping_mul(5).wrapping_add(1);
+        next
+    })
+    .take(len)
+    .collect()
+}
+
+/// A source with one array in it.
+struct World {
+    directory: tempfile::TempDir,
+    model: Model,
+    file: Vec<u8>,
+    tree: Tree,
+}
+
+impl World {
+    fn new(dtype_of_items: &'static str, shape: &[usize], order: Order, salt: u8) -> World {
+        let descr = dtype(dtype_of_items);
+        let lengths: Vec<u64> = shape.iter().map(|&len| len as u64).collect();
+        let mut file = header::write(&descr, &lengths, order);
+        let model = Model::whole(dtype_of_items, shape, order, file.len());
+        file.extend(some_bytes(model.items.len() * descr.itemsize() as usize, salt));
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("a.npy"), &file).unwrap();
+        let source = Source::open(directory.path(), source::Options::default()).unwrap();
+        let tree = Tree::new(source, Options { writable: true, ..Options::default() });
+        World { directory, model, file, tree }
+    }
+
+    /// The path of a chain of selections, and what it selects.
+    fn chain(&self, choices: &[Choice]) -> (String, Model) {
+        let start = ("a".to_owned(), self.model.clone());
+        choices.iter().fold(start, |(path, model), &choice| match step(&model, choice) {
+            Some((name, selected)) => (format!("{path}/{name}"), selected),
+            None => (path, model),
+        })
+    }
+
+    fn on_disk(&self) -> Vec<u8> {
+        std::fs::read(self.directory.path().join("a.npy")).unwrap()
+    }
 }
 
 fn find(tree: &Tree, path: &str) -> Node {
@@ -226,43 +290,112 @@ proptest! {
         ranges in prop::collection::vec((0u64..4000, 0usize..500), 6),
         salt: u8,
     ) {
-        let (descr, _) = DTYPES[which];
-        let itemsize = dtype(descr).itemsize() as usize;
-        let mut next = salt;
-        let items = indices(&shape).iter().map(|_| (0..itemsize).map(|_| {
-            next = next.wrapping_mul(5).wrapping_add(1);
-            next
-        }).collect()).collect();
-        let mut model = Model { shape, items, dtype: descr };
         let order = if fortran { Order::Fortran } else { Order::C };
-
-        let directory = tempfile::tempdir().unwrap();
-        write_array(&directory.path().join("a.npy"), &model, order);
-        let tree = Tree::new(Source::open(directory.path(), source::Options::default()).unwrap(), Options::default());
-
-        let mut path = "a".to_owned();
-        for choice in choices {
-            if let Some((name, selected)) = step(&model, choice) {
-                path = format!("{path}/{name}");
-                model = selected;
-            }
-        }
+        let world = World::new(DTYPES[which].0, &shape, order, salt);
+        let (path, model) = world.chain(&choices);
 
         let raw_path = format!("{path}.raw");
-        let (raw, parts) = read(&tree, &raw_path, &ranges);
-        prop_assert_eq!(&raw, &model.bytes(Order::C), "{}", raw_path);
+        let (raw, parts) = read(&world.tree, &raw_path, &ranges);
+        prop_assert_eq!(&raw, &model.bytes(Order::C, &world.file), "{}", raw_path);
         check_parts(&raw_path, &raw, &ranges, &parts);
 
         let npy_path = format!("{path}.npy");
-        let (npy, parts) = read(&tree, &npy_path, &ranges);
+        let (npy, parts) = read(&world.tree, &npy_path, &ranges);
         check_parts(&npy_path, &npy, &ranges, &parts);
         let header = Header::read(npy.len() as u64, |at, buf| {
             buf.copy_from_slice(&npy[at as usize..at as usize + buf.len()]);
             Ok(())
         }).unwrap();
-        let shape: Vec<u64> = model.shape.iter().map(|&len| len as u64).collect();
-        prop_assert_eq!(&header.shape, &shape, "{}", npy_path);
+        prop_assert_eq!(&header.shape, &model.shape_in_header(), "{}", npy_path);
         prop_assert_eq!(&*header.dtype, &dtype(model.dtype), "{}", npy_path);
-        prop_assert_eq!(&npy[header.data_offset as usize..], &model.bytes(header.order)[..]);
+        let data = &npy[header.data_offset as usize..];
+        prop_assert_eq!(data, &model.bytes(header.order, &world.file)[..]);
     }
+
+    #[test]
+    fn every_write_changes_the_bytes_that_the_model_says_and_no_other(
+        shape in prop::collection::vec(0usize..6, 0..5),
+        which in 0..DTYPES.len(),
+        fortran: bool,
+        chains in prop::collection::vec(prop::collection::vec(any::<Choice>(), 0..4), 1..5),
+        writes in prop::collection::vec(any::<WriteChoice>(), 1..8),
+        salt: u8,
+    ) {
+        let order = if fortran { Order::Fortran } else { Order::C };
+        let mut world = World::new(DTYPES[which].0, &shape, order, salt);
+        let chains: Vec<_> = chains.iter().map(|choices| world.chain(choices)).collect();
+        for (number, choice) in writes.into_iter().enumerate() {
+            let (path, model) = &chains[number % chains.len()];
+            write(&mut world, path, model, choice);
+            prop_assert_eq!(world.on_disk(), &world.file[..], "{:?} to {}", choice, path);
+            // Another path sees it.
+            let (path, model) = &chains[(number + 1) % chains.len()];
+            let (raw, _) = read(&world.tree, &format!("{path}.raw"), &[]);
+            prop_assert_eq!(&raw, &model.bytes(Order::C, &world.file), "{} after {:?}", path, choice);
+        }
+    }
+}
+
+/// Numbers from which a write is made: how, from where on, how much, what.
+type WriteChoice = (u8, u16, u16, u8);
+
+/// Writes to a path, and what is then in the file to `world.file`.
+fn write(world: &mut World, path: &str, model: &Model, (way, at, len, salt): WriteChoice) {
+    let raw = find(&world.tree, &format!("{path}.raw"));
+    let npy = find(&world.tree, &format!("{path}.npy"));
+    let total = model.positions(Order::C).len();
+    let bytes = some_bytes(total, salt);
+    let change = |file: &mut Vec<u8>, positions: &[usize], bytes: &[u8]| {
+        positions.iter().zip(bytes).for_each(|(&at, &byte)| file[at] = byte);
+    };
+    match way % 4 {
+        // A part of the items' bytes, by one who reads them too or not.
+        0 | 1 => {
+            let from = usize::from(at) % (total + 1);
+            let to = from + usize::from(len) % (total - from + 1);
+            let (_, writing) = world.tree.open_for_writing(&raw, way % 4 == 0).unwrap();
+            let written = writing.write_at(from as u64, &bytes[from..to]);
+            assert_eq!(written.unwrap(), to - from);
+            change(&mut world.file, &model.positions(Order::C)[from..to], &bytes[from..to]);
+        }
+        // The whole, replaced in pieces: with a header of either order, and padding of its own.
+        2 => {
+            let order = if salt % 2 == 0 { Order::C } else { Order::Fortran };
+            let padding = 64 * usize::from(salt % 3);
+            let stream = with_padding(
+                &header::write(&dtype(model.dtype), &model.shape_in_header(), order),
+                padding,
+            );
+            let stream = [stream, bytes.clone()].concat();
+            let (_, writing) = world.tree.open_for_writing(&npy, false).unwrap();
+            writing.truncate();
+            let mut at = 0;
+            for piece in stream.chunks(usize::from(len) % 300 + 1) {
+                assert_eq!(writing.write_at(at, piece).unwrap(), piece.len());
+                at += piece.len() as u64;
+            }
+            assert!(writing.end(at).unwrap());
+            change(&mut world.file, &model.positions(order), &bytes);
+        }
+        // What would be another array.
+        _ => {
+            let other = if model.shape.len() < 2 { vec![3, 3] } else { vec![2] };
+            let stream = header::write(&dtype(model.dtype), &other, Order::C);
+            let (_, writing) = world.tree.open_for_writing(&npy, false).unwrap();
+            assert_eq!(writing.write_at(0, &stream).unwrap_err().errno(), libc::EINVAL);
+            let (_, writing) = world.tree.open_for_writing(&raw, false).unwrap();
+            let too_far = writing.write_at(total as u64, &[1]).unwrap_err();
+            assert_eq!(too_far.errno(), libc::EFBIG);
+        }
+    }
+}
+
+/// The same header with more blanks before the line end.
+fn with_padding(header: &[u8], padding: usize) -> Vec<u8> {
+    let mut header = header.to_vec();
+    let len = u16::from_le_bytes([header[8], header[9]]) + padding as u16;
+    header[8..10].copy_from_slice(&len.to_le_bytes());
+    let end = header.len() - 1;
+    header.splice(end..end, std::iter::repeat_n(b' ', padding));
+    header
 }

@@ -175,3 +175,144 @@ fn described(descr: &str, shape: &[u64]) -> String {
 
 /// The longest dtype that a message quotes, in characters.
 const MAX_DESCR: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encoding::Encoding;
+    use crate::npy::header::{self, Order};
+    use std::fs::File;
+    use std::io::Write;
+
+    /// Two rows of three bytes, and a writer of them.
+    struct World {
+        file: tempfile::NamedTempFile,
+        writer: Writer,
+        view: View,
+        data: usize,
+        own: Vec<u8>,
+    }
+
+    impl World {
+        fn new() -> World {
+            let dtype = crate::npy::dtype::DType::Scalar("|u1".parse().unwrap());
+            let own = header::write(&dtype, &[2, 3], Order::C);
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(&own).unwrap();
+            file.write_all(b"abcdef").unwrap();
+            let len = own.len() as u64 + 6;
+            let read = |at, out: &mut [u8]| {
+                let at = at as usize;
+                out.copy_from_slice(&own[at..at + out.len()]);
+                Ok(())
+            };
+            let view = View::of_header(&Header::read(len, read).unwrap()).unwrap();
+            let open = File::options().read(true).write(true).open(file.path()).unwrap();
+            World { file, writer: Writer::new(open), view, data: own.len(), own }
+        }
+
+        fn incoming(&self) -> Incoming {
+            Incoming::new(self.view.clone(), Arc::new(Encoding::Npy.file(&self.view)))
+        }
+
+        /// The values, when the header is seen to be untouched.
+        fn values(&self) -> String {
+            let bytes = std::fs::read(self.file.path()).unwrap();
+            assert_eq!(bytes[..self.data], self.own);
+            String::from_utf8(bytes[self.data..].to_vec()).unwrap()
+        }
+
+        /// A header of another layout.
+        fn foreign(&self, shape: &[u64], order: Order) -> Vec<u8> {
+            let mut header = header::write(self.view.dtype(), shape, order);
+            let end = header.len() - 1;
+            header.splice(end..end, [b' '; 64]);
+            header[8] += 64;
+            header
+        }
+    }
+
+    #[test]
+    fn a_header_may_come_byte_by_byte() {
+        let world = World::new();
+        for header in [world.own.clone(), world.foreign(&[2, 3], Order::C)] {
+            let mut incoming = world.incoming();
+            for (at, byte) in [&header[..], b"ABCDEF"].concat().into_iter().enumerate() {
+                incoming.write_at(&world.writer, at as u64, &[byte]).unwrap();
+            }
+            assert_eq!(world.values(), "ABCDEF");
+            let past = incoming.write_at(&world.writer, header.len() as u64 + 6, b"G");
+            assert!(matches!(past, Err(WriteError::TooFar)));
+        }
+    }
+
+    #[test]
+    fn the_order_is_that_of_the_header_that_was_written() {
+        let world = World::new();
+        let mut incoming = world.incoming();
+        let stream = [&world.foreign(&[2, 3], Order::Fortran)[..], b"ADBECF"].concat();
+        incoming.write_at(&world.writer, 0, &stream).unwrap();
+        assert_eq!(world.values(), "ABCDEF");
+        assert!(incoming.is_foreign() && !incoming.is_untouched());
+    }
+
+    #[test]
+    fn before_another_header_is_known_to_fit_nothing_is_written_and_if_not_nothing_ever_is() {
+        let world = World::new();
+        let mut incoming = world.incoming();
+        let header = world.foreign(&[3, 2], Order::C);
+        let (begin, end) = header.split_at(70);
+        incoming.write_at(&world.writer, 0, begin).unwrap();
+        for (at, bytes) in [(70, end), (0, b"x"), (header.len(), b"ABCDEF"), (0, &header)] {
+            let written = incoming.write_at(&world.writer, at as u64, bytes);
+            assert!(written.is_err(), "{} bytes at {at}", bytes.len());
+        }
+        assert_eq!(world.values(), "abcdef");
+        // As far as it is the same, nothing has to be decided.
+        let mut incoming = world.incoming();
+        incoming.write_at(&world.writer, 0, &world.own[..30]).unwrap();
+        incoming.write_at(&world.writer, world.data as u64 + 4, b"E").unwrap();
+        assert_eq!(world.values(), "abcdEf");
+    }
+
+    #[test]
+    fn what_is_no_header_is_refused_at_once_and_what_is_longer_than_any_too() {
+        let world = World::new();
+        let endless = [&b"\x93NUMPY\x02\x00\xff\xff\xff\xff"[..], &[b' '; 100]].concat();
+        for bytes in [&b"no header"[..], b"\x93NUMPY\x09\x00\x01\x00", &endless] {
+            let refused = world.incoming().write_at(&world.writer, 0, bytes);
+            assert!(matches!(refused, Err(WriteError::Other(_))), "{bytes:?}");
+        }
+        let mut incoming = world.incoming();
+        let header = incoming.write_at(&world.writer, 3, b"x");
+        assert!(matches!(header, Err(WriteError::Header)));
+    }
+
+    #[test]
+    fn what_a_writer_skips_is_kept_or_zero_if_it_has_truncated_the_file() {
+        let data = World::new().data as u64;
+        for (truncated, skipped, ended) in
+            [(false, "abCdef", "abCdef"), (true, "\0\0Cdef", "\0\0C\0\0\0")]
+        {
+            let world = World::new();
+            let mut incoming = world.incoming();
+            if truncated {
+                incoming.truncate();
+            }
+            incoming.write_at(&world.writer, 0, &world.own).unwrap();
+            incoming.write_at(&world.writer, data + 2, b"C").unwrap();
+            assert_eq!(world.values(), skipped);
+            assert!(!incoming.end(&world.writer, data + 5).unwrap(), "not its size");
+            assert_eq!(world.values(), skipped);
+            assert!(incoming.end(&world.writer, data + 6).unwrap());
+            assert_eq!(world.values(), ended);
+        }
+        // What reaches past the end leaves no zeros before it either.
+        let world = World::new();
+        let mut incoming = world.incoming();
+        incoming.truncate();
+        incoming.write_at(&world.writer, 0, &world.own).unwrap();
+        assert!(incoming.write_at(&world.writer, data + 5, b"FG").is_err());
+        assert_eq!(world.values(), "abcdef");
+    }
+}
