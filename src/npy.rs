@@ -6,6 +6,7 @@
 pub mod dtype;
 pub mod header;
 pub mod literal;
+pub mod typed;
 
 /// A shape as Python writes it: `(2, 3)`, `(7,)`, `()`.
 pub fn shape_text(shape: &[u64]) -> String {

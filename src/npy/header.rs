@@ -29,6 +29,15 @@ pub enum Order {
     Fortran,
 }
 
+impl Order {
+    /// The order that `np.save` writes for a new array that was made in this one: an array that is
+    /// contiguous in both counts as C, and whether it is does not depend on the bytes of an item.
+    pub fn of_new(self, shape: &[u64]) -> Order {
+        let long = shape.iter().filter(|&&len| len > 1).count();
+        if long > 1 && !shape.contains(&0) { self } else { Order::C }
+    }
+}
+
 /// What a header says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {

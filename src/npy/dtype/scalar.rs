@@ -76,6 +76,19 @@ impl Scalar {
         (itemsize <= MAX_ITEMSIZE).then(|| Scalar { itemsize, ..self.clone() })
     }
 
+    /// The type of the items of `np.zeros`, given this one. A string without a length and a date
+    /// without a unit name no more than a kind there, whatever their byte order: a string gets room
+    /// for one character.
+    pub fn of_new(&self) -> Scalar {
+        let itemsize = match self.kind {
+            Kind::Bytes if self.itemsize == 0 => 1,
+            Kind::Str if self.itemsize == 0 => 4,
+            Kind::DateTime | Kind::TimeDelta if self.unit.is_none() => self.itemsize,
+            _ => return self.clone(),
+        };
+        Scalar::new(None, self.kind, itemsize, None)
+    }
+
     /// The type of the real and the imaginary part, where this is a complex number.
     pub fn component(&self) -> Option<Scalar> {
         (self.kind == Kind::Complex).then(|| Scalar {
@@ -201,8 +214,8 @@ fn by_character(code: char) -> Option<(Kind, u64)> {
         'H' => (Kind::UInt, 2),
         'i' => (Kind::Int, 4),
         'I' => (Kind::UInt, 4),
-        'l' | 'q' | 'p' => (Kind::Int, 8),
-        'L' | 'Q' | 'P' => (Kind::UInt, 8),
+        'l' | 'q' | 'p' | 'n' => (Kind::Int, 8),
+        'L' | 'Q' | 'P' | 'N' => (Kind::UInt, 8),
         'e' => (Kind::Float, 2),
         'f' => (Kind::Float, 4),
         'd' => (Kind::Float, 8),
@@ -260,7 +273,7 @@ mod tests {
     fn names_come_back_as_numpy_writes_them() {
         let pairs = "
             <f8 <f8   =f8 <f8   |f8 <f8   f8 <f8   >f4 >f4   <i1 |i1   b |i1   b1 |b1   ? |b1
-            <? |b1   i <i4   l <i8   P <u8   g <f16   <d <f8   i08 <i8   V |V0   V3 |V3   <V2 |V2
+            <? |b1   i <i4   l <i8   P <u8   n <i8   >N >u8   g <f16   <d <f8   i08 <i8   V |V0   V3 |V3   <V2 |V2
             S |S0   S03 |S3   a5 |S5   c |S1   U0 <U0   U3 <U3   >U3 >U3   |U3 <U3
             S2147483647 |S2147483647   U536870911 <U536870911   M8 <M8   M <M8   M8[ns] <M8[ns]
             M8[1ns] <M8[ns]   >M8[25us] >M8[25us]   M8[μs] <M8[us]   M8[2Y/3] <M8[8M]

@@ -161,6 +161,18 @@ fn the_growing_axis_decides_the_padding() {
     }
 }
 
+/// As `np.save(np.zeros(shape, dtype, 'F'))` of NumPy 2.4.6 has it, for any dtype.
+#[test]
+fn what_is_in_both_orders_is_written_as_c() {
+    for shape in [&[][..], &[1], &[7], &[1, 1], &[1, 5], &[5, 1], &[0, 3], &[3, 0], &[2, 0, 3]] {
+        assert_eq!(Order::Fortran.of_new(shape), Order::C, "{shape:?}");
+    }
+    for shape in [&[3, 4][..], &[2, 1, 3], &[1, 2, 1, 3]] {
+        assert_eq!(Order::Fortran.of_new(shape), Order::Fortran, "{shape:?}");
+        assert_eq!(Order::C.of_new(shape), Order::C, "{shape:?}");
+    }
+}
+
 #[test]
 fn long_headers_take_version_2_and_foreign_names_version_3() {
     let many: Vec<String> = (0..5000).map(|i| format!("('field{i}', '<f4')")).collect();
