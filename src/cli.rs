@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use npyfs::npy::dtype::DType;
+use npyfs::npy::header::Order;
+use npyfs::npy::typed::{self, Shape};
 
 /// Mount a directory so that every NumPy array in it can be sliced by path
 #[derive(Debug, Parser)]
@@ -41,6 +44,8 @@ pub(crate) enum Command {
         #[arg(required = true)]
         paths: Vec<PathBuf>,
     },
+    /// Make the file of an array of zeros, and reserve its disk space
+    Create(CreateArgs),
     /// Make sample arrays, mount them, say what to try; Ctrl-C cleans up
     Demo,
     /// Unmount when standard input ends
@@ -93,6 +98,32 @@ pub(crate) struct MountArgs {
     /// Set by the process that waits in the foreground for this one
     #[arg(long, hide = true)]
     pub(crate) in_background: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CreateArgs {
+    /// The file to make, X.npy; nothing may have that name yet
+    pub(crate) path: PathBuf,
+    /// The length of each axis: 1000000,100 or (1000000, 100); () has no axis
+    #[arg(long, value_name = "N,N", allow_hyphen_values = true)]
+    pub(crate) shape: Shape,
+    /// What an item is: f8, '>i4', float64, S10, M8[ns], or fields: "[('r', '<f4'), ('i', '<f4')]"
+    #[arg(long, value_parser = typed::dtype)]
+    pub(crate) dtype: DType,
+    /// Which index runs fastest: the last (C) or the first (F)
+    #[arg(long, value_name = "C|F", default_value = "C", value_parser = order)]
+    pub(crate) order: Order,
+    /// Reserve no disk space; only set the file's length
+    #[arg(long)]
+    pub(crate) sparse: bool,
+}
+
+fn order(text: &str) -> Result<Order, String> {
+    match text {
+        "C" | "c" => Ok(Order::C),
+        "F" | "f" => Ok(Order::Fortran),
+        _ => Err("neither C nor F".to_owned()),
+    }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -12,6 +12,7 @@ use npyfs::mount::{Gone, Place};
 use npyfs::node::Node;
 
 pub(crate) mod cat;
+pub(crate) mod create;
 pub(crate) mod demo;
 pub(crate) mod info;
 mod locate;
