@@ -26,7 +26,7 @@ use crate::meta::Meta;
 use crate::runs::Pieces;
 
 mod fault;
-mod gather;
+mod strided;
 mod writer;
 
 pub use writer::{Unwritten, Writer};
@@ -108,7 +108,7 @@ impl Backing {
     /// in all.
     pub fn gather(&self, pieces: Pieces<'_>, out: &mut [u8], needs: u64) -> Result<(), ReadError> {
         self.check_size(needs)?;
-        gather::gather(self.map()?, pieces, out).map_err(|gather::Missing| self.short())?;
+        strided::gather(self.map()?, pieces, out).map_err(|strided::Missing| self.short())?;
         self.check_size(needs)
     }
 

@@ -129,7 +129,7 @@ impl VirtualFile {
         let data_at = at.saturating_sub(self.header.len() as u64);
         match self.runs.contiguous(data_at, data.len() as u64) {
             Some(offset) => writer.write_at(offset, data),
-            None => writer.scatter(self.runs.pieces(data_at, data.len() as u64), data),
+            None => writer.scatter(self.runs.pieces(data_at, data.len() as u64), data, self.needs),
         }
         .map_err(|err| WriteError::Io(Unwritten { written: head.len() + err.written, ..err }))
     }

@@ -164,11 +164,27 @@ impl Runs {
 }
 
 /// See [`Runs::pieces`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pieces<'a> {
     runs: &'a Runs,
     at: u64,
     end: u64,
+}
+
+impl Pieces<'_> {
+    /// Whether there are many runs, several of them to a page of memory.
+    pub fn are_dense(&self) -> bool {
+        const PAGE: u64 = 4096;
+        const MANY: u64 = 16;
+        let near = |axis: &Axis| axis.stride.unsigned_abs() < PAGE;
+        self.runs.axes.last().is_some_and(near)
+            && self.end.saturating_sub(self.at) > MANY * self.runs.run
+    }
+
+    /// The file's byte where the last byte of all is.
+    pub fn last_byte(&self) -> Option<u64> {
+        self.runs.contiguous(self.end.checked_sub(1).filter(|&last| last >= self.at)?, 1)
+    }
 }
 
 impl Iterator for Pieces<'_> {

@@ -5,11 +5,12 @@ use crate::npy::header::Order;
 use crate::runs::Runs;
 use crate::view::{Steps, View};
 
-/// Every `step`th byte of `len` bytes.
+/// Every `step`th byte of `len` bytes, from the first on, or from the last backwards.
 fn every(step: i64, len: u64) -> Runs {
     let view = View::of_bytes(len).unwrap();
     let count = len.div_ceil(step.unsigned_abs());
-    Runs::new(&view.steps(0, Steps { start: 0, step, len: count }).unwrap(), Order::C)
+    let start = if step < 0 { len - 1 } else { 0 };
+    Runs::new(&view.steps(0, Steps { start, step, len: count }).unwrap(), Order::C)
 }
 
 fn backing(bytes: &[u8]) -> (File, Backing) {
@@ -76,7 +77,7 @@ fn a_page_that_goes_away_is_an_error_and_no_signal() {
     for _ in 0..3 {
         let mut out = vec![0; 20_000];
         let map = backing.map().unwrap();
-        assert!(gather::gather(map, runs.pieces(0, 20_000), &mut out).is_err());
+        assert!(strided::gather(map, runs.pieces(0, 20_000), &mut out).is_err());
     }
     file.set_len(40_000).unwrap();
     let mut out = vec![9; 20_000];
@@ -98,7 +99,7 @@ fn faults_in_many_threads_stay_in_their_own() {
                     let at = if gone { 1 << 18 } else { 0 };
                     let mut out = vec![0; 4096];
                     let map = backing.map().unwrap();
-                    let gathered = gather::gather(map, runs.pieces(at, 4096), &mut out);
+                    let gathered = strided::gather(map, runs.pieces(at, 4096), &mut out);
                     assert_eq!(gathered.is_err(), gone);
                     assert!(gone || out.iter().all(|&b| b == 7));
                 }
@@ -122,4 +123,59 @@ fn an_empty_file_has_no_bytes() {
     assert!(backing.read_at(0, &mut [0]).is_err());
     let runs = every(2, 100);
     assert!(backing.gather(runs.pieces(0, 10), &mut [0; 10], 0).is_err());
+}
+
+fn writer(file: &tempfile::NamedTempFile) -> Writer {
+    Writer::new(File::options().read(true).write(true).open(file.path()).unwrap())
+}
+
+#[test]
+fn strided_bytes_are_written_and_those_between_them_are_not() {
+    for step in [2, -3, 7, 300, 5000] {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&[b'-'; 100_000]).unwrap();
+        let runs = every(step, 100_000);
+        let bytes: Vec<u8> = (0..runs.len()).map(|i| b'a' + (i % 26) as u8).collect();
+        writer(&file).scatter(runs.pieces(0, runs.len()), &bytes, 100_000).unwrap();
+        let mut expected = [b'-'; 100_000];
+        let count = step.unsigned_abs() as usize;
+        for (i, &byte) in bytes.iter().enumerate() {
+            let at = if step < 0 { 99_999 - i * count } else { i * count };
+            expected[at] = byte;
+        }
+        assert!(std::fs::read(file.path()).unwrap() == expected, "every {step}th");
+    }
+}
+
+/// Both ways of writing strided bytes: into a map, and through the file.
+#[test]
+fn a_file_that_was_cut_off_is_an_error_and_does_not_grow_again() {
+    for step in [2, 5000] {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&[7; 100_000]).unwrap();
+        let (writer, runs) = (writer(&file), every(step, 100_000));
+        let bytes = vec![8; runs.len() as usize];
+        writer.scatter(runs.pieces(0, runs.len()), &bytes, 100_000).unwrap();
+        file.as_file().set_len(50_000).unwrap();
+        assert!(writer.scatter(runs.pieces(0, runs.len()), &bytes, 100_000).is_err());
+        // As if it were cut off after the look at its size.
+        let stored = writer.store(runs.pieces(0, runs.len()), &bytes);
+        assert!(!stored, "every {step}th");
+        assert_eq!(file.as_file().metadata().unwrap().len(), 50_000);
+    }
+}
+
+#[test]
+fn a_write_moves_the_time_though_the_page_is_dirty_already() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&[7; 10_000]).unwrap();
+    let (writer, runs) = (writer(&file), every(2, 10_000));
+    let modified = || file.as_file().metadata().unwrap().modified().unwrap();
+    for value in [8, 9] {
+        let before = modified();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        writer.scatter(runs.pieces(0, 5000), &[value; 5000], 10_000).unwrap();
+        assert!(modified() > before);
+    }
+    assert!(writer.map.get().is_some_and(Option::is_some), "by a map");
 }

@@ -1,18 +1,28 @@
-//! Writes to a backing file.
+//! Writes to a backing file, to exactly the bytes that are meant: who writes other bytes of the same
+//! page meanwhile loses none of them.
 //!
-//! All of them go through the file (`pwrite`), to exactly the bytes that are meant: who writes other
-//! bytes of the same page meanwhile loses none of them, and a full disk is an error of the call.
+//! Bytes that lie together are written through the file (`pwrite`), so that a full disk is an error
+//! of the call. So are strided bytes, one stretch at a time, but for those that lie close together:
+//! a call for each of them takes a hundred times as long as to store them in a map of the file. There
+//! a full disk is a signal, as is a file that was cut off; it is caught, and the stretches are
+//! written through the file after all, which says what is wrong.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::sync::OnceLock;
 
+use memmap2::{MmapOptions, MmapRaw};
+
+use super::strided;
 use crate::runs::Pieces;
 
-/// A regular file, open for reading and writing.
+/// A regular file, open for reading and writing, and mapped at most once.
 #[derive(Debug)]
 pub struct Writer {
     file: File,
+    /// None where the filesystem cannot, or there is no room for it.
+    pub(super) map: OnceLock<Option<MmapRaw>>,
 }
 
 /// A write that the operating system refused, or broke off.
@@ -24,10 +34,16 @@ pub struct Unwritten {
     pub why: io::Error,
 }
 
+impl From<io::Error> for Unwritten {
+    fn from(why: io::Error) -> Self {
+        Unwritten { written: 0, why }
+    }
+}
+
 impl Writer {
     /// Takes a regular file that is open for reading and writing.
     pub fn new(file: File) -> Writer {
-        Writer { file }
+        Writer { file, map: OnceLock::new() }
     }
 
     /// Writes `bytes` at `offset`.
@@ -44,8 +60,23 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes `bytes` to the pieces, which they must fill exactly, one after another.
-    pub fn scatter(&self, pieces: Pieces<'_>, bytes: &[u8]) -> Result<(), Unwritten> {
+    /// Writes `bytes` to the pieces, which they must fill exactly, one after another. The file must
+    /// have `needs` bytes in all.
+    pub fn scatter(&self, pieces: Pieces<'_>, bytes: &[u8], needs: u64) -> Result<(), Unwritten> {
+        self.check_size(needs)?;
+        if pieces.are_dense() && self.store(pieces.clone(), bytes) {
+            // Its last page takes stores behind the file's end too, and forgets them.
+            self.check_size(needs)?;
+            // A store to a page that is dirty already moves no timestamp, but a write does. By it
+            // others see that there are new values.
+            return match (pieces.last_byte(), bytes.last()) {
+                (Some(offset), Some(&last)) => {
+                    let written = bytes.len() - 1;
+                    self.write_at(offset, &[last]).map_err(|err| Unwritten { written, ..err })
+                }
+                _ => Ok(()),
+            };
+        }
         let mut written = 0;
         for piece in pieces {
             for offset in piece.stretches() {
@@ -53,11 +84,29 @@ impl Writer {
                     return Err(Unwritten { written, why: io::ErrorKind::InvalidInput.into() });
                 };
                 self.write_at(offset, stretch)
-                    .map_err(|err| Unwritten { written: written + err.written, why: err.why })?;
+                    .map_err(|err| Unwritten { written: written + err.written, ..err })?;
                 written += stretch.len();
             }
         }
         Ok(())
+    }
+
+    /// Stores `bytes` in a map of the file, if that is possible. If not, some may have been.
+    pub(super) fn store(&self, pieces: Pieces<'_>, bytes: &[u8]) -> bool {
+        let map = self.map.get_or_init(|| {
+            // All of it, as long as it is now.
+            MmapOptions::new().map_raw(&self.file).ok()
+        });
+        map.as_ref().is_some_and(|map| {
+            // SAFETY: the map is writable and lives as long as `self`. Others may change the file
+            // meanwhile; no reference into the map is ever made.
+            unsafe { strided::scatter(map.as_mut_ptr(), map.len(), pieces, bytes) }.is_ok()
+        })
+    }
+
+    fn check_size(&self, needs: u64) -> io::Result<()> {
+        let has = self.file.metadata()?.len();
+        if has < needs { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 
     /// Returns when everything that was written is on the disk; of the file's attributes only what
