@@ -14,6 +14,7 @@ for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):  # settings for other pro
 import cases  # noqa: E402
 import report  # noqa: E402
 import stage  # noqa: E402
+import writers  # noqa: E402
 from rounds import warm_memory  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
@@ -54,7 +55,7 @@ def main():
         with stage.everything(data) as mounts:
             for case in (
                 cases.cold, cases.whole_file, cases.large_rows, cases.small_rows, cases.many_readers,
-                cases.strided, cases.sizes, cases.directories, cases.memory,
+                cases.strided, cases.sizes, cases.directories, cases.memory, writers.writing,
             ):  # fmt: skip
                 if not wanted(case):
                     continue

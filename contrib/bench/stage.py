@@ -97,8 +97,8 @@ def mounted(mountpoint, *command):
         process.wait(60)
 
 
-def npyfs(source, mountpoint):
-    return mounted(mountpoint, NPYFS, "mount", "-f", source, mountpoint)
+def npyfs(source, mountpoint, *options):
+    return mounted(mountpoint, NPYFS, "mount", "-f", *options, source, mountpoint)
 
 
 @contextlib.contextmanager

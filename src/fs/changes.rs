@@ -20,8 +20,10 @@ pub(super) struct Change {
     pub(super) file: FileId,
     /// All of them lie among these.
     pub(super) bytes: Range<u64>,
-    /// An inode whose pages the kernel has changed along with them.
-    pub(super) but: Option<Ino>,
+    /// By whom.
+    pub(super) by: Handle,
+    /// The inode whose pages the kernel has changed along with them, if it has.
+    pub(super) kept: Option<Ino>,
 }
 
 /// The changes that are yet to be told, one for each handle.
@@ -39,8 +41,8 @@ struct Pending {
 
 impl Changes {
     /// Notes what was written through a handle, if it is not noted already.
-    pub(super) fn note(&self, handle: Handle, change: impl FnOnce() -> Change) {
-        lock(&self.pending).by_handle.entry(handle).or_insert_with(change);
+    pub(super) fn note(&self, by: Handle, change: impl FnOnce() -> Change) {
+        lock(&self.pending).by_handle.entry(by).or_insert_with(change);
         self.came.notify_one();
     }
 
@@ -64,11 +66,17 @@ impl Changes {
 }
 
 impl Change {
-    /// Whether pages of an inode may be out of date by this change, which hold some of these bytes
-    /// of this file.
-    pub(super) fn concerns(&self, ino: Ino, file: FileId, bytes: &Range<u64>) -> bool {
+    /// Whether pages of an inode may be out of date by this change, of which a handle holds these
+    /// bytes of this file.
+    pub(super) fn concerns(
+        &self,
+        (handle, ino): (Handle, Ino),
+        file: FileId,
+        bytes: &Range<u64>,
+    ) -> bool {
         self.file == file
-            && self.but != Some(ino)
+            && self.by != handle
+            && self.kept != Some(ino)
             && self.bytes.start < bytes.end
             && bytes.start < self.bytes.end
     }

@@ -34,9 +34,9 @@ impl<T> Handles<T> {
     }
 
     /// Calls `work` with all that is open.
-    pub(super) fn each(&self, work: impl FnMut(&T)) {
+    pub(super) fn each(&self, mut work: impl FnMut(Handle, &T)) {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        open.values().map(|opened| &**opened).for_each(work);
+        open.iter().for_each(|(handle, opened)| work(*handle, opened));
     }
 
     /// The last that was opened of those that `are_meant`.

@@ -85,12 +85,12 @@ impl Fs {
         self.attr(ino)
     }
 
-    /// Returns when all that was written to an open file is on the disk.
+    /// Returns when all that was written to an open file is on the disk, by whomever.
     pub fn sync(&self, handle: Handle, data_only: bool) -> Result<(), Error> {
-        match &self.files.get(handle)?.to_write {
+        let file = self.files.get(handle)?;
+        match &file.to_write {
             Some(opened) => opened.writing.sync(data_only),
-            // Who cannot write has written nothing.
-            None => Ok(()),
+            None => file.content.sync(data_only),
         }
     }
 
@@ -98,7 +98,8 @@ impl Fs {
         self.changes.note(handle, || Change {
             file: opened.file,
             bytes: opened.writing.span(),
-            but: opened.writing.is_in_place().then_some(file.ino),
+            by: handle,
+            kept: opened.writing.is_through_pages().then_some(file.ino),
         });
     }
 
@@ -107,10 +108,10 @@ impl Fs {
     pub fn await_outdated(&self) -> Option<HashSet<Ino>> {
         let changes = self.changes.wait()?;
         let mut outdated = HashSet::new();
-        self.files.each(|file| {
+        self.files.each(|handle, file| {
             if let Some((_, meta)) = file.content.open_file() {
-                let bytes = file.content.span();
-                if changes.iter().any(|change| change.concerns(file.ino, meta.id, &bytes)) {
+                let (who, bytes) = ((handle, file.ino), file.content.span());
+                if changes.iter().any(|change| change.concerns(who, meta.id, &bytes)) {
                     outdated.insert(file.ino);
                 }
             }

@@ -60,6 +60,16 @@ impl Content {
         }
     }
 
+    /// Returns when all that was written to the backing file is on the disk.
+    pub fn sync(&self, data_only: bool) -> Result<(), Error> {
+        let Some((open, _)) = self.open_file() else { return Ok(()) };
+        let synced = match data_only {
+            true => rustix::fs::fdatasync(&open.backing),
+            false => rustix::fs::fsync(&open.backing),
+        };
+        synced.map_err(|err| Error::io(open.name(), err))
+    }
+
     /// Reads `len` bytes from `at` on, fewer only at the end, and passes them to `respond`.
     pub fn read_at<R>(
         &self,

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use super::{Content, Node, Tree};
-use crate::backing::{ReadError, Writer};
+use crate::backing::Writer;
 use crate::error::Error;
 use crate::file::{Incoming, VirtualFile, WriteError};
 use crate::meta::Meta;
@@ -46,7 +46,9 @@ impl Tree {
             }
             (Node::File(path, _), Content::Whole { open, meta }) => {
                 let root = whole_array(open, meta)?;
-                let (view, own) = (root.view.clone(), whole_file(open, &root)?);
+                let view = root.view.clone();
+                // Its own header, whatever that looks like.
+                let own = VirtualFile::new(root.bytes.clone(), &view, root.header.order);
                 (path, open, meta, root, view, own)
             }
             _ => return Err(Error::NotPermitted("only arrays can be written".to_owned())),
@@ -80,16 +82,6 @@ fn whole_array(open: &OpenFile, meta: &Meta) -> Result<Arc<Root>, Error> {
         0 => Ok(root),
         rest => not(format!("{rest} bytes behind the array, which are not to be written")),
     }
-}
-
-/// The layout of a whole file: its own header, whatever that looks like, and its data.
-fn whole_file(open: &OpenFile, root: &Root) -> Result<VirtualFile, Error> {
-    let mut header = vec![0; root.header.data_offset as usize];
-    open.backing.read_at(0, &mut header).map_err(|err| match err {
-        ReadError::Short { has } => root.short(open, has),
-        ReadError::Io(err) => Error::io(open.name(), err),
-    })?;
-    Ok(VirtualFile::new(header, &root.view, root.header.order))
 }
 
 impl Writing {
@@ -131,13 +123,10 @@ impl Writing {
         matches!(&self.layout, Layout::Incoming(incoming) if lock(incoming).is_untouched())
     }
 
-    /// Whether the kernel's pages of the file hold what was written: not if that is laid out
-    /// otherwise than the file.
-    pub fn is_in_place(&self) -> bool {
-        match &self.layout {
-            Layout::Own(_) => true,
-            Layout::Incoming(incoming) => !lock(incoming).is_foreign(),
-        }
+    /// Whether what is written passes through the kernel's pages of the file, so that they hold it:
+    /// not what is written by one who does not read.
+    pub fn is_through_pages(&self) -> bool {
+        matches!(self.layout, Layout::Own(_))
     }
 
     /// The bytes of the backing file among which are all that can be written.
