@@ -107,10 +107,9 @@ impl VirtualFile {
 }
 
 impl VirtualFile {
-    /// The bytes of the backing file from the first to the last that belong to this file, with all
-    /// that lies in between.
-    pub fn span(&self) -> Range<u64> {
-        self.runs.span()
+    /// The bytes of the backing file that belong to this file.
+    pub fn runs(&self) -> &Runs {
+        &self.runs
     }
 
     /// Writes `bytes` from `at` on, all of them or, if the operating system refuses, the first few;

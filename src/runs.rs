@@ -5,8 +5,6 @@
 //! once, so that a contiguous view is a single run however many axes it has; what remains is
 //! O(ndim), whatever the size.
 
-use std::ops::Range;
-
 use crate::npy::header::Order;
 use crate::view::View;
 
@@ -116,19 +114,39 @@ impl Runs {
         self.len == 0
     }
 
-    /// The bytes of the file from the first to the last that the view has, with all that lies in
-    /// between.
-    pub fn span(&self) -> Range<u64> {
-        if self.is_empty() {
-            return self.start..self.start;
+    /// Whether views of one file may have a byte in common. They have none where this says no; that
+    /// it can say of rows, columns, fields, and of what is interleaved in steps of one size.
+    pub fn may_overlap(&self, other: &Runs) -> bool {
+        if self.is_empty() || other.is_empty() {
+            return false;
         }
-        let (mut first, mut last) = (self.start, self.start);
+        let steps = |runs: &Runs| {
+            runs.axes.iter().map(|axis| axis.stride.unsigned_abs()).collect::<Vec<_>>()
+        };
+        // Beyond the end of any file: no bytes are seen as one.
+        let apart = u64::MAX / 4;
+        let periods = steps(self).into_iter().chain(steps(other)).chain([apart]);
+        !periods.filter(|&period| period > 0).any(|period| {
+            let [(a, a_len), (b, b_len)] = [self.modulo(period), other.modulo(period)];
+            // From where the one begins: the other begins behind its end, and ends before it
+            // begins again.
+            let distance = (b + period - a) % period;
+            a_len <= distance && b_len <= period - distance
+        })
+    }
+
+    /// Where the bytes of the view lie within a period, round and round: from where on, and how many
+    /// at most.
+    fn modulo(&self, period: u64) -> (u64, u64) {
+        let (mut first, mut len) = (self.start, self.run);
         for axis in &self.axes {
-            let reach = (axis.len - 1).cast_signed().wrapping_mul(axis.stride);
-            let end = if reach < 0 { &mut first } else { &mut last };
-            *end = end.wrapping_add_signed(reach);
+            if axis.stride.unsigned_abs() % period != 0 {
+                let reach = (axis.len - 1).cast_signed().wrapping_mul(axis.stride);
+                first = first.wrapping_add_signed(reach.min(0));
+                len += reach.unsigned_abs();
+            }
         }
-        first..last + self.run
+        (first % period, len)
     }
 
     /// The file's byte where bytes `at..at + len` of the view start, if they lie together there.
@@ -292,9 +310,6 @@ mod tests {
             let order = if fortran { Order::Fortran } else { Order::C };
             let (runs, all) = (Runs::new(&view, order), naive(&view, order));
             prop_assert_eq!(runs.len(), all.len() as u64);
-            let ends = all.iter().min().zip(all.iter().max());
-            let span = ends.map_or(runs.start..runs.start, |(&first, &last)| first..last + 1);
-            prop_assert_eq!(runs.span(), span);
             let from = (at as usize).min(all.len());
             let to = ((at + len) as usize).min(all.len());
             let wanted = &all[from..to];
@@ -305,6 +320,43 @@ mod tests {
                 prop_assert!(len == 0 || offset == wanted[0]);
             }
         }
+    }
+
+    proptest! {
+        #[test]
+        fn views_that_are_said_to_be_apart_have_no_byte_in_common(
+            one in some_view(), other in some_view(),
+        ) {
+            let bytes: Vec<u64> = naive(&one, Order::C);
+            let common = naive(&other, Order::C).iter().any(|at| bytes.contains(at));
+            let [one, other] = [&one, &other].map(|view| Runs::new(view, Order::C));
+            prop_assert!(!common || one.may_overlap(&other));
+            prop_assert_eq!(one.may_overlap(&other), other.may_overlap(&one));
+        }
+    }
+
+    #[test]
+    fn what_is_interleaved_is_seen_to_be_apart() {
+        let header = Header {
+            version: (1, 0),
+            dtype: Arc::new(crate::npy::dtype::DType::Scalar("|V17".parse().unwrap())),
+            order: Order::C,
+            shape: vec![60, 10, 3],
+            data_offset: 128,
+        };
+        let whole = View::of_header(&header).unwrap();
+        let pick = |axis, start, step, len| whole.steps(axis, Steps { start, step, len }).unwrap();
+        let apart = |one: &View, other: &View| {
+            !Runs::new(one, Order::C).may_overlap(&Runs::new(other, Order::Fortran))
+        };
+        assert!(apart(&pick(0, 0, 1, 30), &pick(0, 30, 1, 30)), "halves");
+        assert!(apart(&pick(0, 3, 16, 4), &pick(0, 52, -16, 4)), "every 16th row, and the next");
+        assert!(apart(&pick(1, 0, 1, 4), &pick(1, 4, 1, 6)), "columns");
+        assert!(apart(&pick(2, 1, 1, 1), &pick(2, 2, 1, 1)), "the last axis");
+        assert!(apart(&pick(1, 4, 1, 2).transposed(), &pick(1, 6, 1, 2)), "transposed");
+        assert!(!apart(&pick(0, 0, 1, 31), &pick(0, 30, 1, 30)));
+        assert!(!apart(&pick(1, 0, 1, 5), &pick(1, 4, 1, 6)));
+        assert!(!apart(&pick(0, 7, 1, 1), &pick(1, 4, 1, 6)), "a row and columns");
     }
 
     #[test]

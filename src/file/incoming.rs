@@ -7,7 +7,6 @@
 //! layout. The header arrives in pieces of any size, and nothing is written before it is known.
 
 use std::io;
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::{VirtualFile, WriteError};
@@ -48,9 +47,9 @@ impl Incoming {
         matches!(&self.layout, Layout::Begun(header) if header.is_empty())
     }
 
-    /// The bytes of the backing file among which are all that can be written.
-    pub fn span(&self) -> Range<u64> {
-        self.own.span()
+    /// The file as it is read.
+    pub fn own(&self) -> &VirtualFile {
+        &self.own
     }
 
     /// Notes that the file was truncated: the writer begins anew, and what it skips becomes zeros.

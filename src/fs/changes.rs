@@ -6,20 +6,21 @@
 //! own thread is to answer. So writes are noted here, and another thread waits for them.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::Handle;
 use crate::inode::Ino;
 use crate::meta::FileId;
+use crate::node::Content;
+use crate::runs::Runs;
 use crate::sync::lock;
 
 /// Some bytes of a file that were written.
 #[derive(Debug)]
 pub(super) struct Change {
     pub(super) file: FileId,
-    /// All of them lie among these.
-    pub(super) bytes: Range<u64>,
+    /// They are among these.
+    pub(super) bytes: Runs,
     /// By whom.
     pub(super) by: Handle,
     /// The inode whose pages the kernel has changed along with them, if it has.
@@ -66,18 +67,11 @@ impl Changes {
 }
 
 impl Change {
-    /// Whether pages of an inode may be out of date by this change, of which a handle holds these
-    /// bytes of this file.
-    pub(super) fn concerns(
-        &self,
-        (handle, ino): (Handle, Ino),
-        file: FileId,
-        bytes: &Range<u64>,
-    ) -> bool {
-        self.file == file
+    /// Whether pages of an inode may be out of date by this change, of which a handle has this open.
+    pub(super) fn concerns(&self, (handle, ino): (Handle, Ino), content: &Content) -> bool {
+        content.open_file().is_some_and(|(_, meta)| meta.id == self.file)
             && self.by != handle
             && self.kept != Some(ino)
-            && self.bytes.start < bytes.end
-            && bytes.start < self.bytes.end
+            && content.may_have(&self.bytes)
     }
 }

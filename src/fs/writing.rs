@@ -97,7 +97,7 @@ impl Fs {
     fn note_change(&self, handle: Handle, file: &OpenedFile, opened: &OpenedToWrite) {
         self.changes.note(handle, || Change {
             file: opened.file,
-            bytes: opened.writing.span(),
+            bytes: opened.writing.runs(),
             by: handle,
             kept: opened.writing.is_through_pages().then_some(file.ino),
         });
@@ -109,11 +109,9 @@ impl Fs {
         let changes = self.changes.wait()?;
         let mut outdated = HashSet::new();
         self.files.each(|handle, file| {
-            if let Some((_, meta)) = file.content.open_file() {
-                let (who, bytes) = ((handle, file.ino), file.content.span());
-                if changes.iter().any(|change| change.concerns(who, meta.id, &bytes)) {
-                    outdated.insert(file.ino);
-                }
+            let who = (handle, file.ino);
+            if changes.iter().any(|change| change.concerns(who, &file.content)) {
+                outdated.insert(file.ino);
             }
         });
         Some(outdated)

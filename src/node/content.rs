@@ -1,12 +1,12 @@
 //! Files open for reading.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use crate::backing::ReadError;
 use crate::error::Error;
 use crate::file::{self, VirtualFile};
 use crate::meta::Meta;
+use crate::runs::Runs;
 use crate::source::{OpenFile, Root};
 
 /// A file open for reading.
@@ -51,12 +51,12 @@ impl Content {
         }
     }
 
-    /// The bytes of the backing file among which are all that are read; of a whole file, any.
-    pub fn span(&self) -> Range<u64> {
+    /// Whether any of these bytes of its backing file may be among those that it reads.
+    pub fn may_have(&self, runs: &Runs) -> bool {
         match self {
-            Content::Whole { .. } => 0..u64::MAX,
-            Content::Array { file, .. } => file.span(),
-            Content::Text(_) => 0..0,
+            Content::Whole { .. } => true,
+            Content::Array { file, .. } => file.runs().may_overlap(runs),
+            Content::Text(_) => false,
         }
     }
 

@@ -1,6 +1,5 @@
 //! Files open for writing: whose values may be changed, and by whom a change was made.
 
-use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use super::{Content, Node, Tree};
@@ -8,6 +7,7 @@ use crate::backing::Writer;
 use crate::error::Error;
 use crate::file::{Incoming, VirtualFile, WriteError};
 use crate::meta::Meta;
+use crate::runs::Runs;
 use crate::source::{OpenFile, Root};
 use crate::sync::lock;
 
@@ -129,11 +129,11 @@ impl Writing {
         matches!(self.layout, Layout::Own(_))
     }
 
-    /// The bytes of the backing file among which are all that can be written.
-    pub fn span(&self) -> Range<u64> {
+    /// The bytes of the backing file that can be written.
+    pub fn runs(&self) -> Runs {
         match &self.layout {
-            Layout::Own(file) => file.span(),
-            Layout::Incoming(incoming) => lock(incoming).span(),
+            Layout::Own(file) => file.runs().clone(),
+            Layout::Incoming(incoming) => lock(incoming).own().runs().clone(),
         }
     }
 
