@@ -1,0 +1,180 @@
+"""The ways in which programs write an array to a file.
+
+Each is a function of the file's path, the values, which have its shape and dtype, and a
+directory for files of its own.
+"""
+
+import io
+import shutil
+import struct
+
+import numpy as np
+
+import dtypes
+import oracle
+from checks import load, read
+from mounting import run
+from twin import array_of, laid_out
+
+CHUNK = 4096 + 7
+
+
+def file_of(values, order="C", version=None):
+    """A .npy file of the values, of one order and format version."""
+    out = io.BytesIO()
+    np.lib.format.write_array(out, laid_out(values, order), version)
+    return out.getvalue()
+
+
+def padded_otherwise(content, spaces):
+    """The same file with some more spaces in its header, wherever the data come to lie."""
+    size = 2 if content[6] == 1 else 4
+    (length,) = struct.unpack_from("<H" if size == 2 else "<I", content, 8)
+    text = content[8 + size : 8 + size + length].rstrip() + b" " * spaces + b"\n"
+    head = content[:8] + struct.pack("<H" if size == 2 else "<I", len(text)) + text
+    return head + content[8 + size + length :]
+
+
+def _store(memory, values):
+    """To every item of a map, its padding included; and all of it to the file."""
+    oracle.items(memory)[...] = oracle.items(values)
+    memory.flush()
+
+
+def by_map(path, values, scratch):
+    _store(load(path, mmap_mode="r+"), values)
+
+
+def by_open_memmap(path, values, scratch):
+    _store(np.lib.format.open_memmap(path, "r+", max_header_size=1 << 20), values)
+
+
+def saved(order):
+    def write(path, values, scratch):
+        np.save(path, laid_out(values, order))
+
+    return write
+
+
+def saved_from_a_stride(path, values, scratch):
+    """np.save puts such values together piece by piece, for which it has to know them."""
+    strided = np.zeros((*values.shape, 2), values.dtype)[..., 0]
+    strided[...] = values
+    np.save(path, values if dtypes.padding(values.dtype) else strided)
+
+
+def content(make):
+    """Opened as most programs do that replace a file, and written in one go."""
+
+    def write(path, values, scratch):
+        with open(path, "wb") as file:
+            file.write(make(values))
+
+    return write
+
+
+def _in_pieces(path, content):
+    """To a file that is read as well, and is not truncated."""
+    with open(path, "r+b", buffering=0) as file:
+        for at in range(0, len(content), CHUNK):
+            piece = content[at : at + CHUNK]
+            assert file.write(piece) == len(piece)
+
+
+def in_place(path, values, scratch):
+    """The file as it is, with other values."""
+    content = bytearray(read(path))
+    array = array_of(content, values)
+    oracle.items(array)[...] = oracle.items(values)
+    _in_pieces(path, content)
+
+
+def raw_in_place(path, values, scratch):
+    _in_pieces(path, oracle.raw(values))
+
+
+def by_tool(make, *command):
+    """By a program, whose words may name the `{part}` and the `{file}`."""
+
+    def write(path, values, scratch):
+        part = scratch / "part"
+        part.write_bytes(make(values))
+        run(*(word.format(part=part, file=path) for word in command))
+
+    return write
+
+
+def by_copyfile(make):
+    """sendfile, where the kernel moves the bytes."""
+
+    def write(path, values, scratch):
+        (scratch / "part").write_bytes(make(values))
+        shutil.copyfile(scratch / "part", path)
+
+    return write
+
+
+def raw_by_map(path, values, scratch):
+    if values.nbytes:
+        opaque = f"V{values.dtype.itemsize}"
+        _store(np.memmap(path, opaque, "r+", shape=values.shape), values)
+
+
+def by_tofile(path, values, scratch):
+    laid_out(values, "C").tofile(path)
+
+
+def own(values):
+    """What a view's own .npy file consists of."""
+    return oracle.npy(values)
+
+
+def other_order(values):
+    return file_of(values, "F")
+
+
+def spaced(values):
+    return padded_otherwise(file_of(values, "F"), 1000)
+
+
+def unpadded(values):
+    return padded_otherwise(file_of(values), 0)
+
+
+DD = ("dd", "if={part}", "of={file}", "status=none", "conv=notrunc")
+CAT = ("sh", "-c", 'cat "$1" > "$2"', "sh", "{part}", "{file}")
+
+NPY = {
+    "np.load r+": by_map,
+    "open_memmap r+": by_open_memmap,
+    "np.save": saved("C"),
+    "np.save of the other order": saved("F"),
+    "np.save of a stride": saved_from_a_stride,
+    "format 2.0": content(lambda values: file_of(values, version=(2, 0))),
+    "format 3.0": content(lambda values: file_of(values, "F", version=(3, 0))),
+    "a longer header": content(spaced),
+    "a shorter header": content(unpadded),
+    "cp": by_tool(own, "cp", "{part}", "{file}"),
+    "cp of the other order": by_tool(other_order, "cp", "{part}", "{file}"),
+    "cp --sparse=always": by_tool(file_of, "cp", "--sparse=always", "{part}", "{file}"),
+    "dd": by_tool(file_of, *DD),
+    "dd bs=1": by_tool(file_of, *DD, "bs=1"),
+    "dd bs=1 of the other order": by_tool(spaced, *DD, "bs=1"),
+    "cat >": by_tool(other_order, *CAT),
+    "rsync --inplace": by_tool(file_of, "rsync", "--inplace", "-I", "{part}", "{file}"),
+    "copyfile": by_copyfile(other_order),
+    "in place": in_place,
+}
+
+RAW = {
+    "np.memmap r+": raw_by_map,
+    "tofile": by_tofile,
+    "cp": by_tool(oracle.raw, "cp", "{part}", "{file}"),
+    "dd bs=7": by_tool(oracle.raw, *DD, "bs=7"),
+    "cat >": by_tool(oracle.raw, *CAT),
+    "copyfile": by_copyfile(oracle.raw),
+    "in place": raw_in_place,
+}
+
+TOOLS = ("cp", "dd", "cat", "rsync")
+"""How the names of those ways begin that start a program, and so take their time."""
