@@ -85,9 +85,15 @@ impl Incoming {
             }
             file.clear(writer, written..at)?;
         }
-        file.write_at(writer, at, bytes)?;
-        self.written = self.written.map(|written| written.max(at + bytes.len() as u64));
-        Ok(())
+        let wrote = file.write_at(writer, at, bytes);
+        let count = match &wrote {
+            Ok(()) => bytes.len(),
+            // The writer goes on from here, and nothing of this is left out.
+            Err(WriteError::Io(err)) => err.written,
+            Err(_) => 0,
+        };
+        self.written = self.written.map(|written| written.max(at + count as u64));
+        wrote
     }
 
     /// The layout by which to write these bytes; none while they are the beginning of a header.
