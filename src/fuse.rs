@@ -39,13 +39,15 @@ pub struct Adapter {
     fs: Arc<Fs>,
     ttl: Duration,
     ways: Ways,
+    /// Files that are written past the kernel's pages can be mapped all the same.
+    maps_direct: bool,
 }
 
 impl Adapter {
     /// Serves `fs`. What the kernel is told holds for `ttl`; whole files are left to the kernel if
     /// it can.
     pub fn new(fs: Arc<Fs>, ttl: Duration) -> Adapter {
-        Adapter { fs, ttl, ways: Ways::default() }
+        Adapter { fs, ttl, ways: Ways::default(), maps_direct: false }
     }
 }
 
@@ -77,6 +79,7 @@ impl Filesystem for Adapter {
         {
             self.ways.allow_passthrough();
         }
+        self.maps_direct = config.add_capabilities(InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP).is_ok();
         // Both lie within what the library allows; a refusal leaves its default.
         let _ = config.set_max_write(MAX_TRANSFER);
         let _ = config.set_max_background(MAX_BACKGROUND);
@@ -140,6 +143,10 @@ impl Filesystem for Adapter {
                 OpenAccMode::O_RDONLY => handle_flags |= FopenFlags::FOPEN_NOFLUSH,
                 // What is written may be laid out otherwise than the pages of the file.
                 OpenAccMode::O_WRONLY => handle_flags |= FopenFlags::FOPEN_DIRECT_IO,
+                // It may be refused, and then the pages of who has it mapped must not hold it.
+                OpenAccMode::O_RDWR if self.maps_direct => {
+                    handle_flags |= FopenFlags::FOPEN_DIRECT_IO;
+                }
                 OpenAccMode::O_RDWR => {}
             }
             if self.fs.may_keep_pages(handle) {
@@ -279,10 +286,13 @@ impl Filesystem for Adapter {
         reply: ReplyWrite,
     ) {
         guarded("write", || {
-            // What the kernel writes back from a map it takes for written, whatever we answer but an
-            // error.
-            let all = write_flags.contains(WriteFlags::FUSE_WRITE_CACHE);
-            match self.fs.write(Handle(fh.0), offset, data, all) {
+            let written = match write_flags.contains(WriteFlags::FUSE_WRITE_CACHE) {
+                // What the kernel writes back from a map it takes for written, whatever we answer
+                // but an error.
+                true => self.fs.write_back(Handle(fh.0), offset, data).map(|()| data.len()),
+                false => self.fs.write(Handle(fh.0), offset, data),
+            };
+            match written {
                 // No more than was asked for, which is less than 4 GiB.
                 Ok(count) => reply.written(count as u32),
                 Err(err) => reply.error(errno("write", &err)),

@@ -21,10 +21,19 @@ pub(super) struct Change {
     pub(super) file: FileId,
     /// They are among these.
     pub(super) bytes: Runs,
-    /// By whom.
-    pub(super) by: Handle,
-    /// The inode whose pages the kernel has changed along with them, if it has.
-    pub(super) kept: Option<Ino>,
+    pub(super) but: But,
+}
+
+/// Whose pages need not be dropped for a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum But {
+    /// Those of an inode, from whose pages it was written back
+    Inode(Ino),
+    /// Those of a handle, by which none are read
+    Handle(Handle),
+    /// The kernel drops its own pages before it passes on what is written, so that somebody may
+    /// have brought them back meanwhile
+    Nobody,
 }
 
 /// The changes that are yet to be told, one for each handle.
@@ -41,9 +50,15 @@ struct Pending {
 }
 
 impl Changes {
-    /// Notes what was written through a handle, if it is not noted already.
-    pub(super) fn note(&self, by: Handle, change: impl FnOnce() -> Change) {
-        lock(&self.pending).by_handle.entry(by).or_insert_with(change);
+    /// Notes what was written through a handle.
+    pub(super) fn note(&self, handle: Handle, change: Change) {
+        let mut pending = lock(&self.pending);
+        let but = change.but;
+        let noted = pending.by_handle.entry(handle).or_insert(change);
+        if noted.but != but {
+            noted.but = But::Nobody;
+        }
+        drop(pending);
         self.came.notify_one();
     }
 
@@ -68,10 +83,14 @@ impl Changes {
 
 impl Change {
     /// Whether pages of an inode may be out of date by this change, of which a handle has this open.
-    pub(super) fn concerns(&self, (handle, ino): (Handle, Ino), content: &Content) -> bool {
-        content.open_file().is_some_and(|(_, meta)| meta.id == self.file)
-            && self.by != handle
-            && self.kept != Some(ino)
+    pub(super) fn concerns(&self, handle: Handle, ino: Ino, content: &Content) -> bool {
+        let spared = match self.but {
+            But::Inode(but) => but == ino,
+            But::Handle(but) => but == handle,
+            But::Nobody => false,
+        };
+        !spared
+            && content.open_file().is_some_and(|(_, meta)| meta.id == self.file)
             && content.may_have(&self.bytes)
     }
 }

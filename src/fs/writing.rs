@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::changes::Change;
-use super::{Fs, Handle, OpenedFile};
+use super::changes::{But, Change};
+use super::{Fs, Handle};
 use crate::error::Error;
 use crate::inode::Ino;
 use crate::meta::FileId;
@@ -18,6 +18,14 @@ pub(super) struct OpenedToWrite {
     by: u32,
 }
 
+impl OpenedToWrite {
+    /// What may have been written through its handle, past the kernel's pages.
+    fn change(&self, handle: Handle) -> Change {
+        let but = if self.writing.reads() { But::Nobody } else { But::Handle(handle) };
+        Change { file: self.file, bytes: self.writing.runs(), but }
+    }
+}
+
 impl Fs {
     /// Opens a file for writing, and for reading too if the process `by` `reads`; to be closed by
     /// [`Fs::release`].
@@ -29,20 +37,34 @@ impl Fs {
     }
 
     /// Writes `bytes` from `at` on, and returns how many: not all if the operating system refuses
-    /// the rest, unless it is to be `all` or an error.
-    pub fn write(&self, handle: Handle, at: u64, bytes: &[u8], all: bool) -> Result<usize, Error> {
+    /// the rest.
+    pub fn write(&self, handle: Handle, at: u64, bytes: &[u8]) -> Result<usize, Error> {
         let file = self.files.get(handle)?;
         let opened = file.to_write.as_ref().ok_or(Error::BadHandle)?;
-        let mut count = opened.writing.write_at(at, bytes);
-        while let Ok(written) = count
-            && all
-            && written < bytes.len()
-        {
-            let more = opened.writing.write_at(at + written as u64, &bytes[written..]);
-            count = more.map(|more| written + more);
-        }
-        self.note_change(handle, &file, opened);
+        let count = opened.writing.write_at(at, bytes);
+        self.changes.note(handle, opened.change(handle));
         count
+    }
+
+    /// Writes what the kernel has had in its pages of a map, from `at` on: all, or it is an error.
+    ///
+    /// It writes up to where it takes the file to end, and that is, for as long as it has not asked
+    /// again, where another writer's file ended that has a longer header.
+    pub fn write_back(&self, handle: Handle, at: u64, bytes: &[u8]) -> Result<(), Error> {
+        let file = self.files.get(handle)?;
+        let opened = file.to_write.as_ref().ok_or(Error::BadHandle)?;
+        let room = usize::try_from(opened.writing.size().saturating_sub(at)).unwrap_or(usize::MAX);
+        let bytes = &bytes[..bytes.len().min(room)];
+        let mut written = Ok(0);
+        while let Ok(done) = written
+            && done < bytes.len()
+        {
+            let more = opened.writing.write_at(at + done as u64, &bytes[done..]);
+            written = more.map(|more| done + more);
+        }
+        let but = But::Inode(file.ino);
+        self.changes.note(handle, Change { but, ..opened.change(handle) });
+        written.map(drop)
     }
 
     /// Accepts a size that a file already has, and that of 0 with which a program begins to replace
@@ -71,7 +93,7 @@ impl Fs {
                     opened.writing.truncate();
                 }
                 let ended = opened.writing.end(size);
-                self.note_change(handle, &file, opened);
+                self.changes.note(handle, opened.change(handle));
                 ended?
             }
             None => {
@@ -94,23 +116,13 @@ impl Fs {
         }
     }
 
-    fn note_change(&self, handle: Handle, file: &OpenedFile, opened: &OpenedToWrite) {
-        self.changes.note(handle, || Change {
-            file: opened.file,
-            bytes: opened.writing.runs(),
-            by: handle,
-            kept: opened.writing.is_through_pages().then_some(file.ino),
-        });
-    }
-
     /// Waits until something was written, and names the open files of which the kernel may have
     /// pages that are out of date by that; none when [`Fs::close_changes`] was called.
     pub fn await_outdated(&self) -> Option<HashSet<Ino>> {
         let changes = self.changes.wait()?;
         let mut outdated = HashSet::new();
         self.files.each(|handle, file| {
-            let who = (handle, file.ino);
-            if changes.iter().any(|change| change.concerns(who, &file.content)) {
+            if changes.iter().any(|change| change.concerns(handle, file.ino, &file.content)) {
                 outdated.insert(file.ino);
             }
         });

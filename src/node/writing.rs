@@ -123,10 +123,17 @@ impl Writing {
         matches!(&self.layout, Layout::Incoming(incoming) if lock(incoming).is_untouched())
     }
 
-    /// Whether what is written passes through the kernel's pages of the file, so that they hold it:
-    /// not what is written by one who does not read.
-    pub fn is_through_pages(&self) -> bool {
+    /// Whether the file is read by who writes it.
+    pub fn reads(&self) -> bool {
         matches!(self.layout, Layout::Own(_))
+    }
+
+    /// Bytes of the file as it is read.
+    pub fn size(&self) -> u64 {
+        match &self.layout {
+            Layout::Own(file) => file.len(),
+            Layout::Incoming(incoming) => lock(incoming).own().len(),
+        }
     }
 
     /// The bytes of the backing file that can be written.
