@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::changes::{But, Change};
-use super::{Fs, Handle};
+use super::{Fs, Handle, OpenedFile};
 use crate::error::Error;
 use crate::inode::Ino;
 use crate::meta::FileId;
@@ -79,12 +79,14 @@ impl Fs {
         by: u32,
         size: u64,
     ) -> Result<Attr, Error> {
-        let handle = handle.or_else(|| {
-            self.files.newest(|file| {
-                let to_write = file.to_write.as_ref().filter(|to_write| to_write.by == by);
-                file.ino == ino && to_write.is_some_and(|it| it.writing.is_untouched())
-            })
-        });
+        let just_opened = |file: &OpenedFile| {
+            let to_write = file.to_write.as_ref().filter(|to_write| to_write.by == by);
+            file.ino == ino && to_write.is_some_and(|it| it.writing.is_untouched())
+        };
+        let handle = match size {
+            0 => handle.or_else(|| self.files.newest(just_opened)),
+            _ => handle,
+        };
         let is_its_size = match handle {
             Some(handle) => {
                 let file = self.files.get(handle)?;

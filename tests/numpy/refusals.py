@@ -21,9 +21,11 @@ FS_IOC_GETFLAGS, FS_IOC_SETFLAGS = 0x80086601, 0x40086602
 def _call(function, *arguments):
     """A function of the C library that Python has not, or not as it is."""
     arguments = [os.fsencode(a) if isinstance(a, (str, os.PathLike)) else a for a in arguments]
-    if getattr(_libc, function)(*arguments) == -1:
+    returned = getattr(_libc, function)(*arguments)
+    if returned == -1:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
+    return returned
 
 
 def opened(flags):
@@ -101,7 +103,7 @@ CALLS = {
     "open O_WRONLY O_APPEND": opened(os.O_WRONLY | os.O_APPEND),
     "open O_WRONLY O_NOFOLLOW": opened(os.O_WRONLY | os.O_NOFOLLOW),
     "open O_TMPFILE": opened(os.O_TMPFILE | os.O_RDWR),
-    "creat": on_path(lambda path: _call("creat", path, 0o644)),
+    "creat": on_path(lambda path: os.close(_call("creat", path, 0o644))),
     "mkdir": on_path(os.mkdir),
     "mknod regular": on_path(os.mknod, stat.S_IFREG | 0o644),
     "mknod fifo": on_path(os.mknod, stat.S_IFIFO | 0o644),
