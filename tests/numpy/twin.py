@@ -65,3 +65,12 @@ def array_of(content, view):
     start = len(content) - view.nbytes
     order = "F" if b"'fortran_order': True" in content[:start] else "C"
     return np.ndarray(view.shape, view.dtype, content, start, order=order)
+
+
+def with_values(content, values):
+    """The same file with other values."""
+    content = bytearray(content)
+    array = array_of(content, values)
+    if values.nbytes:
+        oracle.items(array)[...] = oracle.items(values)
+    return content

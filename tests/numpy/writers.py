@@ -14,7 +14,7 @@ import dtypes
 import oracle
 from checks import load, read
 from mounting import run
-from twin import array_of, laid_out
+from twin import laid_out, with_values
 
 CHUNK = 4096 + 7
 
@@ -58,7 +58,8 @@ def saved(order):
 
 def saved_from_a_stride(path, values, scratch):
     """np.save puts such values together piece by piece, for which it has to know them."""
-    strided = np.zeros((*values.shape, 2), values.dtype)[..., 0]
+    # Not by np.zeros, which makes another byte order of ">m8".
+    strided = np.ndarray((*values.shape, 2), values.dtype, bytearray(2 * values.nbytes))[..., 0]
     strided[...] = values
     np.save(path, values if dtypes.padding(values.dtype) else strided)
 
@@ -83,10 +84,7 @@ def _in_pieces(path, content):
 
 def in_place(path, values, scratch):
     """The file as it is, with other values."""
-    content = bytearray(read(path))
-    array = array_of(content, values)
-    oracle.items(array)[...] = oracle.items(values)
-    _in_pieces(path, content)
+    _in_pieces(path, with_values(read(path), values))
 
 
 def raw_in_place(path, values, scratch):
