@@ -1,0 +1,286 @@
+"""What a writable mount refuses: all but the values of arrays. A refusal says why by its errno, and
+leaves every byte of the source as it was."""
+
+import errno
+import os
+import stat
+import struct
+
+import numpy as np
+import pytest
+
+import corpus
+import headers
+import oracle
+import twin
+import writers
+from checks import error_of, read
+from mounting import Mount, run
+from test_read_only import snapshot
+
+SAMPLE = corpus.sample("x", (60, 50), "<f8")
+PATHS = ["x.npy", "x/rows/10-40.npy", "x/cols/3-9.npy", "x/slice/::-2,::3.npy", "x/T.npy", "x/rows/5.npy"]
+BROKEN = {name: blob for name, (blob, _) in headers.READABLE.items()} | headers.MALFORMED
+
+
+@pytest.fixture(scope="module")
+def tree(mounted):
+    samples = [SAMPLE, corpus.sample("tail", (6, 5), "<f8", tail=b"more"), corpus.sample("none", (0,), "<f8")]
+    with mounted(samples, "--writable", broken=BROKEN) as tree:
+        os.mkdir(tree.source / "folder")
+        (tree.source / "plain.txt").write_bytes(b"text\n")
+        np.savez(tree.source / "some.npz", SAMPLE.array)
+        yield tree
+
+
+@pytest.fixture
+def unchanged(tree):
+    """Nothing in the source is another afterwards; and an open file says so at once, too."""
+    before = list(snapshot(tree.source))
+    yield
+    assert list(snapshot(tree.source)) == before
+
+
+def refused(action, *arguments):
+    """The name of the errno with which something fails."""
+    return errno.errorcode[error_of(action, *arguments)]
+
+
+def replaced(path, content):
+    """As np.save and cp replace a file: truncated, and written from its beginning on."""
+    with open(path, "wb", buffering=0) as file:
+        file.write(content)
+
+
+def patched(path, at, piece, access=os.O_RDWR):
+    file = os.open(path, access)
+    try:
+        os.pwrite(file, piece, at)
+    finally:
+        os.close(file)
+
+
+def other_arrays(view):
+    """Arrays that are not like the view, each by one property."""
+    return {
+        "another dtype": view.view("<i8").astype("<i4"),
+        "a dtype as wide": view.view("<i8"),
+        "another byte order": view.astype(">f8"),
+        "a record": view.copy().view([("x", "<f8")]),
+        "one row less": view[:-1],
+        "one row more": np.concatenate([view, view[:1]]),
+        "an axis more": view[None],
+        "no axis": np.array(1.0),
+        "flat": view.reshape(-1)[:-1],
+        "empty": view[:0],
+        "python objects": np.array([None]),
+    }
+
+
+def views():
+    array = SAMPLE.array
+    return dict(
+        zip(PATHS, [array, array[10:40], array[:, 3:9], array[::-2, ::3], array.T, array[5]], strict=True)
+    )
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_an_array_of_another_shape_or_dtype_is_refused(tree, unchanged, path):
+    for what, other in other_arrays(views()[path]).items():
+        for save in (np.save, lambda path, other: replaced(path, oracle.saved(np.asfortranarray(other)))):
+            assert refused(save, tree / path, other) == "EINVAL", what
+        # Of one who reads, the layout is known, and where it ends.
+        said = refused(patched, tree / path, 0, oracle.saved(other), os.O_RDWR)
+        assert said == "EINVAL" or said == "EFBIG" and other.nbytes > views()[path].nbytes, what
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_no_array_is_refused(tree, unchanged, name):
+    """Also where it begins as an array does, and turns out later to be none."""
+    for path in PATHS:
+        # As long as any header that is announced there, so that no more of it is waited for.
+        content = BROKEN[name] + bytes(1 << 16)
+        assert refused(replaced, tree / path, content) == "EINVAL", path
+        assert refused(patched, tree / path, 0, content[:200], os.O_RDWR) == "EINVAL", path
+
+
+@pytest.mark.parametrize("text", headers.ACCEPTED)
+def test_a_header_in_any_spelling_of_numpy_s_is_accepted(mounted, rng, text):
+    sample = corpus.sample("y", headers.SHAPE, "<f4")
+    with mounted([sample], "--writable") as tree:
+        for version in corpus.VERSIONS:
+            own = twin.Twin(tree.source / "y.npy", sample)
+            values = twin.some_values(rng, own.array)
+            replaced(tree / "y/T.npy", corpus.container(transposed(text), version) + values.tobytes("F"))
+            own.array[...] = values
+            own.assert_on_disk(text)
+
+
+def transposed(text):
+    """The header of the (4, 3) array, by the spelling of the (3, 4) one."""
+    text = headers.ACCEPTED[text]
+    for three, four in [("3", "4"), ("0x3", "0X4"), ("0o3", "0B100"), ("0x_3", "0b1_00"), ("+3", "+4")]:
+        for before, between, after in [("(", ", ", ")"), ("(", ",", ")"), ("(", ",\n   ", ")")]:
+            old = before + three + between + four + after
+            if old in text:
+                return text.replace(old, before + four + between + three + after)
+    assert "((3), (4),)" in text, text
+    return text.replace("((3), (4),)", "((4), (3),)")
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("access", ["O_WRONLY", "O_RDWR"])
+def test_bytes_of_the_header_and_past_the_end_are_refused(tree, unchanged, path, access):
+    content, access = read(tree / path), getattr(os, access)
+    start = len(content) - views()[path].nbytes
+    for at in {0, 1, 6, 10, 11, start // 2, start - 1}:
+        changed = bytes([content[at] ^ 1])
+        said = refused(patched, tree / path, at, changed + content[at + 1 : start + 16], access)
+        assert said == "EINVAL", f"byte {at} of the header"
+    for at in (len(content) - 1, len(content), len(content) + 1, 1 << 40, (1 << 62) - 4096):
+        assert refused(patched, tree / path, at, b"two", access) == "EFBIG", at
+    assert refused(patched, tree / path, 0, content + b"\0", access) == "EFBIG"
+    assert refused(patched, tree / path, 0, b"x", access | os.O_APPEND) == "EFBIG"
+
+
+@pytest.mark.parametrize("path", ["x.raw", "x/rows/10-40.raw", "x/cols/3.raw"])
+def test_raw_bytes_past_the_end_are_refused(tree, unchanged, path):
+    content = read(tree / path)
+    for at in (len(content) - 1, len(content), 1 << 50):
+        assert refused(patched, tree / path, at, b"two") == "EFBIG"
+    assert refused(replaced, tree / path, content + b"\0") == "EFBIG"
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_a_header_in_pieces_that_turns_out_wrong_is_refused(tree, unchanged, path, size):
+    """Not one byte of data is written, before or after."""
+    view = views()[path]
+    for wrong in (view.view("<i8"), np.concatenate([view, view[:1]])):
+        content = writers.padded_otherwise(oracle.saved(wrong), 100)
+        start = len(content) - wrong.nbytes
+        with open(tree / path, "wb", buffering=0) as file:
+            refusal = None
+            for at in range(0, start + size, size):
+                try:
+                    file.write(content[at : at + size])
+                except OSError as error:
+                    refusal = error.errno
+                    break
+            assert refusal == errno.EINVAL
+            assert refused(os.pwrite, file.fileno(), b"12345678", start + 64) == "EINVAL"
+
+
+def test_a_header_of_any_length_costs_nothing_and_is_refused(tree, unchanged):
+    for length in (1 << 18, 1 << 24, (1 << 32) - 1):
+        for text in (b" ", b"{", headers.PLAIN.encode()):
+            start = b"\x93NUMPY\x02\x00" + struct.pack("<I", length) + text
+            file = os.open(tree / PATHS[1], os.O_WRONLY | os.O_TRUNC)
+            try:
+                piece = start + b" " * 4096
+                assert refused(lambda: [os.write(file, piece) for _ in range(100)]) == "EINVAL"
+            finally:
+                os.close(file)
+
+
+@pytest.mark.parametrize("path", [*PATHS, "x.raw", "x/cols/3.raw"])
+def test_another_size_is_refused(tree, unchanged, path):
+    size = os.stat(tree / path).st_size
+    for other in (1, size - 1, size + 1, 2 * size, 1 << 40):
+        assert refused(os.truncate, tree / path, other) == "EPERM", other
+        for access in (os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_TRUNC):
+            file = os.open(tree / path, access)
+            try:
+                assert refused(os.ftruncate, file, other) == "EPERM", other
+            finally:
+                os.close(file)
+    for same in (size, 0):
+        os.truncate(tree / path, same)
+        assert os.stat(tree / path).st_size == size
+    os.close(os.open(tree / path, os.O_RDONLY | os.O_TRUNC))
+    os.close(os.open(tree / path, os.O_WRONLY | os.O_TRUNC))
+    run("sh", "-c", ': > "$1"', "sh", tree / path)
+
+
+NO_ARRAYS = ["plain.txt", "some.npz", "tail.npy", "x/header.json", "x/cols/USAGE.txt", "header_cut/error.txt"]
+
+
+@pytest.mark.parametrize("path", [*NO_ARRAYS, *(f"{name}.npy" for name in BROKEN)])
+def test_only_arrays_can_be_written(tree, unchanged, path):
+    for access in (os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_TRUNC, os.O_WRONLY | os.O_APPEND):
+        assert refused(os.open, tree / path, access) == "EPERM"
+    for size in (0, 3, os.stat(tree / path).st_size):
+        assert refused(os.truncate, tree / path, size) == "EPERM"
+    assert refused(np.save, tree / f"{path}.npy", SAMPLE.array) in ("EPERM", "ENOTDIR", "ENOENT")
+
+
+@pytest.mark.parametrize("bits", [0o4644, 0o2644, 0o6755, 0o2755])
+def test_a_file_that_gives_rights_is_not_written(mounted, bits):
+    """On a disk a write takes setuid and setgid away; here the mode stays, and so does the file."""
+    with mounted([SAMPLE], "--writable") as tree:
+        backing = tree.source / "x.npy"
+        os.chmod(backing, bits)
+        for path in PATHS:
+            assert refused(os.open, tree / path, os.O_WRONLY) == "EPERM"
+            assert refused(os.open, tree / path, os.O_RDWR) == "EPERM"
+        assert stat.S_IMODE(os.stat(backing).st_mode) == bits
+        assert read(backing) == SAMPLE.blob
+
+
+def test_an_array_that_was_rewritten_is_not_written_by_who_had_it_open(mounted):
+    """Its bytes lie elsewhere by now, or mean something else."""
+    with mounted([SAMPLE], "--writable") as tree:
+        backing = tree.source / "x.npy"
+        files = [os.open(tree / path, access) for path in PATHS for access in (os.O_WRONLY, os.O_RDWR)]
+        contents = [read(tree / path) for path in PATHS for _ in range(2)]
+        try:
+            for other in (SAMPLE.array.T, SAMPLE.array.view(">i8"), SAMPLE.array[:7]):
+                backing.write_bytes(oracle.saved(other))
+                before = read(backing)
+                for file, content in zip(files, contents):
+                    assert refused(os.pwrite, file, content, 0) == "EIO"
+                assert read(backing) == before
+        finally:
+            for file in files:
+                os.close(file)
+
+
+def test_a_file_renamed_over_is_not_written_by_who_had_the_old_one_open(mounted):
+    with mounted([SAMPLE], "--writable") as tree:
+        backing = tree.source / "x.npy"
+        file = os.open(tree / PATHS[1], os.O_WRONLY)
+        try:
+            os.link(backing, tree.source / "old")
+            (tree.source / "new").write_bytes(SAMPLE.blob)
+            os.replace(tree.source / "new", backing)
+            os.pwrite(file, oracle.npy(np.zeros((30, 50))), 0)
+        finally:
+            os.close(file)
+        assert read(backing) == SAMPLE.blob
+        assert np.all(np.load(tree.source / "old")[10:40] == 0)
+
+
+def test_a_full_disk_is_an_error_and_the_end_of_no_one(tmp_path):
+    """A file with holes promises more than there is room for. What had fit stays."""
+    values = np.arange(400_000.0)
+    content = oracle.npy(values)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    run("mount", "-t", "tmpfs", "-o", "size=5M", "tmpfs", disk)
+    try:
+        (disk / "x.npy").write_bytes(content[:128])
+        os.truncate(disk / "x.npy", len(content))
+        (disk / "ballast").write_bytes(bytes(4_000_000))
+        with Mount(disk, tmp_path / "mount", "--writable") as mount:
+            with open(mount / "x.npy", "wb", buffering=0) as file:
+                done = file.write(content)
+                assert 0 < done < len(content)
+                assert refused(file.write, content[done:]) == "ENOSPC"
+                assert refused(patched, mount / "x/slice/::-1.npy", 128, content[128:]) == "ENOSPC"
+                os.unlink(disk / "ballast")
+                while done < len(content):
+                    done += file.write(content[done:])
+            np.save(mount / "x/rows/7-9.npy", values[7:9])
+            assert read(disk / "x.npy") == content
+    finally:
+        run("umount", disk)
