@@ -1,0 +1,84 @@
+"""Writers that meet a file which is not, or no longer, what they opened; and a disk with no room."""
+
+import os
+import stat
+
+import numpy as np
+import pytest
+
+import oracle
+from checks import read
+from mounting import Mount, run
+from test_writing_refused import PATHS, SAMPLE, patched, refused
+
+
+@pytest.mark.parametrize("bits", [0o4644, 0o2644, 0o6755, 0o2755])
+def test_a_file_that_gives_rights_is_not_written(mounted, bits):
+    """On a disk a write takes setuid and setgid away; here the mode stays, and so does the file."""
+    with mounted([SAMPLE], "--writable") as tree:
+        backing = tree.source / "x.npy"
+        os.chmod(backing, bits)
+        for path in PATHS:
+            assert refused(os.open, tree / path, os.O_WRONLY) == "EPERM"
+            assert refused(os.open, tree / path, os.O_RDWR) == "EPERM"
+        assert stat.S_IMODE(os.stat(backing).st_mode) == bits
+        assert read(backing) == SAMPLE.blob
+
+
+def test_an_array_that_was_rewritten_is_not_written_by_who_had_it_open(mounted):
+    """Its bytes lie elsewhere by now, or mean something else."""
+    with mounted([SAMPLE], "--writable") as tree:
+        backing = tree.source / "x.npy"
+        files = [os.open(tree / path, access) for path in PATHS for access in (os.O_WRONLY, os.O_RDWR)]
+        contents = [read(tree / path) for path in PATHS for _ in range(2)]
+        try:
+            for other in (SAMPLE.array.T, SAMPLE.array.view(">i8"), SAMPLE.array[:7]):
+                backing.write_bytes(oracle.saved(other))
+                before = read(backing)
+                for file, content in zip(files, contents):
+                    assert refused(os.pwrite, file, content, 0) == "EIO"
+                assert read(backing) == before
+        finally:
+            for file in files:
+                os.close(file)
+
+
+def test_a_file_renamed_over_is_not_written_by_who_had_the_old_one_open(mounted):
+    with mounted([SAMPLE], "--writable") as tree:
+        backing = tree.source / "x.npy"
+        file = os.open(tree / PATHS[1], os.O_WRONLY)
+        try:
+            os.link(backing, tree.source / "old")
+            (tree.source / "new").write_bytes(SAMPLE.blob)
+            os.replace(tree.source / "new", backing)
+            os.pwrite(file, oracle.npy(np.zeros((30, 50))), 0)
+        finally:
+            os.close(file)
+        assert read(backing) == SAMPLE.blob
+        assert np.all(np.load(tree.source / "old")[10:40] == 0)
+
+
+def test_a_full_disk_is_an_error_and_the_end_of_no_one(tmp_path):
+    """A file with holes promises more than there is room for. What had fit stays."""
+    values = np.arange(400_000.0)
+    content = oracle.npy(values)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    run("mount", "-t", "tmpfs", "-o", "size=5M", "tmpfs", disk)
+    try:
+        (disk / "x.npy").write_bytes(content[:128])
+        os.truncate(disk / "x.npy", len(content))
+        (disk / "ballast").write_bytes(bytes(4_000_000))
+        with Mount(disk, tmp_path / "mount", "--writable") as mount:
+            with open(mount / "x.npy", "wb", buffering=0) as file:
+                done = file.write(content)
+                assert 0 < done < len(content)
+                assert refused(file.write, content[done:]) == "ENOSPC"
+                assert refused(patched, mount / "x/slice/::-1.npy", 128, content[128:]) == "ENOSPC"
+                os.unlink(disk / "ballast")
+                while done < len(content):
+                    done += file.write(content[done:])
+            np.save(mount / "x/rows/7-9.npy", values[7:9])
+            assert read(disk / "x.npy") == content
+    finally:
+        run("umount", disk)
