@@ -108,8 +108,30 @@ impl Backing {
     /// in all.
     pub fn gather(&self, pieces: Pieces<'_>, out: &mut [u8], needs: u64) -> Result<(), ReadError> {
         self.check_size(needs)?;
-        strided::gather(self.map()?, pieces, out).map_err(|strided::Missing| self.short())?;
+        let map = self.map();
+        if !map.is_ok_and(|map| strided::gather(map, pieces.clone(), out).is_ok()) {
+            // Cut off; or a page cannot be had though it is not: the disk is broken, or a hole of a
+            // file on tmpfs needs memory as soon as it is mapped, and there is none left. Or there
+            // is no room for another map.
+            self.check_size(needs)?;
+            self.read_pieces(pieces, out)?;
+        }
         self.check_size(needs)
+    }
+
+    /// Copies the pieces, one after another, to `out` with no map.
+    fn read_pieces(&self, pieces: Pieces<'_>, out: &mut [u8]) -> Result<(), ReadError> {
+        let wrong = || io::Error::from(io::ErrorKind::InvalidInput);
+        let mut rest = out;
+        for piece in pieces {
+            for offset in piece.stretches() {
+                let room = rest.split_at_mut_checked(piece.len as usize);
+                let (stretch, left) = room.ok_or_else(wrong)?;
+                self.read_at(offset, stretch)?;
+                rest = left;
+            }
+        }
+        if rest.is_empty() { Ok(()) } else { Err(wrong().into()) }
     }
 
     fn map(&self) -> io::Result<&[u8]> {
