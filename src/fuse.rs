@@ -281,16 +281,18 @@ impl Filesystem for Adapter {
         offset: u64,
         data: &[u8],
         write_flags: WriteFlags,
-        _flags: OpenFlags,
+        flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
         guarded("write", || {
+            // O_SYNC has that bit too. Of what is written past its pages the kernel leaves it to us.
+            let synced = flags.0 & libc::O_DSYNC != 0;
             let written = match write_flags.contains(WriteFlags::FUSE_WRITE_CACHE) {
                 // What the kernel writes back from a map it takes for written, whatever we answer
                 // but an error.
                 true => self.fs.write_back(Handle(fh.0), offset, data).map(|()| data.len()),
-                false => self.fs.write(Handle(fh.0), offset, data),
+                false => self.fs.write(Handle(fh.0), offset, data, synced),
             };
             match written {
                 // No more than was asked for, which is less than 4 GiB.

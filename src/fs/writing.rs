@@ -37,12 +37,21 @@ impl Fs {
     }
 
     /// Writes `bytes` from `at` on, and returns how many: not all if the operating system refuses
-    /// the rest.
-    pub fn write(&self, handle: Handle, at: u64, bytes: &[u8]) -> Result<usize, Error> {
+    /// the rest. They are on the disk then if they are to be `synced`.
+    pub fn write(
+        &self,
+        handle: Handle,
+        at: u64,
+        bytes: &[u8],
+        synced: bool,
+    ) -> Result<usize, Error> {
         let file = self.files.get(handle)?;
         let opened = file.to_write.as_ref().ok_or(Error::BadHandle)?;
         let count = opened.writing.write_at(at, bytes);
         self.changes.note(handle, opened.change(handle));
+        if synced && count.is_ok() {
+            opened.writing.sync(true)?;
+        }
         count
     }
 
