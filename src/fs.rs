@@ -156,7 +156,7 @@ impl Fs {
         let Ok(file) = self.files.get(handle) else { return false };
         let Some((open, meta)) = file.content.open_file() else { return true };
         let stamp = Some(meta.stamp()).filter(|stamp| stamp.is_settled());
-        let now = stamp.filter(|_| !open.backing.may_have_unseen_changes());
+        let now = stamp.filter(|_| !open.may_have_unseen_changes());
         if now.is_some() && self.inodes().cached(file.ino) == now {
             return true;
         }

@@ -107,6 +107,15 @@ impl OpenFile {
         self.backing.meta().map_err(|err| Error::io(&self.name, err))
     }
 
+    /// Whether the content may change, or may have changed, with no trace in the timestamps.
+    ///
+    /// Not asked while the file is being opened for writing here: the lease by which it is found out
+    /// would be in the way.
+    pub fn may_have_unseen_changes(&self) -> bool {
+        let writer = lock(&self.writer);
+        writer.strong_count() > 0 || self.backing.may_have_unseen_changes()
+    }
+
     /// The file open for writing, opened by `open` if it is not.
     pub(super) fn writer(
         &self,
