@@ -79,6 +79,7 @@ class Mount:
         self._child = None
         self._connection = None
         self._log = None
+        self._expected_status = 0
 
     def __truediv__(self, relative):
         return self.path / relative
@@ -112,12 +113,18 @@ class Mount:
         try:
             run(program(), "umount", self.path, timeout=ENDED_SECONDS)
             status = self._child.wait(timeout=ENDED_SECONDS)
-            if failure is None and status != 0:
+            if failure is None and status != self._expected_status:
                 raise MountFailed(f"npyfs ended with {status}: {self.log()}")
             if in_mount_table(self.path):
                 raise MountFailed(f"{self.path} is still mounted after umount")
         finally:
             self._force_down()
+
+    def kill(self):
+        """Ends the program as a crash would; `npyfs umount` is to clean up in the end all the same."""
+        self._expected_status = -signal.SIGKILL
+        self._child.kill()
+        self._child.wait(timeout=ENDED_SECONDS)
 
     def log(self):
         """What the program has said so far."""
