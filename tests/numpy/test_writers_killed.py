@@ -1,0 +1,242 @@
+"""A writer or the daemon is killed half-way: what is left is what was there, and a prefix of what was written.
+
+NPYFS_KILLS is how often each kind of writer is killed on each view: 3 when it is not set.
+"""
+
+import faulthandler
+import mmap
+import os
+import random
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from mounting import ENDED_SECONDS, Mount, in_mount_table, wait_until
+
+KILLS = int(os.environ.get("NPYFS_KILLS", 3))
+SHAPE = (600, 200)
+HEADER = 128
+OLD = np.arange(1, 1 + np.prod(SHAPE), dtype="<i8").reshape(SHAPE)
+NEW = -OLD
+
+VIEWS = {
+    "rows/64-590": lambda a: a[64:590],
+    "cols/3-190": lambda a: a[:, 3:190],
+    "slice/::-1,::-2": lambda a: a[::-1, ::-2],
+    "T": lambda a: a.T,
+}
+
+STORE = 512
+"""Elements that a writer stores to a map at once, which can be cut off anywhere."""
+
+
+def save(path, value, ready):
+    np.save(f"{path}.npy", value)
+
+
+def copy(path, value, ready):
+    """By a program that is not Python, from a file that lies ready."""
+    os.execvp("cp", ["cp", ready, f"{path}.npy"])
+
+
+def write(path, value, ready):
+    blob, file = value.tobytes(), os.open(f"{path}.raw", os.O_RDWR)
+    for start in range(0, len(blob), 10_003):
+        os.pwrite(file, blob[start : start + 10_003], start)
+
+
+def store(path, value, ready):
+    """Through a map of the bytes in C order."""
+    view, value = np.memmap(f"{path}.raw", "<i8", "r+"), value.ravel()
+    for start in range(0, view.size, STORE):
+        view[start : start + STORE] = value[start : start + STORE]
+        # All of it takes no longer than to be killed.
+        time.sleep(0.0001)
+
+
+WAYS = {"np.save": save, "cp": copy, "pwrite": write, "mmap": store}
+
+
+def child(work, *arguments):
+    """A process that does some work, whatever becomes of it."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        # The suite's, which would tell of every signal.
+        faulthandler.disable()
+        try:
+            work(*arguments)
+            status = 0
+        except OSError:
+            status = 2
+        finally:
+            os._exit(status)
+    return pid
+
+
+def ended(pid):
+    """The exit status of a child, which ends soon."""
+    found = []
+
+    def has_ended():
+        found[:] = os.waitpid(pid, os.WNOHANG)
+        return found[0] == pid
+
+    wait_until(has_ended, ENDED_SECONDS, "the end of a writer")
+    return os.waitstatus_to_exitcode(found[1])
+
+
+def first_difference(a, b):
+    differences = np.flatnonzero(a != b)
+    return int(differences[0]) if differences.size else a.size
+
+
+class Array:
+    """The backing file, whose every eight bytes say which element they are, and whether an old or a new one."""
+
+    def __init__(self, path):
+        self.path = path
+        np.save(path, OLD)
+        self.header = path.read_bytes()[:HEADER]
+
+    def reset(self):
+        with open(self.path, "r+b") as file:
+            file.seek(HEADER)
+            file.write(OLD.tobytes())
+
+    def inside(self, select):
+        """The elements of a view as they are in the file now; of all others it is seen to that they are the old ones."""
+        held = self.path.read_bytes()
+        assert held[:HEADER] == self.header and len(held) == HEADER + OLD.nbytes
+        array = np.frombuffer(held, "<i8", offset=HEADER).reshape(SHAPE)
+        rest = array.copy()
+        select(rest)[...] = select(OLD)
+        assert (rest == OLD).all(), "an element outside of the view was changed"
+        return select(array).ravel()
+
+    def written(self, select, by_map=False):
+        """How many bytes of a view were written. What follows them is old."""
+        elements = self.inside(select)
+        now, old, new = (values.view("u1") for values in (elements, select(OLD).ravel(), select(NEW).ravel()))
+        count = first_difference(now, new)
+        rest = count
+        if by_map:
+            rest = min(now.size, count + 8 * STORE)
+            self.check_old_or_new(select)
+        assert (now[rest:] == old[rest:]).all(), f"more was written than the first {count} bytes"
+        return count
+
+    def check_old_or_new(self, select):
+        elements = self.inside(select)
+        assert ((elements == select(OLD).ravel()) | (elements == select(NEW).ravel())).all()
+
+
+@pytest.fixture
+def place(tmp_path):
+    (tmp_path / "source").mkdir()
+    return tmp_path
+
+
+def mounted(place):
+    return Mount(place / "source", place / "mount", "--writable")
+
+
+def kill_amidst(pid, seconds, kill):
+    """Kills at a random moment of what takes so many seconds."""
+    time.sleep(random.random() * seconds)
+    kill()
+    return ended(pid)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_writer_that_is_killed_leaves_a_prefix_of_what_it_wrote(place, way):
+    array = Array(place / "source" / "a.npy")
+    amidst = 0
+    with mounted(place) as mount:
+        for name, select in VIEWS.items():
+            value = np.ascontiguousarray(select(NEW))
+            ready = place / "ready.npy"
+            np.save(ready, value)
+            work = WAYS[way], mount / "a" / name, value, ready
+            began = time.monotonic()
+            assert ended(child(*work)) == 0
+            seconds = time.monotonic() - began
+            assert array.written(select) == value.nbytes
+            for _ in range(KILLS):
+                array.reset()
+                pid = child(*work)
+                kill_amidst(pid, seconds, lambda: os.kill(pid, signal.SIGKILL))
+                amidst += 0 < array.written(select, by_map=way == "mmap") < value.nbytes
+            # Who comes after it finds nothing in the way.
+            assert ended(child(*work)) == 0
+            assert array.written(select) == value.nbytes
+            array.reset()
+    assert amidst > 0, "every kill came too early or too late, so this proves nothing"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_daemon_that_is_killed_leaves_a_prefix_of_what_it_was_to_write(place, way):
+    array = Array(place / "source" / "a.npy")
+    amidst = 0
+    for name, select in VIEWS.items():
+        value = np.ascontiguousarray(select(NEW))
+        ready = place / "ready.npy"
+        np.save(ready, value)
+        with mounted(place) as mount:
+            work = WAYS[way], mount / "a" / name, value, ready
+            began = time.monotonic()
+            assert ended(child(*work)) == 0
+            seconds = time.monotonic() - began
+        for _ in range(KILLS):
+            array.reset()
+            with mounted(place) as mount:
+                kill_amidst(child(*work), seconds, mount.kill)
+            assert not in_mount_table(mount.path)
+            if way == "mmap":
+                # The kernel writes the pages of a map in no order that it promises.
+                array.check_old_or_new(select)
+                amidst += not (array.inside(select) == select(OLD).ravel()).all()
+            else:
+                amidst += 0 < array.written(select) < value.nbytes
+        array.reset()
+    assert amidst > 0, "every kill came too early or too late, so this proves nothing"
+
+
+def write_and_sync(path, value, by_map, told):
+    """Piece by piece, and tells of each when it has been synced."""
+    blob, size = value.tobytes(), 8_000
+    with open(f"{path}.raw", "r+b", buffering=0) as file:
+        view = mmap.mmap(file.fileno(), 0)
+        for start in range(0, len(blob), size):
+            piece = blob[start : start + size]
+            if by_map:
+                view[start : start + len(piece)] = piece
+                view.flush()
+            else:
+                os.pwrite(file.fileno(), piece, start)
+                os.fsync(file.fileno())
+            os.write(told, (start + len(piece)).to_bytes(8, "little"))
+
+
+@pytest.mark.parametrize("by_map", [False, True], ids=["write and fsync", "mmap and msync"])
+def test_what_was_synced_is_not_lost_with_the_daemon(place, by_map):
+    array = Array(place / "source" / "a.npy")
+    amidst = 0
+    for name, select in VIEWS.items():
+        value = np.ascontiguousarray(select(NEW))
+        for _ in range(KILLS):
+            array.reset()
+            hear, told = os.pipe()
+            with mounted(place) as mount:
+                pid = child(write_and_sync, mount / "a" / name, value, by_map, told)
+                os.close(told)
+                kill_amidst(pid, 0.1, mount.kill)
+            with open(hear, "rb") as file:
+                synced = int.from_bytes(file.read()[-8:], "little")
+            now = array.inside(select).view("u1")
+            assert first_difference(now, value.ravel().view("u1")) >= synced
+            array.check_old_or_new(select) if by_map else array.written(select)
+            amidst += 0 < synced < value.nbytes
+    assert amidst > 0, "every kill came too early or too late, so this proves nothing"
