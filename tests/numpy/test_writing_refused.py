@@ -196,6 +196,12 @@ def test_another_size_is_refused(tree, unchanged, path):
     for same in (size, 0):
         os.truncate(tree / path, same)
         assert os.stat(tree / path).st_size == size
+    # Whoever else has it open, truncated and with nothing in it yet.
+    file = os.open(tree / path, os.O_WRONLY | os.O_TRUNC)
+    try:
+        os.truncate(tree / path, size)
+    finally:
+        os.close(file)
     os.close(os.open(tree / path, os.O_RDONLY | os.O_TRUNC))
     os.close(os.open(tree / path, os.O_WRONLY | os.O_TRUNC))
     run("sh", "-c", ': > "$1"', "sh", tree / path)
