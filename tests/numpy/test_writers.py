@@ -1,6 +1,7 @@
 """Writers of disjoint views never disturb each other, to the byte.
 
-NPYFS_ROUNDS is how often all of them write to everything: 100 when it is not set.
+NPYFS_ROUNDS is how often all of them write to everything: 100 when it is not set. (For more than
+1000, raise faulthandler_timeout.)
 """
 
 import io
