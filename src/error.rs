@@ -156,7 +156,7 @@ impl fmt::Display for Error {
             Error::NotPermitted(why) => write!(f, "{why}"),
             Error::ReadOnly => f.write_str("the mount is read-only"),
             Error::NotWritable { file, why } | Error::TooFar { file, why } => {
-                write!(f, "{file}: not written: {why}")
+                write!(f, "{file}: {why}")
             }
             Error::Io { file, source } => write!(f, "{file}: {source}"),
         }

@@ -38,9 +38,13 @@ pub enum WriteError {
 impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            WriteError::Header => f.write_str("the bytes of the header stay as they are"),
-            WriteError::Other(what) => f.write_str(what),
-            WriteError::TooFar => f.write_str("past the end, and sizes stay as they are"),
+            WriteError::Header => {
+                f.write_str("not written: the bytes of the header stay as they are")
+            }
+            WriteError::Other(what) => write!(f, "not written: {what}"),
+            WriteError::TooFar => {
+                f.write_str("not written: past the end, and sizes stay as they are")
+            }
             WriteError::Io(err) => write!(f, "{}", err.why),
         }
     }
@@ -110,6 +114,11 @@ impl VirtualFile {
     /// The bytes of the backing file that belong to this file.
     pub fn runs(&self) -> &Runs {
         &self.runs
+    }
+
+    /// Where the data begin.
+    pub fn data_at(&self) -> u64 {
+        self.header.len() as u64
     }
 
     /// Writes `bytes` from `at` on, all of them or, if the operating system refuses, the first few;

@@ -333,6 +333,20 @@ impl Filesystem for Adapter {
         });
     }
 
+    fn flush(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        _lock_owner: LockOwner,
+        reply: ReplyEmpty,
+    ) {
+        guarded("flush", || match self.fs.flush(Handle(fh.0)) {
+            Ok(()) => reply.ok(),
+            Err(err) => reply.error(errno("flush", &err)),
+        });
+    }
+
     fn fsync(
         &self,
         _req: &Request,
@@ -365,7 +379,6 @@ impl Filesystem for Adapter {
         listxattr(INodeNo, u32) -> ReplyXattr;
         setxattr(INodeNo, &OsStr, &[u8], i32, u32) -> ReplyEmpty;
         removexattr(INodeNo, &OsStr) -> ReplyEmpty;
-        flush(INodeNo, FileHandle, LockOwner) -> ReplyEmpty;
         fsyncdir(INodeNo, FileHandle, bool) -> ReplyEmpty;
         fallocate(INodeNo, FileHandle, u64, u64, i32) -> ReplyEmpty;
         lseek(INodeNo, FileHandle, i64, i32) -> ReplyLseek;

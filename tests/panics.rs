@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
@@ -124,7 +125,7 @@ type Call = (&'static [&'static str], fn(&World) -> io::Result<()>);
 
 /// Calls by path need `getattr` too: the kernel checks permissions by itself, on attributes that it
 /// does not believe for long. So do reads, for the size.
-const CALLS: [Call; 10] = [
+const CALLS: [Call; 11] = [
     (&["lookup", "getattr"], |on| std::fs::metadata(on.path("big/rows/1-2.npy")).map(drop)),
     (&["getattr"], |on| on.slice.metadata().map(drop)),
     (&["lookup", "getattr", "readlink"], |on| {
@@ -143,6 +144,12 @@ const CALLS: [Call; 10] = [
     }),
     (&["statfs"], |on| Ok(statvfs(&on.mountpoint).map(drop)?)),
     (&["write"], |on| on.written.write_all_at(&[0; 8], 0)),
+    (&["lookup", "getattr", "open", "flush"], |on| {
+        let to = format!("of={}", on.path("big/rows/2.raw").display());
+        let dd = Command::new("dd").args(["if=/dev/null", &to, "conv=notrunc"]).output()?;
+        // It tells in words what closing the file has told it.
+        if dd.status.success() { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EIO)) }
+    }),
     (&["fsync"], |on| on.written.sync_all()),
     (&["lookup", "getattr", "open", "setattr"], |on| {
         File::create(on.path("big/cols/2.npy")).map(drop)
@@ -207,7 +214,7 @@ fn a_panic_in_a_handler_is_one_answer_of_eio_and_harms_no_other_call() {
     let world = Arc::new(World { data, mountpoint, slice, written });
 
     let handlers = handlers();
-    assert!(handlers.len() >= 15, "{handlers:?}");
+    assert!(handlers.len() >= 16, "{handlers:?}");
     for handler in handlers {
         SABOTEUR.arm(&handler);
         let (armed, on) = (handler.clone(), world.clone());

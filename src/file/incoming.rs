@@ -26,6 +26,8 @@ pub struct Incoming {
     layout: Layout,
     /// The file was truncated, so that what is skipped is to be zeros: how far it has been written.
     written: Option<u64>,
+    /// The writer was told that something could not be written.
+    refused: bool,
 }
 
 /// What is known of a writer's layout.
@@ -39,7 +41,8 @@ enum Layout {
 impl Incoming {
     /// Nothing was written yet to `own`, which holds `view`.
     pub fn new(view: View, own: Arc<VirtualFile>) -> Incoming {
-        Incoming { view, own, layout: Layout::Begun(Vec::new()), written: None }
+        let layout = Layout::Begun(Vec::new());
+        Incoming { view, own, layout, written: None, refused: false }
     }
 
     /// Whether nothing was written yet.
@@ -56,6 +59,24 @@ impl Incoming {
     pub fn truncate(&mut self) {
         self.layout = Layout::Begun(Vec::new());
         self.written = Some(0);
+        self.refused = false;
+    }
+
+    /// How many bytes are missing of a file that is replaced, when its writer closes it: of what
+    /// was begun and not brought to its end. The file then has some new values and some old ones, or
+    /// no new ones at all. None if nothing was begun, if only a part was to be written, or if the
+    /// writer knows already.
+    pub fn missing(&self) -> Option<u64> {
+        if self.refused {
+            return None;
+        }
+        match (&self.layout, self.written) {
+            (Layout::Begun(header), _) => (!header.is_empty()).then(|| self.own.len()),
+            (Layout::Known(file), Some(written)) => {
+                Some(file.len().saturating_sub(written)).filter(|&missing| missing > 0)
+            }
+            (Layout::Known(_), None) => None,
+        }
     }
 
     /// Ends the file at `size`, which must be its size; what is missing becomes zeros if it was
@@ -77,6 +98,16 @@ impl Incoming {
 
     /// Writes `bytes` from `at` on, as [`VirtualFile::write_at`] does.
     pub fn write_at(&mut self, writer: &Writer, at: u64, bytes: &[u8]) -> Result<(), WriteError> {
+        let wrote = self.try_write_at(writer, at, bytes);
+        // A few bytes that could be written are told as such, and not as an error.
+        self.refused |= match &wrote {
+            Err(WriteError::Io(err)) => err.written == 0,
+            wrote => wrote.is_err(),
+        };
+        wrote
+    }
+
+    fn try_write_at(&mut self, writer: &Writer, at: u64, bytes: &[u8]) -> Result<(), WriteError> {
         let Some(file) = self.layout_for(at, bytes)? else { return Ok(()) };
         if let Some(written) = self.written {
             // Not before the write is known to be possible.
@@ -286,6 +317,29 @@ mod tests {
         let mut incoming = world.incoming();
         let header = incoming.write_at(&world.writer, 3, b"x");
         assert!(matches!(header, Err(WriteError::Header)));
+    }
+
+    #[test]
+    fn a_replacement_that_is_cut_off_is_told_at_its_end() {
+        let world = World::new();
+        for header in [world.own.clone(), world.foreign(&[2, 3], Order::C)] {
+            let stream = [&header[..], b"ABCDEF"].concat();
+            for len in [0, 1, 10, header.len(), header.len() + 5, header.len() + 6] {
+                let mut incoming = world.incoming();
+                incoming.truncate();
+                incoming.write_at(&world.writer, 0, &stream[..len]).unwrap();
+                let whole = len == 0 || len == stream.len();
+                assert_eq!(incoming.missing().is_none(), whole, "{len} of {}", stream.len());
+            }
+        }
+        // Who has not truncated it, or has been told, is told nothing.
+        let mut incoming = world.incoming();
+        incoming.write_at(&world.writer, 0, &world.own).unwrap();
+        assert_eq!(incoming.missing(), None);
+        incoming.truncate();
+        incoming.write_at(&world.writer, 0, &world.own[..100]).unwrap();
+        incoming.write_at(&world.writer, 90, b"x").unwrap_err();
+        assert_eq!(incoming.missing(), None);
     }
 
     #[test]

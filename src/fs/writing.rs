@@ -56,24 +56,13 @@ impl Fs {
     }
 
     /// Writes what the kernel has had in its pages of a map, from `at` on: all, or it is an error.
-    ///
-    /// It writes up to where it takes the file to end, and that is, for as long as it has not asked
-    /// again, where another writer's file ended that has a longer header.
     pub fn write_back(&self, handle: Handle, at: u64, bytes: &[u8]) -> Result<(), Error> {
         let file = self.files.get(handle)?;
         let opened = file.to_write.as_ref().ok_or(Error::BadHandle)?;
-        let room = usize::try_from(opened.writing.size().saturating_sub(at)).unwrap_or(usize::MAX);
-        let bytes = &bytes[..bytes.len().min(room)];
-        let mut written = Ok(0);
-        while let Ok(done) = written
-            && done < bytes.len()
-        {
-            let more = opened.writing.write_at(at + done as u64, &bytes[done..]);
-            written = more.map(|more| done + more);
-        }
+        let written = opened.writing.write_back(at, bytes);
         let but = But::Inode(file.ino);
         self.changes.note(handle, Change { but, ..opened.change(handle) });
-        written.map(drop)
+        written
     }
 
     /// Accepts a size that a file already has, and that of 0 with which a program begins to replace
@@ -116,6 +105,12 @@ impl Fs {
             return Err(Error::NotPermitted("the size of an array stays as it is".to_owned()));
         }
         self.attr(ino)
+    }
+
+    /// What a process is told that closes a file: an error if it has replaced it by a part of one.
+    pub fn flush(&self, handle: Handle) -> Result<(), Error> {
+        let file = self.files.get(handle)?;
+        file.to_write.as_ref().map_or(Ok(()), |opened| opened.writing.finish())
     }
 
     /// Returns when all that was written to an open file is on the disk, by whomever.

@@ -100,6 +100,23 @@ impl Writing {
         }
     }
 
+    /// Writes whole pages of one who reads them too, from `at` on: all, or it is an error.
+    ///
+    /// The kernel writes up to where it takes the file to end, and that is, for as long as it has
+    /// not asked again, where another writer's file ended that has a longer header. If the pages
+    /// hold another header, that is an error, but the values behind it are written.
+    pub fn write_back(&self, at: u64, bytes: &[u8]) -> Result<(), Error> {
+        let Layout::Own(file) = &self.layout else { return Err(Error::BadHandle) };
+        let up_to = |end: u64| (end.saturating_sub(at)).min(bytes.len() as u64) as usize;
+        let (data, end) = (up_to(file.data_at()), up_to(file.len()));
+        let header = self.write_at(at, &bytes[..data]);
+        let mut done = data;
+        while done < end {
+            done += self.write_at(at + done as u64, &bytes[done..end])?;
+        }
+        header.map(drop)
+    }
+
     /// Ends the file at `size`, which can only be its size: zeros take the place of what a writer
     /// that truncated it has left out. Says whether that was its size.
     pub fn end(&self, size: u64) -> Result<bool, Error> {
@@ -109,6 +126,16 @@ impl Writing {
                 lock(incoming).end(&self.writer, size).map_err(|err| self.error(err))
             }
         }
+    }
+
+    /// An error if a file was to be replaced, and what was written is not a whole one: to be asked
+    /// when its writer closes it.
+    pub fn finish(&self) -> Result<(), Error> {
+        let Layout::Incoming(incoming) = &self.layout else { return Ok(()) };
+        lock(incoming).missing().map_or(Ok(()), |missing| {
+            let why = format!("what is to replace it ends {missing} bytes too soon");
+            Err(Error::NotWritable { file: self.open.name().to_owned(), why })
+        })
     }
 
     /// Notes that the file was truncated by who opened it.
@@ -126,14 +153,6 @@ impl Writing {
     /// Whether the file is read by who writes it.
     pub fn reads(&self) -> bool {
         matches!(self.layout, Layout::Own(_))
-    }
-
-    /// Bytes of the file as it is read.
-    pub fn size(&self) -> u64 {
-        match &self.layout {
-            Layout::Own(file) => file.len(),
-            Layout::Incoming(incoming) => lock(incoming).own().len(),
-        }
     }
 
     /// The bytes of the backing file that can be written.

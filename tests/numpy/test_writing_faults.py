@@ -1,5 +1,6 @@
 """Writers that meet a file which is not, or no longer, what they opened; and a disk with no room."""
 
+import mmap
 import os
 import stat
 
@@ -9,7 +10,7 @@ import pytest
 import oracle
 from checks import read
 from mounting import Mount, run
-from test_writing_refused import PATHS, SAMPLE, patched, refused
+from test_writing_refused import PATHS, SAMPLE, patched, refused, replaced
 
 
 @pytest.mark.parametrize("bits", [0o4644, 0o2644, 0o6755, 0o2755])
@@ -56,6 +57,43 @@ def test_a_file_renamed_over_is_not_written_by_who_had_the_old_one_open(mounted)
             os.close(file)
         assert read(backing) == SAMPLE.blob
         assert np.all(np.load(tree.source / "old")[10:40] == 0)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_file_replaced_by_a_part_of_one_is_an_error_when_it_is_closed(mounted, tmp_path, path):
+    """So `cp` says that its source was cut off. What came has arrived."""
+    with mounted([SAMPLE], "--writable") as tree:
+        old = np.arange(1.0, 1 + np.load(tree / path).size).reshape(np.load(tree / path).shape)
+        if path == "x/T.npy":
+            old = np.asfortranarray(old)
+        np.save(tree / path, old)
+        content = oracle.saved(old + 1)
+        data = len(content) - old.nbytes
+        order = "F" if np.isfortran(old) else "C"
+        for size in (1, 8, 60, data - 1, data, data + 1, data + 88, len(content) - 1):
+            assert refused(replaced, tree / path, content[:size]) == "EINVAL", size
+            came = max(0, (size - data) // 8)
+            now, before, after = (values.ravel(order) for values in (np.load(tree / path), old, old + 1))
+            assert (now[:came] == after[:came]).all() and (now[came + 1 :] == before[came + 1 :]).all(), size
+        (tmp_path / "cut.npy").write_bytes(content[:-8])
+        said = run("cp", tmp_path / "cut.npy", tree / path, check=False)
+        assert said.returncode == 1 and "Invalid argument" in said.stderr
+        replaced(tree / path, content)
+        assert (np.load(tree / path) == old + 1).all()
+        # Who replaces a few bytes only has not replaced a file.
+        patched(tree / path, data, content[data : data + 8], os.O_WRONLY)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_another_header_in_a_map_is_an_error_and_takes_no_value_with_it(mounted, path):
+    with mounted([SAMPLE], "--writable") as tree:
+        with open(tree / path, "r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
+            memory[20] ^= 1
+            memory[-8:] = np.float64(42).tobytes()
+            assert refused(memory.flush) == "EINVAL"
+            memory[20] ^= 1
+        assert np.load(tree / path).ravel("K")[-1] == 42
+        assert read(tree.source / "x.npy")[:128] == SAMPLE.blob[:128]
 
 
 def test_a_full_disk_is_an_error_and_the_end_of_no_one(tmp_path):
