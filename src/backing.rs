@@ -8,8 +8,8 @@
 //! Strided bytes are gathered from a map of the file, one for all readers, made when the first of
 //! them comes. This is the only home of `mmap` and of the unsafe code that goes with it. The
 //! question it has to answer is: *what if the file is truncated while it is mapped?* Then the pages
-//! past its new end are gone, and touching them raises SIGBUS. So the map is touched only by
-//! [`Backing::gather`], under a guard that turns the signal into an error (the module `fault`). The
+//! past its new end are gone, and touching them raises SIGBUS. So a map is touched only by the module
+//! `strided`, under a guard that turns the signal into an error (the module `fault`). The
 //! last page of a file is mapped whole, and reads as zeros beyond the file's end; that is why the
 //! size is looked at after gathering, too.
 
@@ -141,8 +141,8 @@ impl Backing {
         // There may be no room for one; later there may be, and what lies together can be read
         // all the same.
         let len = usize::try_from(self.size).map_err(|_| io::ErrorKind::OutOfMemory)?;
-        // SAFETY: the map is read-only and shared, and other processes may change the file
-        // meanwhile. No reference into it is ever read by Rust code: `gather` copies through raw
+        // SAFETY: the map is read-only and shared, and others may change the file meanwhile, this
+        // process too through a map of its own. No reference into it is ever read by Rust code: `gather` copies through raw
         // pointers, under a guard.
         let map = unsafe { MmapOptions::new().len(len).map(&self.file) }?;
         Ok(self.map.get_or_init(|| map))

@@ -63,6 +63,8 @@ pub enum Error {
         /// The same, in words.
         why: String,
     },
+    /// What the same caller was told before, by its errno.
+    Told(i32),
     /// The operating system refused.
     Io {
         /// The file concerned.
@@ -102,6 +104,7 @@ impl Error {
             Error::ReadOnly => libc::EROFS,
             Error::NotWritable { .. } => libc::EINVAL,
             Error::TooFar { .. } => libc::EFBIG,
+            Error::Told(errno) => *errno,
             // Not what is there, and never zeros for what is not.
             Error::Short { .. } | Error::Cut { .. } | Error::Rewritten { .. } => libc::EIO,
             Error::Io { source, .. } => match source.raw_os_error() {
@@ -124,7 +127,8 @@ impl Error {
             | Error::NotASymlink
             | Error::Stale
             | Error::NotPermitted(_)
-            | Error::ReadOnly => true,
+            | Error::ReadOnly
+            | Error::Told(_) => true,
             Error::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
             Error::BadHandle
             | Error::Short { .. }
@@ -157,6 +161,9 @@ impl fmt::Display for Error {
             Error::ReadOnly => f.write_str("the mount is read-only"),
             Error::NotWritable { file, why } | Error::TooFar { file, why } => {
                 write!(f, "{file}: {why}")
+            }
+            Error::Told(errno) => {
+                write!(f, "as before: {}", io::Error::from_raw_os_error(*errno))
             }
             Error::Io { file, source } => write!(f, "{file}: {source}"),
         }

@@ -11,7 +11,7 @@ use crate::view::View;
 
 mod incoming;
 
-pub use incoming::Incoming;
+pub use incoming::{Incoming, described};
 
 /// A file that exists only as a layout over a backing file.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct VirtualFile {
 pub enum WriteError {
     /// They would make the header another.
     Header,
-    /// They are a header that describes something else, and what.
+    /// They are a header that describes something else, or none at all: what is wrong with it.
     Other(String),
     /// They reach past the end.
     TooFar,
@@ -108,9 +108,7 @@ impl VirtualFile {
             Ok(respond(buffer))
         })
     }
-}
 
-impl VirtualFile {
     /// The bytes of the backing file that belong to this file.
     pub fn runs(&self) -> &Runs {
         &self.runs
@@ -145,7 +143,14 @@ impl VirtualFile {
     /// Writes zeros to `bytes` of the file, those of the header excepted.
     pub fn clear(&self, writer: &Writer, bytes: Range<u64>) -> Result<(), WriteError> {
         static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
-        let mut at = bytes.start.max(self.header.len() as u64);
+        let mut at = bytes.start.max(self.data_at());
+        // A hole can be as large as the file, and nobody is to wait for that.
+        if at < bytes.end
+            && let Some(offset) = self.runs.contiguous(at - self.data_at(), bytes.end - at)
+            && writer.clear(offset, bytes.end - at)
+        {
+            return Ok(());
+        }
         while at < bytes.end {
             let len = (bytes.end - at).min(ZEROS.len() as u64);
             self.write_at(writer, at, &ZEROS[..len as usize]).map_err(|err| match err {

@@ -155,7 +155,12 @@ impl Fs {
     pub fn may_keep_pages(&self, handle: Handle) -> bool {
         let Ok(file) = self.files.get(handle) else { return false };
         let Some((open, meta)) = file.content.open_file() else { return true };
-        let stamp = Some(meta.stamp()).filter(|stamp| stamp.is_settled());
+        // From now on this handle is told of what others write here; what they wrote before shows.
+        let stamp = match self.tree.is_writable() {
+            true => open.meta().ok().map(|meta| meta.stamp()),
+            false => Some(meta.stamp()),
+        };
+        let stamp = stamp.filter(Stamp::is_settled);
         let now = stamp.filter(|_| !open.may_have_unseen_changes());
         if now.is_some() && self.inodes().cached(file.ino) == now {
             return true;
@@ -186,6 +191,9 @@ impl Fs {
     /// Closes a file.
     pub fn release(&self, handle: Handle) {
         if let Some(file) = self.files.remove(handle) {
+            if let Some(err) = file.to_write.as_ref().and_then(Fs::untold) {
+                log::warn!("{err}");
+            }
             self.inodes().closed(file.ino);
         }
     }

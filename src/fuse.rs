@@ -21,7 +21,7 @@ use crate::inode::Ino;
 mod translate;
 mod ways;
 
-use translate::{errno, file_attr, file_type, guarded};
+use translate::{caller, errno, file_attr, file_type, guarded};
 use ways::{Way, Ways};
 
 /// The largest read or write that the kernel asks for at once, in bytes.
@@ -123,8 +123,8 @@ impl Filesystem for Adapter {
             let ino = Ino(ino.0);
             let opened = match flags.acc_mode() {
                 OpenAccMode::O_RDONLY => self.fs.open(ino),
-                OpenAccMode::O_WRONLY => self.fs.open_for_writing(ino, false, req.pid()),
-                OpenAccMode::O_RDWR => self.fs.open_for_writing(ino, true, req.pid()),
+                OpenAccMode::O_WRONLY => self.fs.open_for_writing(ino, false, caller(req)),
+                OpenAccMode::O_RDWR => self.fs.open_for_writing(ino, true, caller(req)),
             };
             let handle = match opened {
                 Ok(handle) => handle,
@@ -310,8 +310,8 @@ impl Filesystem for Adapter {
         uid: Option<u32>,
         gid: Option<u32>,
         size: Option<u64>,
-        _atime: Option<TimeOrNow>,
-        _mtime: Option<TimeOrNow>,
+        atime: Option<TimeOrNow>,
+        mtime: Option<TimeOrNow>,
         _ctime: Option<SystemTime>,
         fh: Option<FileHandle>,
         _crtime: Option<SystemTime>,
@@ -321,12 +321,16 @@ impl Filesystem for Adapter {
         reply: ReplyAttr,
     ) {
         guarded("setattr", || {
-            // With a size come the times that a change of it would set.
-            let (Some(size), None, None, None) = (size, mode, uid, gid) else {
-                return reply.error(Errno::EPERM);
+            let (ino, owner) = (Ino(ino.0), (uid, gid));
+            let set = match (size, mode, owner, atime, mtime) {
+                // With a size come the times that a change of it would set.
+                (Some(size), None, (None, None), ..) => {
+                    self.fs.set_size(ino, fh.map(|fh| Handle(fh.0)), caller(req), size)
+                }
+                (None, mode, owner, None, None) => self.fs.set_owner_and_mode(ino, owner, mode),
+                _ => return reply.error(Errno::EPERM),
             };
-            let ino = Ino(ino.0);
-            match self.fs.set_size(ino, fh.map(|fh| Handle(fh.0)), req.pid(), size) {
+            match set {
                 Ok(attr) => reply.attr(&self.ttl, &file_attr(ino, &attr)),
                 Err(err) => reply.error(errno("setattr", &err)),
             }
@@ -335,13 +339,13 @@ impl Filesystem for Adapter {
 
     fn flush(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
         fh: FileHandle,
         _lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
-        guarded("flush", || match self.fs.flush(Handle(fh.0)) {
+        guarded("flush", || match self.fs.flush(Handle(fh.0), caller(req)) {
             Ok(()) => reply.ok(),
             Err(err) => reply.error(errno("flush", &err)),
         });

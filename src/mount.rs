@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use fuser::{Config, INodeNo, Notifier, Session, SessionACL};
+use fuser::{Config, Session, SessionACL};
 
 use crate::fs::Fs;
 use crate::fuse::Adapter;
@@ -17,9 +17,11 @@ use crate::meta::{FileId, Meta};
 
 mod device;
 mod table;
+mod upkeep;
 
 use table::FILESYSTEM_TYPE;
 pub use table::enclosing;
+use upkeep::{CloseChanges, keep_fresh, keep_tidy, write_back};
 
 /// How to mount.
 #[derive(Clone, Copy, Debug)]
@@ -61,10 +63,6 @@ const READ_AHEAD_KB: u32 = 4096;
 
 /// How long open files are served on after the daemon was told to end.
 const GRACE: Duration = Duration::from_secs(2);
-
-/// How often to tidy up, when there was nothing to do the last time and when there was.
-const AT_REST: Duration = Duration::from_secs(1);
-const BUSY: Duration = Duration::from_millis(20);
 
 /// Where a mount is, and which one it is there.
 #[derive(Clone, Debug)]
@@ -204,7 +202,8 @@ impl Mount {
         let notifier = session.notifier();
         // Not waited for in the end: they may themselves wait for a request that is stuck in the
         // source.
-        if fs.tree().is_writable() {
+        let is_writable = fs.tree().is_writable();
+        if is_writable {
             let (fs, notifier) = (fs.clone(), session.notifier());
             thread::spawn(move || keep_fresh(&fs, &notifier));
         }
@@ -217,6 +216,9 @@ impl Mount {
         });
         let mut end_of_mount = end.recv();
         if !matches!(end_of_mount, Ok(End::Unmounted(_))) {
+            if is_writable {
+                write_back(&path);
+            }
             mounted.unmount()?;
             end_of_mount = end.recv_timeout(GRACE).or(Ok(End::Asked));
         }
@@ -305,46 +307,6 @@ impl Place {
         if let Err(err) = std::fs::write(&path, READ_AHEAD_KB.to_string()) {
             log::debug!("{path}: {err}");
         }
-    }
-}
-
-/// Tidies up now and then, until the other end of `stopped` is dropped. In a thread of its own, for
-/// the kernel may hold a directory for a request that is yet to be answered.
-fn keep_tidy(fs: &Fs, notifier: &Notifier, stopped: &mpsc::Receiver<()>) {
-    let mut pause = AT_REST;
-    while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
-        let surplus = fs.tidy();
-        pause = if surplus.is_empty() { AT_REST } else { BUSY };
-        for (parent, name) in surplus {
-            if stopped.try_recv() == Err(mpsc::TryRecvError::Disconnected) {
-                return;
-            }
-            if let Err(err) = notifier.inval_entry(INodeNo(parent.0), &name) {
-                log::debug!("{}: not forgotten: {err}", name.display());
-            }
-        }
-    }
-}
-
-/// Drops what the kernel keeps of files of which bytes were written by another path. In a thread of
-/// its own, for it waits for requests that are under way.
-fn keep_fresh(fs: &Fs, notifier: &Notifier) {
-    while let Some(outdated) = fs.await_outdated() {
-        for ino in outdated {
-            // Of all its bytes.
-            if let Err(err) = notifier.inval_inode(INodeNo(ino.0), 0, 0) {
-                log::debug!("pages not dropped: {err}");
-            }
-        }
-    }
-}
-
-/// Lets the thread go that keeps the kernel's pages fresh, when this is dropped.
-struct CloseChanges(Arc<Fs>);
-
-impl Drop for CloseChanges {
-    fn drop(&mut self) {
-        self.0.close_changes();
     }
 }
 

@@ -28,7 +28,7 @@ pub use describe::Described;
 pub use listing::Listing;
 use text::About;
 pub use text::Text;
-pub use writing::Writing;
+pub use writing::{Caller, Writing};
 
 /// Everything that a path can mean.
 #[derive(Clone, Debug)]

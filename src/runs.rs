@@ -199,9 +199,14 @@ impl Pieces<'_> {
             && self.end.saturating_sub(self.at) > MANY * self.runs.run
     }
 
-    /// The file's byte where the last byte of all is.
-    pub fn last_byte(&self) -> Option<u64> {
-        self.runs.contiguous(self.end.checked_sub(1).filter(|&last| last >= self.at)?, 1)
+    /// The last of all stretches: the file's byte where it starts, and how many bytes of the end
+    /// lie in it. None if there are no bytes.
+    pub fn last_stretch(&self) -> Option<(u64, u64)> {
+        let last = self.end.checked_sub(1).filter(|&last| last >= self.at)?;
+        let run = self.runs.run;
+        let start = (last / run * run).max(self.at);
+        let len = self.end - start;
+        Some((self.runs.contiguous(start, len)?, len))
     }
 }
 
@@ -314,6 +319,10 @@ mod tests {
             let to = ((at + len) as usize).min(all.len());
             let wanted = &all[from..to];
             prop_assert_eq!(flattened(&runs, at, len), wanted);
+            let last = runs.pieces(at, len).last_stretch();
+            let ends = last.map(|(offset, len)| (offset..offset + len).collect::<Vec<_>>());
+            prop_assert!(wanted.ends_with(&ends.clone().unwrap_or_default()));
+            prop_assert_eq!(ends.is_none_or(|ends| ends.is_empty()), wanted.is_empty());
             let together = wanted.windows(2).all(|pair| pair[0] + 1 == pair[1]);
             if let Some(offset) = runs.contiguous(at, len) {
                 prop_assert!(at + len <= runs.len() && together);

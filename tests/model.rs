@@ -1,7 +1,7 @@
 //! The tree against a naive model: arrays as lists of items, each the list of where in the file its
 //! bytes are, and selections as loops over them.
 
-use npyfs::node::{Node, Options, Tree};
+use npyfs::node::{Caller, Node, Options, Tree};
 use npyfs::npy::dtype::DType;
 use npyfs::npy::header::{self, Header, Order};
 use npyfs::npy::literal;
@@ -336,6 +336,9 @@ proptest! {
     }
 }
 
+/// Who may write anything.
+const ROOT: Caller = Caller { thread: 1, user: 0 };
+
 /// Numbers from which a write is made: how, from where on, how much, what.
 type WriteChoice = (u8, u16, u16, u8);
 
@@ -353,7 +356,7 @@ fn write(world: &mut World, path: &str, model: &Model, (way, at, len, salt): Wri
         0 | 1 => {
             let from = usize::from(at) % (total + 1);
             let to = from + usize::from(len) % (total - from + 1);
-            let (_, writing) = world.tree.open_for_writing(&raw, way % 4 == 0).unwrap();
+            let (_, writing) = world.tree.open_for_writing(&raw, way % 4 == 0, ROOT).unwrap();
             let written = writing.write_at(from as u64, &bytes[from..to]);
             assert_eq!(written.unwrap(), to - from);
             change(&mut world.file, &model.positions(Order::C)[from..to], &bytes[from..to]);
@@ -367,7 +370,7 @@ fn write(world: &mut World, path: &str, model: &Model, (way, at, len, salt): Wri
                 padding,
             );
             let stream = [stream, bytes.clone()].concat();
-            let (_, writing) = world.tree.open_for_writing(&npy, false).unwrap();
+            let (_, writing) = world.tree.open_for_writing(&npy, false, ROOT).unwrap();
             writing.truncate();
             let mut at = 0;
             for piece in stream.chunks(usize::from(len) % 300 + 1) {
@@ -381,9 +384,9 @@ fn write(world: &mut World, path: &str, model: &Model, (way, at, len, salt): Wri
         _ => {
             let other = if model.shape.len() < 2 { vec![3, 3] } else { vec![2] };
             let stream = header::write(&dtype(model.dtype), &other, Order::C);
-            let (_, writing) = world.tree.open_for_writing(&npy, false).unwrap();
+            let (_, writing) = world.tree.open_for_writing(&npy, false, ROOT).unwrap();
             assert_eq!(writing.write_at(0, &stream).unwrap_err().errno(), libc::EINVAL);
-            let (_, writing) = world.tree.open_for_writing(&raw, false).unwrap();
+            let (_, writing) = world.tree.open_for_writing(&raw, false, ROOT).unwrap();
             let too_far = writing.write_at(total as u64, &[1]).unwrap_err();
             assert_eq!(too_far.errno(), libc::EFBIG);
         }

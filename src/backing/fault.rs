@@ -1,7 +1,7 @@
 //! A guard that turns SIGBUS into an error.
 //!
-//! Reading a page of a map that the file no longer has raises SIGBUS in the thread that reads.
-//! [`catch`] runs a function that reads such a map; when the signal comes for an address in it, the
+//! To touch a page of a map that the file no longer has, or that the disk has no room for, raises
+//! SIGBUS in the thread that does. [`catch`] runs a function that copies from or to such a map; when the signal comes for an address in it, the
 //! handler resumes the thread not at the faulting instruction but behind the call, as `longjmp`
 //! would. This is sound because the function in between is plain: it owns nothing that needs
 //! dropping, takes no lock and allocates nothing.

@@ -13,6 +13,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 
 use memmap2::{MmapOptions, MmapRaw};
+use rustix::fs::FallocateFlags;
 
 use super::strided;
 use crate::runs::Pieces;
@@ -68,14 +69,13 @@ impl Writer {
             // Its last page takes stores behind the file's end too, and forgets them.
             self.check_size(needs)?;
             // A store to a page that is dirty already moves no timestamp, but a write does. By it
-            // others see that there are new values.
-            return match (pieces.last_byte(), bytes.last()) {
-                (Some(offset), Some(&last)) => {
-                    let written = bytes.len() - 1;
-                    self.write_at(offset, &[last]).map_err(|err| Unwritten { written, ..err })
-                }
-                _ => Ok(()),
-            };
+            // others see that there are new values. (Of a whole stretch, lest an element be mixed
+            // of this and of what somebody else has stored in between.)
+            let Some((offset, len)) = pieces.last_stretch() else { return Ok(()) };
+            let before = bytes.len() - len as usize;
+            return self
+                .write_at(offset, &bytes[before..])
+                .map_err(|err| Unwritten { written: before + err.written, ..err });
         }
         let mut written = 0;
         for piece in pieces {
@@ -89,6 +89,14 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Makes `len` bytes from `offset` on zeros without writing them, if the filesystem can.
+    pub fn clear(&self, offset: u64, len: u64) -> bool {
+        let ways = [FallocateFlags::ZERO_RANGE, FallocateFlags::PUNCH_HOLE];
+        ways.into_iter().any(|way| {
+            rustix::fs::fallocate(&self.file, way | FallocateFlags::KEEP_SIZE, offset, len).is_ok()
+        })
     }
 
     /// Stores `bytes` in a map of the file, if that is possible. If not, some may have been.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::{VirtualFile, WriteError};
 use crate::backing::Writer;
+use crate::npy::dtype::DType;
 use crate::npy::header::{Header, HeaderError, MAX_HEADER};
 use crate::view::View;
 
@@ -26,8 +27,6 @@ pub struct Incoming {
     layout: Layout,
     /// The file was truncated, so that what is skipped is to be zeros: how far it has been written.
     written: Option<u64>,
-    /// The writer was told that something could not be written.
-    refused: bool,
 }
 
 /// What is known of a writer's layout.
@@ -42,7 +41,7 @@ impl Incoming {
     /// Nothing was written yet to `own`, which holds `view`.
     pub fn new(view: View, own: Arc<VirtualFile>) -> Incoming {
         let layout = Layout::Begun(Vec::new());
-        Incoming { view, own, layout, written: None, refused: false }
+        Incoming { view, own, layout, written: None }
     }
 
     /// Whether nothing was written yet.
@@ -59,19 +58,18 @@ impl Incoming {
     pub fn truncate(&mut self) {
         self.layout = Layout::Begun(Vec::new());
         self.written = Some(0);
-        self.refused = false;
     }
 
     /// How many bytes are missing of a file that is replaced, when its writer closes it: of what
     /// was begun and not brought to its end. The file then has some new values and some old ones, or
-    /// no new ones at all. None if nothing was begun, if only a part was to be written, or if the
-    /// writer knows already.
+    /// no new ones at all. None if nothing was begun, or if only a part was to be written.
     pub fn missing(&self) -> Option<u64> {
-        if self.refused {
-            return None;
-        }
         match (&self.layout, self.written) {
-            (Layout::Begun(header), _) => (!header.is_empty()).then(|| self.own.len()),
+            (Layout::Begun(header), written) => {
+                let is_other = !self.own.header.starts_with(header);
+                let replaces = written.is_some() && !header.is_empty();
+                (is_other || replaces).then(|| self.own.len().saturating_sub(header.len() as u64))
+            }
             (Layout::Known(file), Some(written)) => {
                 Some(file.len().saturating_sub(written)).filter(|&missing| missing > 0)
             }
@@ -98,16 +96,6 @@ impl Incoming {
 
     /// Writes `bytes` from `at` on, as [`VirtualFile::write_at`] does.
     pub fn write_at(&mut self, writer: &Writer, at: u64, bytes: &[u8]) -> Result<(), WriteError> {
-        let wrote = self.try_write_at(writer, at, bytes);
-        // A few bytes that could be written are told as such, and not as an error.
-        self.refused |= match &wrote {
-            Err(WriteError::Io(err)) => err.written == 0,
-            wrote => wrote.is_err(),
-        };
-        wrote
-    }
-
-    fn try_write_at(&mut self, writer: &Writer, at: u64, bytes: &[u8]) -> Result<(), WriteError> {
         let Some(file) = self.layout_for(at, bytes)? else { return Ok(()) };
         if let Some(written) = self.written {
             // Not before the write is known to be possible.
@@ -187,16 +175,17 @@ fn header_of(
     if header.dtype != *view.dtype() || header.shape != view.shape() {
         return Err(WriteError::Other(format!(
             "what is written is {}, where {} is due",
-            described(&header.dtype.descr_text(), &header.shape),
-            described(&view.dtype().descr_text(), view.shape()),
+            described(&header.dtype, &header.shape),
+            described(view.dtype(), view.shape()),
         )));
     }
     let bytes = begun[..header.data_offset as usize].to_vec();
     Ok(Some(Arc::new(VirtualFile::new(bytes, view, header.order))))
 }
 
-fn described(descr: &str, shape: &[u64]) -> String {
-    let mut descr: String = descr.chars().take(MAX_DESCR + 1).collect();
+/// What an array is, in a few words.
+pub fn described(dtype: &DType, shape: &[u64]) -> String {
+    let mut descr: String = dtype.descr_text().chars().take(MAX_DESCR + 1).collect();
     if descr.chars().count() > MAX_DESCR {
         descr.pop();
         descr.push('…');
@@ -332,14 +321,15 @@ mod tests {
                 assert_eq!(incoming.missing().is_none(), whole, "{len} of {}", stream.len());
             }
         }
-        // Who has not truncated it, or has been told, is told nothing.
+        // Who has not truncated it writes what they want to, but no other header in part.
         let mut incoming = world.incoming();
-        incoming.write_at(&world.writer, 0, &world.own).unwrap();
+        incoming.write_at(&world.writer, 0, &world.own[..64]).unwrap();
         assert_eq!(incoming.missing(), None);
-        incoming.truncate();
-        incoming.write_at(&world.writer, 0, &world.own[..100]).unwrap();
-        incoming.write_at(&world.writer, 90, b"x").unwrap_err();
+        incoming.write_at(&world.writer, 64, &world.own[64..]).unwrap();
         assert_eq!(incoming.missing(), None);
+        let mut incoming = world.incoming();
+        incoming.write_at(&world.writer, 0, &world.foreign(&[2, 3], Order::C)[..64]).unwrap();
+        assert!(incoming.missing().is_some());
     }
 
     #[test]

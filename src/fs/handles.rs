@@ -39,13 +39,6 @@ impl<T> Handles<T> {
         open.iter().for_each(|(handle, opened)| work(*handle, opened));
     }
 
-    /// The last that was opened of those that `are_meant`.
-    pub(super) fn newest(&self, are_meant: impl Fn(&T) -> bool) -> Option<Handle> {
-        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        let meant = open.iter().filter(|(_, opened)| are_meant(opened));
-        meant.map(|(handle, _)| *handle).max_by_key(|handle| handle.0)
-    }
-
     /// What it stood for is dropped by the caller, outside of the lock: that may unmap a file.
     pub(super) fn remove(&self, handle: Handle) -> Option<Arc<T>> {
         self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&handle)

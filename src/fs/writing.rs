@@ -1,21 +1,23 @@
 //! Files open for writing.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::changes::{But, Change};
-use super::{Fs, Handle, OpenedFile};
+use super::{Fs, Handle};
 use crate::error::Error;
 use crate::inode::Ino;
 use crate::meta::FileId;
-use crate::node::{Attr, Writing};
+use crate::node::{Attr, Caller, Writing};
 
 /// What a file open for writing is besides.
 #[derive(Debug)]
 pub(super) struct OpenedToWrite {
-    writing: Writing,
+    pub(super) writing: Writing,
     file: FileId,
-    /// The process, or rather the thread, that opened it.
-    by: u32,
+    by: Caller,
+    /// Somebody was told, or the log, that it is not whole.
+    told: AtomicBool,
 }
 
 impl OpenedToWrite {
@@ -27,13 +29,17 @@ impl OpenedToWrite {
 }
 
 impl Fs {
-    /// Opens a file for writing, and for reading too if the process `by` `reads`; to be closed by
+    /// Opens a file for writing, and for reading too if it is to be; to be closed by
     /// [`Fs::release`].
-    pub fn open_for_writing(&self, ino: Ino, reads: bool, by: u32) -> Result<Handle, Error> {
-        let (content, writing) = self.tree.open_for_writing(&self.node(ino)?, reads)?;
+    pub fn open_for_writing(&self, ino: Ino, reads: bool, by: Caller) -> Result<Handle, Error> {
+        let (content, writing) = self.tree.open_for_writing(&self.node(ino)?, reads, by)?;
         let (_, meta) = content.open_file().ok_or(Error::BadHandle)?;
         let file = meta.id;
-        Ok(self.add_file(ino, content, Some(OpenedToWrite { writing, file, by })))
+        Ok(self.add_file(
+            ino,
+            content,
+            Some(OpenedToWrite { writing, file, by, told: AtomicBool::new(false) }),
+        ))
     }
 
     /// Writes `bytes` from `at` on, and returns how many: not all if the operating system refuses
@@ -68,21 +74,17 @@ impl Fs {
     /// Accepts a size that a file already has, and that of 0 with which a program begins to replace
     /// it, which changes nothing yet. Any other is an error.
     ///
-    /// The kernel truncates a file right after it has opened it, for the same process `by`, but does
-    /// not say that it is the same handle.
+    /// The kernel truncates a file right after it has opened it, for the same caller, but does not
+    /// say that it is the same handle.
     pub fn set_size(
         &self,
         ino: Ino,
         handle: Option<Handle>,
-        by: u32,
+        by: Caller,
         size: u64,
     ) -> Result<Attr, Error> {
-        let just_opened = |file: &OpenedFile| {
-            let to_write = file.to_write.as_ref().filter(|to_write| to_write.by == by);
-            file.ino == ino && to_write.is_some_and(|it| it.writing.is_untouched())
-        };
         let handle = match size {
-            0 => handle.or_else(|| self.files.newest(just_opened)),
+            0 => handle.or_else(|| self.just_opened(ino, by)),
             _ => handle,
         };
         let is_its_size = match handle {
@@ -97,7 +99,8 @@ impl Fs {
                 ended?
             }
             None => {
-                self.tree.open_for_writing(&self.node(ino)?, true)?;
+                // Only to know whether it could be written.
+                self.tree.open_for_writing(&self.node(ino)?, true, by)?;
                 size == self.attr(ino)?.size
             }
         };
@@ -107,10 +110,56 @@ impl Fs {
         self.attr(ino)
     }
 
-    /// What a process is told that closes a file: an error if it has replaced it by a part of one.
-    pub fn flush(&self, handle: Handle) -> Result<(), Error> {
+    /// The handle by which a caller has just opened an inode for writing: its newest, if nothing was
+    /// written by it. Of callers that cannot be told apart, only if there is no other.
+    fn just_opened(&self, ino: Ino, by: Caller) -> Option<Handle> {
+        let mut found = Vec::new();
+        self.files.each(|handle, file| {
+            if file.ino == ino && file.to_write.as_ref().is_some_and(|it| it.by == by) {
+                found.push(handle);
+            }
+        });
+        let newest = found.iter().copied().max_by_key(|handle| handle.0)?;
+        let is_sure = by.thread != 0 || found.len() == 1;
+        let file = self.files.get(newest).ok().filter(|_| is_sure)?;
+        file.to_write.as_ref().is_some_and(|it| it.writing.is_untouched()).then_some(newest)
+    }
+
+    /// Accepts attributes that a file has already: programs that copy a file copy its mode.
+    pub fn set_owner_and_mode(
+        &self,
+        ino: Ino,
+        (uid, gid): (Option<u32>, Option<u32>),
+        mode: Option<u32>,
+    ) -> Result<Attr, Error> {
+        let attr = self.attr(ino)?;
+        let same = mode.is_none_or(|mode| mode & 0o7777 == u32::from(attr.mode))
+            && uid.is_none_or(|uid| uid == attr.uid)
+            && gid.is_none_or(|gid| gid == attr.gid);
+        let refused = || Error::NotPermitted("owner, mode and times stay as they are".to_owned());
+        if same { Ok(attr) } else { Err(refused()) }
+    }
+
+    /// What a caller is told that closes a file: whether a write has failed, or, if it is who opened
+    /// it, that it has replaced the file by a part of one. Others may have the same handle, as the
+    /// commands of a shell do that write to one file in turn.
+    pub fn flush(&self, handle: Handle, by: Caller) -> Result<(), Error> {
         let file = self.files.get(handle)?;
-        file.to_write.as_ref().map_or(Ok(()), |opened| opened.writing.finish())
+        let Some(opened) = &file.to_write else { return Ok(()) };
+        opened.writing.check()?;
+        match opened.writing.check_whole() {
+            Err(err) if by == opened.by && by.thread != 0 => {
+                let told = opened.told.swap(true, Ordering::Relaxed);
+                Err(if told { Error::Told(err.errno()) } else { err })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What nobody has been told of a file that is closed for good.
+    pub(super) fn untold(opened: &OpenedToWrite) -> Option<Error> {
+        let told = opened.told.load(Ordering::Relaxed) || opened.writing.check().is_err();
+        opened.writing.check_whole().err().filter(|_| !told)
     }
 
     /// Returns when all that was written to an open file is on the disk, by whomever.

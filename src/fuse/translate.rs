@@ -2,12 +2,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use fuser::{Errno, FileAttr, FileType, INodeNo};
+use fuser::{Errno, FileAttr, FileType, INodeNo, Request};
 
 use crate::error::Error;
 use crate::inode::Ino;
 use crate::meta::Kind;
-use crate::node::Attr;
+use crate::node::{Attr, Caller};
 
 /// What `stat` names as the size to read by. With 64 KiB `np.load` needs one request less for the
 /// header than with 4 KiB.
@@ -34,6 +34,11 @@ pub(super) fn errno(request: &str, err: &Error) -> Errno {
         log::warn!("{request}: {err}");
     }
     Errno::from_i32(err.errno())
+}
+
+/// Who asks.
+pub(super) fn caller(request: &Request) -> Caller {
+    Caller { thread: request.pid(), user: request.uid() }
 }
 
 pub(super) fn file_type(kind: Kind) -> FileType {

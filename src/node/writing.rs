@@ -5,20 +5,44 @@ use std::sync::{Arc, Mutex};
 use super::{Content, Node, Tree};
 use crate::backing::Writer;
 use crate::error::Error;
-use crate::file::{Incoming, VirtualFile, WriteError};
+use crate::file::{self, Incoming, VirtualFile, WriteError};
 use crate::meta::Meta;
 use crate::runs::Runs;
 use crate::source::{OpenFile, Root};
 use crate::sync::lock;
+use crate::view::View;
 
 /// A file open for writing.
 #[derive(Debug)]
 pub struct Writing {
+    /// The file's path in the source, and which of its elements, for messages.
+    name: String,
     open: Arc<OpenFile>,
     /// The version of the array that was opened.
     root: Arc<Root>,
     writer: Arc<Writer>,
+    /// What is written.
+    view: View,
     layout: Layout,
+    failed: Mutex<Option<Failure>>,
+}
+
+/// Who opens a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The thread's number; 0 where it is none of ours.
+    pub thread: u32,
+    /// The user's number.
+    pub user: u32,
+}
+
+/// A write that failed, and has not been made good since. Programs that do not look at what `write`
+/// tells them may look at what `close` does: NumPy's `tofile` looks at neither, but closes the file
+/// a second time.
+#[derive(Clone, Copy, Debug)]
+struct Failure {
+    at: u64,
+    errno: i32,
 }
 
 /// Where the bytes go.
@@ -33,23 +57,29 @@ enum Layout {
 impl Tree {
     /// Opens a node for writing, and for reading too if it `reads`. Only the values of arrays can be
     /// written.
-    pub fn open_for_writing(&self, node: &Node, reads: bool) -> Result<(Content, Writing), Error> {
+    pub fn open_for_writing(
+        &self,
+        node: &Node,
+        reads: bool,
+        caller: Caller,
+    ) -> Result<(Content, Writing), Error> {
         if !self.options.writable {
             return Err(Error::ReadOnly);
         }
         let content = self.open(node)?;
-        let (path, open, meta, root, view, own) = match (node, &content) {
+        let (path, expression, open, meta, root, view, own) = match (node, &content) {
             (Node::Encoded(selection, encoding), Content::Array { open, root, meta, .. }) => {
                 let view = selection.view.clone();
                 let own = encoding.file(&view);
-                (&selection.file.path, open, meta, root.clone(), view, own)
+                let expression = &*selection.expression;
+                (&selection.file.path, expression, open, meta, root.clone(), view, own)
             }
             (Node::File(path, _), Content::Whole { open, meta }) => {
                 let root = whole_array(open, meta)?;
                 let view = root.view.clone();
                 // Its own header, whatever that looks like.
                 let own = VirtualFile::new(root.bytes.clone(), &view, root.header.order);
-                (path, open, meta, root, view, own)
+                (path, "a", open, meta, root, view, own)
             }
             _ => return Err(Error::NotPermitted("only arrays can be written".to_owned())),
         };
@@ -58,13 +88,18 @@ impl Tree {
             let why = format!("{}: setuid or setgid, and so not to be written", open.name());
             return Err(Error::NotPermitted(why));
         }
+        // The mode bits, by which the kernel has let them pass, are not the whole truth then.
+        if ![0, meta.uid].contains(&caller.user) && open.has_access_list() {
+            return Err(Error::io(open.name(), rustix::io::Errno::ACCESS));
+        }
         let writer = self.source.writer(path, open, meta.id)?;
         let layout = match reads {
             true => Layout::Own(own),
-            false => Layout::Incoming(Mutex::new(Incoming::new(view, own.into()))),
+            false => Layout::Incoming(Mutex::new(Incoming::new(view.clone(), own.into()))),
         };
-        let writing = Writing { open: open.clone(), root, writer, layout };
-        Ok((content, writing))
+        let name = format!("{}: {expression}", open.name());
+        let (open, failed) = (open.clone(), Mutex::default());
+        Ok((content, Writing { name, open, root, writer, view, layout, failed }))
     }
 }
 
@@ -88,6 +123,20 @@ impl Writing {
     /// Writes `bytes` from `at` on, and returns how many: all, or, where the operating system
     /// refuses the rest, the first few of them.
     pub fn write_at(&self, at: u64, bytes: &[u8]) -> Result<usize, Error> {
+        let written = self.try_write_at(at, bytes);
+        let mut failed = lock(&self.failed);
+        match (&written, *failed) {
+            (Err(err), None) => *failed = Some(Failure { at, errno: err.errno() }),
+            (Err(err), Some(_)) => return Err(Error::Told(err.errno())),
+            (Ok(count), Some(failure)) if (at..at + *count as u64).contains(&failure.at) => {
+                *failed = None;
+            }
+            (Ok(_), _) => {}
+        }
+        written
+    }
+
+    fn try_write_at(&self, at: u64, bytes: &[u8]) -> Result<usize, Error> {
         self.root.check(&self.open, &self.open.meta()?)?;
         let written = match &self.layout {
             Layout::Own(file) => file.write_at(&self.writer, at, bytes),
@@ -128,18 +177,23 @@ impl Writing {
         }
     }
 
-    /// An error if a file was to be replaced, and what was written is not a whole one: to be asked
-    /// when its writer closes it.
-    pub fn finish(&self) -> Result<(), Error> {
+    /// An error if a write has failed.
+    pub fn check(&self) -> Result<(), Error> {
+        lock(&self.failed).map_or(Ok(()), |failure| Err(Error::Told(failure.errno)))
+    }
+
+    /// An error if the file was to be replaced, and what was written is not a whole one.
+    pub fn check_whole(&self) -> Result<(), Error> {
         let Layout::Incoming(incoming) = &self.layout else { return Ok(()) };
         lock(incoming).missing().map_or(Ok(()), |missing| {
-            let why = format!("what is to replace it ends {missing} bytes too soon");
-            Err(Error::NotWritable { file: self.open.name().to_owned(), why })
+            let why = format!("what was to replace it ended {missing} bytes too soon");
+            Err(Error::NotWritable { file: self.name.clone(), why })
         })
     }
 
     /// Notes that the file was truncated by who opened it.
     pub fn truncate(&self) {
+        *lock(&self.failed) = None;
         if let Layout::Incoming(incoming) = &self.layout {
             lock(incoming).truncate();
         }
@@ -165,13 +219,18 @@ impl Writing {
 
     /// Returns when all that was written to the backing file is on the disk.
     pub fn sync(&self, data_only: bool) -> Result<(), Error> {
-        self.writer.sync(data_only).map_err(|err| Error::io(self.open.name(), err))
+        self.writer.sync(data_only).map_err(|err| Error::io(&self.name, err))?;
+        self.check()
     }
 
     fn error(&self, err: WriteError) -> Error {
-        let (file, why) = (self.open.name().to_owned(), err.to_string());
+        let (file, why) = (self.name.clone(), err.to_string());
         match err {
-            WriteError::Header | WriteError::Other(_) => Error::NotWritable { file, why },
+            WriteError::Header => {
+                let due = file::described(self.view.dtype(), self.view.shape());
+                Error::NotWritable { file, why: format!("{why}: {due}") }
+            }
+            WriteError::Other(_) => Error::NotWritable { file, why },
             WriteError::TooFar => Error::TooFar { file, why },
             WriteError::Io(err) => Error::io(file, err.why),
         }

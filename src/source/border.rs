@@ -9,6 +9,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -40,6 +42,9 @@ impl AsFd for DirectoryFd<'_> {
 
 /// How often an open is tried again that something got in the way of.
 const RETRIES: usize = 16;
+
+/// How long, about, somebody's lease on a file is waited for that is to be written.
+const LEASE_PATIENCE: Duration = Duration::from_millis(50);
 
 impl Source {
     pub(super) fn resolve(
@@ -95,7 +100,19 @@ impl Source {
 
     /// Opens a file for writing, which the caller knows to be open for reading.
     pub(super) fn open_writer(&self, path: &Path, id: FileId) -> Result<Writer, Error> {
-        self.open_regular(path, id, OFlags::RDWR).map(Writer::new)
+        // Who asks by a lease whether anybody writes, as we do ourselves, has it for a moment only.
+        let mut pause = Duration::from_millis(1);
+        loop {
+            match self.open_regular(path, id, OFlags::RDWR) {
+                Err(Error::Io { source, .. })
+                    if source.kind() == io::ErrorKind::WouldBlock && pause < LEASE_PATIENCE =>
+                {
+                    thread::sleep(pause);
+                    pause *= 2;
+                }
+                file => return file.map(Writer::new),
+            }
+        }
     }
 
     /// Opens a file only once it has turned out to be the one that was looked up: to open what has

@@ -9,6 +9,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+
 use super::ArrayFile;
 use crate::backing::{Backing, Writer};
 use crate::error::Error;
@@ -116,6 +118,13 @@ impl OpenFile {
         writer.strong_count() > 0 || self.backing.may_have_unseen_changes()
     }
 
+    /// Whether the file has a POSIX access list beside its mode bits.
+    pub fn has_access_list(&self) -> bool {
+        let mut too_short = [0; 1];
+        let list = rustix::fs::fgetxattr(&self.backing, "system.posix_acl_access", &mut too_short);
+        matches!(list, Ok(1..) | Err(Errno::RANGE))
+    }
+
     /// The file open for writing, opened by `open` if it is not.
     pub(super) fn writer(
         &self,
@@ -134,23 +143,19 @@ impl OpenFile {
     pub fn array(&self, meta: &Meta) -> Result<Array, Error> {
         // Asked before the header is read: what changes later moves the stamp.
         let stamp = Some(meta.stamp()).filter(Stamp::is_settled);
-        let mut last = lock(&self.array);
-        if let Some((known, array)) = &mut *last {
-            if known.is_some() && *known == stamp {
-                return Ok(array.clone());
-            }
+        let last = lock(&self.array).clone();
+        let array = match last {
+            Some((known, array)) if known.is_some() && known == stamp => return Ok(array),
             // To read it again is quick, to parse it is not; and a file that is being written to
             // has a new stamp every time.
-            if let Ok(root) = array
-                && root.view.data().end <= meta.size
-                && self.begins_with(&root.bytes)
+            Some((_, Ok(root)))
+                if root.view.data().end <= meta.size && self.begins_with(&root.bytes) =>
             {
-                *known = stamp;
-                return Ok(array.clone());
+                Ok(root)
             }
-        }
-        let array = self.read_array(meta.size)?;
-        *last = Some((stamp, array.clone()));
+            _ => self.read_array(meta.size)?,
+        };
+        *lock(&self.array) = Some((stamp, array.clone()));
         Ok(array)
     }
 

@@ -80,6 +80,7 @@ class Mount:
         self._connection = None
         self._log = None
         self._expected_status = 0
+        self._ended = False
 
     def __truediv__(self, relative):
         return self.path / relative
@@ -111,7 +112,8 @@ class Mount:
 
     def __exit__(self, failure, *_):
         try:
-            run(program(), "umount", self.path, timeout=ENDED_SECONDS)
+            if not self._ended:
+                run(program(), "umount", self.path, timeout=ENDED_SECONDS)
             status = self._child.wait(timeout=ENDED_SECONDS)
             if failure is None and status != self._expected_status:
                 raise MountFailed(f"npyfs ended with {status}: {self.log()}")
@@ -125,6 +127,12 @@ class Mount:
         self._expected_status = -signal.SIGKILL
         self._child.kill()
         self._child.wait(timeout=ENDED_SECONDS)
+
+    def end(self, number):
+        """Has the program unmount and end by a signal."""
+        self._child.send_signal(number)
+        self._child.wait(timeout=ENDED_SECONDS)
+        self._ended = True
 
     def log(self):
         """What the program has said so far."""
