@@ -65,7 +65,7 @@ pub(crate) struct MountArgs {
     /// Log every request to the terminal; stays in the foreground
     #[arg(short, long)]
     pub(crate) debug: bool,
-    /// Options as mount(8) and fstab pass them: allow_other,ttl=5,tile_bytes=1M
+    /// These options as mount(8) and fstab pass them, with _ for -: writable,allow_other,ttl=5
     #[arg(short = 'o', value_name = "OPT,OPT", value_delimiter = ',')]
     options: Vec<String>,
     /// Let the values of arrays be written through the mount; their shapes, dtypes and names stay
