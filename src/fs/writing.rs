@@ -13,7 +13,7 @@ use crate::node::{Attr, Caller, Writing};
 /// What a file open for writing is besides.
 #[derive(Debug)]
 pub(super) struct OpenedToWrite {
-    pub(super) writing: Writing,
+    writing: Writing,
     file: FileId,
     by: Caller,
     /// Somebody was told, or the log, that it is not whole.
