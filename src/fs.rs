@@ -191,7 +191,7 @@ impl Fs {
     /// Closes a file.
     pub fn release(&self, handle: Handle) {
         if let Some(file) = self.files.remove(handle) {
-            if let Some(err) = file.to_write.as_ref().and_then(Fs::untold) {
+            if let Some(err) = file.to_write.as_ref().and_then(OpenedToWrite::untold) {
                 log::warn!("{err}");
             }
             self.inodes().closed(file.ino);

@@ -3,8 +3,8 @@
 //!
 //! Bytes that lie together are written through the file (`pwrite`), so that a full disk is an error
 //! of the call. So are strided bytes, one stretch at a time, but for those that lie close together:
-//! a call for each of them takes a hundred times as long as to store them in a map of the file. There
-//! a full disk is a signal, as is a file that was cut off; it is caught, and the stretches are
+//! a call for each of them takes many times as long as to store them in a map of the file. There a
+//! full disk is a signal, as is a file that was cut off; it is caught, and the stretches are
 //! written through the file after all, which says what is wrong.
 
 use std::fs::File;

@@ -26,6 +26,12 @@ impl OpenedToWrite {
         let but = if self.writing.reads() { But::Nobody } else { But::Handle(handle) };
         Change { file: self.file, bytes: self.writing.runs(), but }
     }
+
+    /// What nobody has been told of a file that is closed for good.
+    pub(super) fn untold(&self) -> Option<Error> {
+        let told = self.told.load(Ordering::Relaxed) || self.writing.check().is_err();
+        self.writing.check_whole().err().filter(|_| !told)
+    }
 }
 
 impl Fs {
@@ -154,12 +160,6 @@ impl Fs {
             }
             _ => Ok(()),
         }
-    }
-
-    /// What nobody has been told of a file that is closed for good.
-    pub(super) fn untold(opened: &OpenedToWrite) -> Option<Error> {
-        let told = opened.told.load(Ordering::Relaxed) || opened.writing.check().is_err();
-        opened.writing.check_whole().err().filter(|_| !told)
     }
 
     /// Returns when all that was written to an open file is on the disk, by whomever.
