@@ -51,6 +51,15 @@ impl Content {
         }
     }
 
+    /// The length in bytes of what is made here, and so stays as long as it is; none of whole files.
+    pub fn made_len(&self) -> Option<u64> {
+        match self {
+            Content::Whole { .. } => None,
+            Content::Array { file, .. } => Some(file.len()),
+            Content::Text(text) => Some(text.len() as u64),
+        }
+    }
+
     /// Whether any of these bytes of its backing file may be among those that it reads.
     pub fn may_have(&self, runs: &Runs) -> bool {
         match self {
@@ -95,19 +104,18 @@ impl Content {
                 })
             }
             Content::Array { open, root, file, .. } => {
-                let meta = open.meta()?;
-                root.check(open, &meta)?;
+                // What was read is this array's if it is still whole afterwards, with the same header.
+                let check = || root.check(open, &open.meta()?);
                 let read = file.read_at(&open.backing, at, len, |bytes| {
-                    // What was read is this array's if the header is still the same.
-                    let now = open.meta()?;
-                    if now.stamp() != meta.stamp() {
-                        root.check(open, &now)?;
-                    }
+                    check()?;
                     Ok(respond(bytes))
                 });
-                read.unwrap_or_else(|err| match err {
-                    ReadError::Short { has } => Err(root.short(open, has)),
-                    ReadError::Io(err) => Err(Error::io(open.name(), err)),
+                read.unwrap_or_else(|err| {
+                    check()?;
+                    Err(match err {
+                        ReadError::Short { has } => root.short(open, has),
+                        ReadError::Io(err) => Error::io(open.name(), err),
+                    })
                 })
             }
         }
