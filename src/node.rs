@@ -40,7 +40,7 @@ pub enum Node {
     /// A symlink of the source, whose text never changes
     Symlink(Arc<Path>, FileId),
     /// The directory of a file's array, whose header is read when something in it is asked for
-    ArrayFile(ArrayFile),
+    ArrayFile(Arc<ArrayFile>),
     /// The directory of a selection
     Selection(Arc<Selection>),
     /// A directory of selectors
@@ -55,7 +55,7 @@ pub enum Node {
 #[derive(Debug)]
 pub struct Selection {
     /// The file, by the path under which it was looked up.
-    file: ArrayFile,
+    file: Arc<ArrayFile>,
     /// The version of its array.
     root: Arc<Root>,
     /// Which of its elements.
@@ -129,7 +129,7 @@ impl Tree {
     /// What the empty path means: the source directory, or the array of a single file.
     pub fn root(&self) -> Result<Node, Error> {
         match self.source.single() {
-            Some(found) => found.map(|(file, _)| Node::ArrayFile(file)),
+            Some(found) => found.map(|(file, _)| Node::ArrayFile(file.into())),
             None => Ok(Node::Directory(Path::new("").into())),
         }
     }
@@ -308,7 +308,7 @@ impl Node {
 
 impl Selection {
     /// The whole array of a version of a file.
-    fn whole(file: &ArrayFile, root: Arc<Root>) -> Selection {
+    fn whole(file: &Arc<ArrayFile>, root: Arc<Root>) -> Selection {
         let view = root.view.clone();
         Selection { file: file.clone(), view, root, expression: "a".to_owned() }
     }

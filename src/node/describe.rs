@@ -1,5 +1,7 @@
 //! What a node is, in the words of `npyfs info`.
 
+use std::sync::Arc;
+
 use super::{Node, Selection, Tree};
 use crate::error::Error;
 use crate::source::{Array, ArrayFile};
@@ -32,7 +34,8 @@ impl Tree {
                     let note = directory.is_none().then(|| {
                         "it has no directory, since other entries have the names for one".to_owned()
                     });
-                    Ok(of_array(&file, self.source.array(&file)?.0, note))
+                    let array = self.source.array(&file)?.0;
+                    Ok(of_array(&file.into(), array, note))
                 }
                 None => no_array("not an array: its name does not end in .npy"),
             },
@@ -52,7 +55,7 @@ impl Tree {
     }
 }
 
-fn of_array(file: &ArrayFile, array: Array, note: Option<String>) -> Described {
+fn of_array(file: &Arc<ArrayFile>, array: Array, note: Option<String>) -> Described {
     match array {
         Ok(root) => {
             Described::Array { header_json: Selection::whole(file, root).header_json(), note }

@@ -62,7 +62,7 @@ impl Tree {
                 };
                 return Ok((node, meta));
             }
-            Ok(Found::Array(file, meta)) => return Ok((Node::ArrayFile(file), meta)),
+            Ok(Found::Array(file, meta)) => return Ok((Node::ArrayFile(file.into()), meta)),
             Err(err @ Error::NotFound(_)) => err,
             Err(err) => return Err(err),
         };
@@ -73,7 +73,7 @@ impl Tree {
                 let (file, meta) = self.source.array_of_stem(directory, stem)?;
                 match self.source.array(&file)?.0 {
                     Ok(root) => {
-                        let whole = Arc::new(Selection::whole(&file, root));
+                        let whole = Arc::new(Selection::whole(&file.into(), root));
                         Ok((Node::Encoded(whole, encoding), meta))
                     }
                     Err(unreadable) => Err(Error::not_found(unreadable.sentence(&file))),
@@ -150,7 +150,7 @@ fn selected(
 
 /// An entry of the directory of an array that cannot be served.
 fn about_unreadable(
-    file: &ArrayFile,
+    file: &Arc<ArrayFile>,
     meta: &Meta,
     unreadable: &Arc<Unreadable>,
     name: &str,

@@ -12,7 +12,7 @@ use crate::text;
 #[derive(Debug)]
 pub struct Text {
     /// The file that holds the array.
-    pub(super) file: ArrayFile,
+    pub(super) file: Arc<ArrayFile>,
     /// The attributes of the file as the text was looked up.
     pub(super) meta: Meta,
     pub(super) about: About,
@@ -34,7 +34,7 @@ pub(super) enum About {
 }
 
 impl Text {
-    pub(super) fn new(file: &ArrayFile, meta: &Meta, about: About) -> Text {
+    pub(super) fn new(file: &Arc<ArrayFile>, meta: &Meta, about: About) -> Text {
         let mut text = Text { file: file.clone(), meta: *meta, about, len: 0 };
         text.len = text.content().len() as u64;
         text
