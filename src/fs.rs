@@ -14,12 +14,14 @@ use crate::sync::lock;
 
 mod changes;
 mod directories;
+mod giving;
 mod handles;
 mod writing;
 
 use changes::Changes;
 pub use directories::DirEntry;
 use directories::OpenedDirectory;
+use giving::Turns;
 use handles::Handles;
 use writing::OpenedToWrite;
 
@@ -31,6 +33,7 @@ pub struct Fs {
     files: Handles<OpenedFile>,
     directories: Handles<OpenedDirectory>,
     changes: Changes,
+    giving: Turns,
 }
 
 /// What a handle stands for.
@@ -56,6 +59,7 @@ impl Fs {
             files: Handles::default(),
             directories: Handles::default(),
             changes: Changes::default(),
+            giving: Turns::default(),
         }
     }
 

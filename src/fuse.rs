@@ -4,12 +4,12 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use fuser::{
     BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation,
-    INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags, PollEvents,
+    INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, Notifier, OpenFlags, PollEvents,
     PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
     ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen, ReplyPoll,
     ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
@@ -18,11 +18,12 @@ use fuser::{
 use crate::fs::{Fs, Handle};
 use crate::inode::Ino;
 
+mod opening;
 mod translate;
 mod ways;
 
 use translate::{caller, errno, file_attr, file_type, guarded};
-use ways::{Way, Ways};
+use ways::Ways;
 
 /// The largest read or write that the kernel asks for at once, in bytes.
 const MAX_TRANSFER: u32 = 1 << 20;
@@ -41,13 +42,20 @@ pub struct Adapter {
     ways: Ways,
     /// Files that are written past the kernel's pages can be mapped all the same.
     maps_direct: bool,
+    notifier: Arc<OnceLock<Notifier>>,
 }
 
 impl Adapter {
     /// Serves `fs`. What the kernel is told holds for `ttl`; whole files are left to the kernel if
     /// it can.
     pub fn new(fs: Arc<Fs>, ttl: Duration) -> Adapter {
-        Adapter { fs, ttl, ways: Ways::default(), maps_direct: false }
+        let (ways, notifier) = (Ways::default(), Arc::default());
+        Adapter { fs, ttl, ways, maps_direct: false, notifier }
+    }
+
+    /// Where to put what speaks to the kernel unasked, which comes to be after this is passed on.
+    pub fn notifier(&self) -> Arc<OnceLock<Notifier>> {
+        self.notifier.clone()
     }
 }
 
@@ -119,41 +127,7 @@ impl Filesystem for Adapter {
     }
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        guarded("open", || {
-            let ino = Ino(ino.0);
-            let opened = match flags.acc_mode() {
-                OpenAccMode::O_RDONLY => self.fs.open(ino),
-                OpenAccMode::O_WRONLY => self.fs.open_for_writing(ino, false, caller(req)),
-                OpenAccMode::O_RDWR => self.fs.open_for_writing(ino, true, caller(req)),
-            };
-            let handle = match opened {
-                Ok(handle) => handle,
-                Err(err) => return reply.error(errno("open", &err)),
-            };
-            let way = self
-                .ways
-                .open(ino, || self.fs.with_whole_file(handle, |file| reply.open_backing(file)));
-            if let Way::Passed(id) = way {
-                let flags = FopenFlags::FOPEN_NOFLUSH;
-                return reply.opened_passthrough(FileHandle(handle.0), flags, &id);
-            }
-            let mut handle_flags = FopenFlags::empty();
-            match flags.acc_mode() {
-                // Nothing is to be written when it is closed.
-                OpenAccMode::O_RDONLY => handle_flags |= FopenFlags::FOPEN_NOFLUSH,
-                // What is written may be laid out otherwise than the pages of the file.
-                OpenAccMode::O_WRONLY => handle_flags |= FopenFlags::FOPEN_DIRECT_IO,
-                // It may be refused, and then the pages of who has it mapped must not hold it.
-                OpenAccMode::O_RDWR if self.maps_direct => {
-                    handle_flags |= FopenFlags::FOPEN_DIRECT_IO;
-                }
-                OpenAccMode::O_RDWR => {}
-            }
-            if self.fs.may_keep_pages(handle) {
-                handle_flags |= FopenFlags::FOPEN_KEEP_CACHE;
-            }
-            reply.opened(FileHandle(handle.0), handle_flags);
-        });
+        guarded("open", || self.answer_open(Ino(ino.0), flags, caller(req), reply));
     }
 
     fn read(

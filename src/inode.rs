@@ -195,6 +195,11 @@ impl Inodes {
         }
     }
 
+    /// Whether an inode is open, and only once.
+    pub fn is_open_once(&self, ino: Ino) -> bool {
+        self.by_number.get(&ino).is_some_and(|inode| inode.opens == 1)
+    }
+
     /// How many numbers the kernel remembers, besides the root's.
     pub fn len(&self) -> usize {
         self.by_number.len()

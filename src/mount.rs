@@ -177,9 +177,11 @@ impl Mount {
         // Each thread gets a channel of its own, where /dev/fuse can be opened for that.
         config.clone_fd = File::options().read(true).write(true).open("/dev/fuse").is_ok();
         let adapter = Adapter::new(fs.clone(), options.ttl);
+        let notifier = adapter.notifier();
         // Whom to let in is decided by the kernel, by the mount's options.
         let session =
             Session::from_fd(adapter, descriptor, SessionACL::All, config).map_err(error)?;
+        notifier.get_or_init(|| session.notifier());
         let mount = Mount { session, fs, mounted };
         if let Some(place) = mount.place() {
             place.raise_read_ahead();

@@ -1,0 +1,57 @@
+//! How a file is opened: past the kernel's pages or through them, and which of them it may keep.
+
+use fuser::{FileHandle, FopenFlags, INodeNo, OpenAccMode, OpenFlags, ReplyOpen};
+
+use super::Adapter;
+use super::translate::errno;
+use super::ways::Way;
+use crate::inode::Ino;
+use crate::node::Caller;
+
+impl Adapter {
+    pub(super) fn answer_open(&self, ino: Ino, flags: OpenFlags, caller: Caller, reply: ReplyOpen) {
+        let mode = flags.acc_mode();
+        let opened = match mode {
+            OpenAccMode::O_RDONLY => self.fs.open(ino),
+            OpenAccMode::O_WRONLY => self.fs.open_for_writing(ino, false, caller),
+            OpenAccMode::O_RDWR => self.fs.open_for_writing(ino, true, caller),
+        };
+        let handle = match opened {
+            Ok(handle) => handle,
+            Err(err) => return reply.error(errno("open", &err)),
+        };
+        let way = self
+            .ways
+            .open(ino, || self.fs.with_whole_file(handle, |file| reply.open_backing(file)));
+        if let Way::Passed(id) = way {
+            let flags = FopenFlags::FOPEN_NOFLUSH;
+            return reply.opened_passthrough(FileHandle(handle.0), flags, &id);
+        }
+        let mut flags = match mode {
+            // Nothing is to be written when it is closed.
+            OpenAccMode::O_RDONLY => FopenFlags::FOPEN_NOFLUSH,
+            // What is written may be laid out otherwise than the pages of the file.
+            OpenAccMode::O_WRONLY => FopenFlags::FOPEN_DIRECT_IO,
+            // It may be refused, and then the pages of who has it mapped must not hold it.
+            OpenAccMode::O_RDWR if self.maps_direct => FopenFlags::FOPEN_DIRECT_IO,
+            OpenAccMode::O_RDWR => FopenFlags::empty(),
+        };
+        let given =
+            mode == OpenAccMode::O_RDONLY && self.fs.give(handle, |bytes| self.store(ino, bytes));
+        if given || self.fs.may_keep_pages(handle) {
+            flags |= FopenFlags::FOPEN_KEEP_CACHE;
+        }
+        reply.opened(FileHandle(handle.0), flags);
+    }
+
+    /// Puts bytes into the kernel's pages of an inode, from the first on. Returns whether they are
+    /// there.
+    fn store(&self, ino: Ino, bytes: &[u8]) -> bool {
+        let Some(notifier) = self.notifier.get() else { return false };
+        let stored = notifier.store(INodeNo(ino.0), 0, bytes);
+        if let Err(err) = &stored {
+            log::debug!("open: not given: {err}");
+        }
+        stored.is_ok()
+    }
+}
