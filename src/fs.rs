@@ -91,14 +91,20 @@ impl Fs {
         self.inodes().forget(ino, count);
     }
 
-    /// Closes files that nobody reads, and names the entries, by parent and name, that the kernel
-    /// should be asked to forget: on a large machine it remembers millions, each of which takes
-    /// memory here. To be called now and then.
-    pub fn tidy(&self) -> Vec<(Ino, Arc<OsStr>)> {
+    /// Closes files that nobody reads, and finds what the kernel should be asked to forget: on a large
+    /// machine it remembers millions of entries, each of which takes memory here. To be called now and
+    /// then.
+    ///
+    /// To forget a name takes the kernel as long as a lookup, and no other name is looked up in that
+    /// directory meanwhile. So it waits until nobody is at work, if there is room until then.
+    pub fn tidy(&self) -> Tidied {
         self.tree.source().files().close_idle();
         let mut inodes = self.inodes();
         inodes.shrink();
-        inodes.surplus(MAX_REMEMBERED)
+        let at_work = inodes.newly_given() > AT_WORK;
+        let surplus = inodes.surplus(if at_work { MAX_REMEMBERED } else { MAX_AT_REST });
+        let soon = !surplus.is_empty() || (at_work && inodes.live() > MAX_AT_REST);
+        Tidied { surplus, soon }
     }
 
     /// How many numbers have not been given back.
@@ -208,6 +214,20 @@ impl Fs {
     }
 }
 
-/// How many nodes the kernel may remember before it is asked to forget the oldest. They take about
-/// a kilobyte each, and the allocator keeps what they took.
-const MAX_REMEMBERED: usize = 20_000;
+/// What is to be done after tidying up.
+#[derive(Debug)]
+pub struct Tidied {
+    /// The entries, by parent and name, that the kernel should be asked to forget.
+    pub surplus: Vec<(Ino, Arc<OsStr>)>,
+    /// There will be more of them in a moment.
+    pub soon: bool,
+}
+
+/// How many nodes the kernel may remember before it is asked to forget the oldest, while new ones
+/// are looked up all the time and after that. They take about 600 bytes each, and the allocator keeps
+/// what they took.
+const MAX_REMEMBERED: usize = 60_000;
+const MAX_AT_REST: usize = 10_000;
+
+/// So many new numbers since the last time show that somebody is at work.
+const AT_WORK: u64 = 20;

@@ -26,7 +26,10 @@ const MAX_SURPLUS: usize = 4096;
 #[derive(Debug)]
 pub struct Inodes {
     last: u64,
-    by_number: HashMap<Ino, Inode>,
+    /// The last one when that was asked for.
+    last_seen: u64,
+    /// In boxes, since half of a table can be empty.
+    by_number: HashMap<Ino, Box<Inode>>,
     /// By the directory and the name in it, so that a name is found by what it is borrowed from.
     by_name: HashMap<Ino, HashMap<Arc<OsStr>, Ino>>,
     /// Nodes that the kernel may be asked to forget, in order of age, those excepted that it was
@@ -56,6 +59,7 @@ impl Default for Inodes {
     fn default() -> Self {
         Inodes {
             last: ROOT.0,
+            last_seen: ROOT.0,
             by_number: HashMap::new(),
             by_name: HashMap::new(),
             queue: VecDeque::new(),
@@ -91,7 +95,7 @@ impl Inodes {
             self.live += 1;
         }
         let inode = Inode { node, parent, name, lookups: 1, cached: None, queued, opens: 0 };
-        self.by_number.insert(ino, inode);
+        self.by_number.insert(ino, inode.into());
         ino
     }
 
@@ -141,6 +145,16 @@ impl Inodes {
     /// What was noted last.
     pub fn cached(&self, ino: Ino) -> Option<Stamp> {
         self.by_number.get(&ino)?.cached
+    }
+
+    /// How many numbers were given out since the last call.
+    pub fn newly_given(&mut self) -> u64 {
+        self.last - std::mem::replace(&mut self.last_seen, self.last)
+    }
+
+    /// How many nodes there are that the kernel may be asked to forget.
+    pub fn live(&self) -> usize {
+        self.live
     }
 
     /// Lets go of the room of numbers that were forgotten, if there is much of it.

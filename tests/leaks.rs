@@ -40,7 +40,36 @@ fn a_million_slices_opened_and_forgotten_leave_no_trace() {
         fs.forget(ino, 1);
     }
     assert_eq!(fs.remembered(), before);
-    assert!(fs.tidy().is_empty(), "nor is there anything that the kernel could be asked to forget");
+    assert!(
+        fs.tidy().surplus.is_empty(),
+        "nor is there anything that the kernel could be asked to forget"
+    );
+}
+
+#[test]
+fn the_kernel_is_asked_to_forget_when_nobody_is_at_work_or_there_is_no_more_room() {
+    let env = TestEnv::new();
+    make_array(&env);
+    let source = Source::open(&env.data(), source::Options::default()).unwrap();
+    let fs = Fs::new(Tree::new(source, Options::default()));
+    let lookup = |ino: Ino, name: &str| fs.lookup(ino, name.as_ref()).unwrap().0;
+    let rows = lookup(lookup(ROOT, "long"), "rows");
+    let mut names = slices();
+    let mut work = |count| {
+        for name in names.by_ref().take(count) {
+            lookup(rows, &(name + ".npy"));
+        }
+        fs.tidy()
+    };
+    let tidied = work(15_000);
+    assert!(tidied.surplus.is_empty() && tidied.soon, "there is room until the work is done");
+    let tidied = work(0);
+    assert!(!tidied.surplus.is_empty() && tidied.soon);
+    assert!(work(50_000).surplus.len() > 500, "there is no more room");
+    while fs.tidy().soon {}
+    let tidied = work(10);
+    assert!(tidied.surplus.len() == 10 && tidied.soon, "some come and go all the time");
+    assert!(!work(0).soon);
 }
 
 /// Memory of a process that is its own, not pages of files it maps, in KiB.
@@ -57,8 +86,8 @@ fn memory_has_a_bound_however_many_slices_there_were() {
     let mounted = env.mount(&[]);
     let start = anonymous_kib(&mounted);
     let mut names = slices();
-    // Each of them takes a kilobyte for as long as the kernel remembers it, and a directory of
-    // slices three.
+    // Each of them takes memory for as long as the kernel remembers it, and a directory of slices
+    // three times as much.
     for further in [".npy", "/T.npy", ".raw", "/slice/::2.npy"] {
         for name in names.by_ref().take(30_000) {
             std::fs::metadata(mounted.path(&format!("long/rows/{name}{further}"))).unwrap();

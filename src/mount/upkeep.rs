@@ -14,8 +14,8 @@ use crate::fs::Fs;
 /// How long a writable mount may take in the end to write back what was stored through maps.
 const WRITE_BACK: Duration = Duration::from_secs(20);
 
-/// How often to tidy up, when there was nothing to do the last time and when there was.
-const AT_REST: Duration = Duration::from_secs(1);
+/// How often to tidy up, when there was little to do the last time and when there was more.
+const AT_REST: Duration = Duration::from_millis(250);
 const BUSY: Duration = Duration::from_millis(20);
 
 /// Tidies up now and then, until the other end of `stopped` is dropped. In a thread of its own, for
@@ -23,9 +23,9 @@ const BUSY: Duration = Duration::from_millis(20);
 pub(super) fn keep_tidy(fs: &Fs, notifier: &Notifier, stopped: &mpsc::Receiver<()>) {
     let mut pause = AT_REST;
     while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
-        let surplus = fs.tidy();
-        pause = if surplus.is_empty() { AT_REST } else { BUSY };
-        for (parent, name) in surplus {
+        let tidied = fs.tidy();
+        pause = if tidied.soon { BUSY } else { AT_REST };
+        for (parent, name) in tidied.surplus {
             if stopped.try_recv() == Err(mpsc::TryRecvError::Disconnected) {
                 return;
             }
