@@ -1,0 +1,70 @@
+//! What npyfs itself takes to answer the requests of a reader of small slices, with no mount between.
+//!
+//!     requests DIRECTORY ARRAY ROWS
+//!
+//! Reads `ARRAY/rows/<i>-<i + 50>.npy` in the directory for 100,000 different `i`, as the kernel would
+//! have it read, and forgets each. `ROWS` is the length of the array's first axis.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use npyfs::fs::Fs;
+use npyfs::inode::ROOT;
+use npyfs::node::{self, Tree};
+use npyfs::source::{self, Source};
+
+const SLICES: u64 = 100_000;
+const SLICE: u64 = 50;
+
+fn main() -> io::Result<()> {
+    let args: Vec<_> = std::env::args().skip(1).collect();
+    let usage = || io::Error::other("usage: requests DIRECTORY ARRAY ROWS");
+    let [directory, array, rows] = &args[..] else { return Err(usage()) };
+    let rows: u64 = rows.parse().map_err(|_| usage())?;
+    let failed = |err: npyfs::error::Error| io::Error::other(err.to_string());
+
+    let source = Source::open(Path::new(directory), source::Options::default()).map_err(failed)?;
+    let fs = Fs::new(Tree::new(source, node::Options::default()));
+    let (array, _) = fs.lookup(ROOT, OsStr::new(array)).map_err(failed)?;
+    let (group, _) = fs.lookup(array, OsStr::new("rows")).map_err(failed)?;
+
+    let mut times = [("lookup", Duration::ZERO); 5];
+    let mut bytes = 0;
+    for i in 0..SLICES {
+        // Far from the one before.
+        let start = i * 7919 % (rows - SLICE);
+        let name = format!("{start}-{}.npy", start + SLICE);
+        let mut last = Instant::now();
+        let mut lap = |slot: usize, name| {
+            let now = Instant::now();
+            times[slot] = (name, times[slot].1 + (now - last));
+            last = now;
+        };
+        let (ino, attr) = fs.lookup(group, OsStr::new(&name)).map_err(failed)?;
+        lap(0, "lookup");
+        let handle = fs.open(ino).map_err(failed)?;
+        lap(1, "open");
+        let given = fs.give(handle, |given| {
+            bytes += given.len() as u64;
+            true
+        });
+        lap(2, "give");
+        if !given {
+            fs.may_keep_pages(handle);
+            bytes +=
+                fs.read(handle, 0, attr.size as usize, |read| read.len() as u64).map_err(failed)?;
+        }
+        lap(2, "give");
+        fs.release(handle);
+        lap(3, "release");
+        fs.forget(ino, 1);
+        lap(4, "forget");
+    }
+    for (name, time) in times {
+        println!("{name:8} {:5.2} us", time.as_secs_f64() * 1e6 / SLICES as f64);
+    }
+    println!("{} bytes each", bytes / SLICES);
+    Ok(())
+}
