@@ -107,6 +107,7 @@ def small_rows(data, mounts):
             "npyfs": lambda n: load(readers.name_of(mounts["npyfs"] / "big/rows", starts[n])),
             "memmap, copied": lambda n: lambda: mapped(data.big)[starts[n] : starts[n] + SMALL].copy(),
             "floor": lambda n: load(readers.name_of(mounts["floor"], starts[n])),
+            "floor, giving": lambda n: load(readers.name_of(mounts["floor, giving"], starts[n])),
             "bindfs": lambda n: load(mounts["bindfs"] / f"{n}.npy"),
             "squashfuse": lambda n: load(mounts["squashfuse"] / f"{n}.npy"),
             "ratarmount": lambda n: load(mounts["ratarmount"] / f"{n}.npy"),
@@ -132,6 +133,7 @@ def many_readers(data, mounts, say):
     sides = {
         "npyfs": (readers.by_path, mounts["npyfs"] / "big/rows"),
         "floor": (readers.by_path, mounts["floor"]),
+        "floor, giving": (readers.by_path, mounts["floor, giving"]),
         "native, pread": (readers.natively, data.big),
     }
     for count in (1, 16, 64):

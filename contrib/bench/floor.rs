@@ -1,23 +1,27 @@
 //! The floor: the least that a FUSE server can do to serve slices of rows.
 //!
-//!     floor BIG.npy MOUNTPOINT THREADS
+//!     floor BIG.npy MOUNTPOINT THREADS [giving]
 //!
 //! Every name `<start>-<stop>.npy` exists and is what npyfs has at `big/rows/<start>-<stop>.npy`, if the
 //! array is a 2-d one in C order. There is nothing else to it but the header: no table, no check, no look
 //! at the file; the number of an inode is the slice. What a client sees of it beyond the native read is what the
 //! kernel's side of FUSE costs on the machine, and the measure of what npyfs can reach there.
+//!
+//! With `giving` it puts small slices into the kernel's pages when they are opened, as npyfs does, but
+//! with no care for who else may have them open: two who open one slice at once can make it stand still.
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, UNIX_EPOCH};
 
 use fuser::{
     Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
-    InitFlags, IoctlFlags, KernelConfig, LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData,
-    ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyOpen, Request, Session,
+    InitFlags, IoctlFlags, KernelConfig, LockOwner, MountOption, Notifier, OpenFlags, ReplyAttr,
+    ReplyData, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyOpen, Request, Session,
 };
 use npyfs::npy::header::{self, Header, Order};
 
@@ -25,10 +29,14 @@ struct Floor {
     file: File,
     header: Header,
     row: u64,
+    /// Where to put what is given, if anything is.
+    kernel: Arc<OnceLock<Notifier>>,
 }
 
 /// The number of an inode holds the first row above these bits and the number of rows in them.
 const ROWS: u32 = 24;
+/// The largest file that is given, in bytes.
+const MAX_GIVEN: u64 = 128 << 10;
 const TTL: Duration = Duration::from_secs(1);
 const ROOT: FileAttr = FileAttr {
     ino: INodeNo(1),
@@ -59,7 +67,7 @@ impl Floor {
         let header = Header::read(file.metadata()?.len(), read)
             .map_err(|err| io::Error::other(err.to_string()))?;
         let row = header.dtype.itemsize() * header.shape[1];
-        Ok(Floor { file, header, row })
+        Ok(Floor { file, header, row, kernel: Arc::default() })
     }
 
     /// The first row and the number of rows of an inode.
@@ -69,6 +77,30 @@ impl Floor {
 
     fn npy_header(&self, rows: u64) -> Vec<u8> {
         header::write(&self.header.dtype, &[rows, self.header.shape[1]], Order::C)
+    }
+
+    /// Passes bytes of a slice to `respond`, fewer than `len` only at its end.
+    fn read<R>(
+        &self,
+        ino: INodeNo,
+        offset: u64,
+        len: u64,
+        respond: impl FnOnce(&[u8]) -> R,
+    ) -> io::Result<R> {
+        let (start, rows) = Floor::slice(ino);
+        let header = self.npy_header(rows);
+        let header_len = header.len() as u64;
+        let len = len.min(header_len + rows * self.row - offset) as usize;
+        BUFFER.with_borrow_mut(|buffer| {
+            let from_header = header_len.saturating_sub(offset).min(len as u64) as usize;
+            if from_header > 0 {
+                buffer[..from_header].copy_from_slice(&header[offset as usize..][..from_header]);
+            }
+            let data = offset.saturating_sub(header_len) + start * self.row;
+            let out = &mut buffer[from_header..len];
+            self.file.read_exact_at(out, self.header.data_offset + data)?;
+            Ok(respond(&buffer[..len]))
+        })
     }
 
     fn attr(&self, ino: INodeNo) -> FileAttr {
@@ -109,8 +141,14 @@ impl Filesystem for Floor {
         reply.attr(&TTL, &self.attr(ino));
     }
 
-    fn open(&self, _req: &Request, _ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        reply.opened(FileHandle(0), FopenFlags::FOPEN_NOFLUSH);
+    fn open(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        let mut flags = FopenFlags::FOPEN_NOFLUSH;
+        if let Some(kernel) = self.kernel.get().filter(|_| self.attr(ino).size <= MAX_GIVEN)
+            && let Ok(Ok(())) = self.read(ino, 0, MAX_GIVEN, |bytes| kernel.store(ino, 0, bytes))
+        {
+            flags |= FopenFlags::FOPEN_KEEP_CACHE;
+        }
+        reply.opened(FileHandle(0), flags);
     }
 
     fn read(
@@ -124,24 +162,13 @@ impl Filesystem for Floor {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        let (start, rows) = Floor::slice(ino);
-        let header = self.npy_header(rows);
-        let header_len = header.len() as u64;
-        let len = u64::from(size).min(header_len + rows * self.row - offset) as usize;
-        BUFFER.with_borrow_mut(|buffer| {
-            let from_header = header_len.saturating_sub(offset).min(len as u64) as usize;
-            if from_header > 0 {
-                buffer[..from_header].copy_from_slice(&header[offset as usize..][..from_header]);
-            }
-            let data = offset.saturating_sub(header_len) + start * self.row;
-            let read = self
-                .file
-                .read_exact_at(&mut buffer[from_header..len], self.header.data_offset + data);
-            match read {
-                Ok(()) => reply.data(&buffer[..len]),
-                Err(_) => reply.error(Errno::EIO),
-            }
-        });
+        // The reply goes to whichever of the two comes to use it.
+        let mut reply = Some(reply);
+        let read = self
+            .read(ino, offset, size.into(), |bytes| reply.take().map(|reply| reply.data(bytes)));
+        if let (Err(_), Some(reply)) = (read, reply) {
+            reply.error(Errno::EIO);
+        }
     }
 
     fn release(
@@ -174,12 +201,22 @@ impl Filesystem for Floor {
 
 fn main() -> io::Result<()> {
     let args: Vec<_> = std::env::args_os().skip(1).collect();
-    let [big, mountpoint, threads] = &args[..] else {
-        return Err(io::Error::other("usage: floor BIG.npy MOUNTPOINT THREADS"));
+    let (big, mountpoint, threads, gives) = match &args[..] {
+        [big, mountpoint, threads] => (big, mountpoint, threads, false),
+        [big, mountpoint, threads, giving] if giving == "giving" => {
+            (big, mountpoint, threads, true)
+        }
+        _ => return Err(io::Error::other("usage: floor BIG.npy MOUNTPOINT THREADS [giving]")),
     };
     let mut config = Config::default();
     config.n_threads = threads.to_str().and_then(|threads| threads.parse().ok());
     config.clone_fd = true;
     config.mount_options = vec![MountOption::RO, MountOption::FSName("floor".into())];
-    Session::new(Floor::open(big)?, mountpoint, &config)?.run()
+    let floor = Floor::open(big)?;
+    let kernel = floor.kernel.clone();
+    let session = Session::new(floor, mountpoint, &config)?;
+    if gives {
+        kernel.get_or_init(|| session.notifier());
+    }
+    session.run()
 }

@@ -109,13 +109,14 @@ def everything(data):
     commands = {
         "npyfs": (NPYFS, "mount", "-f", at / "data", at / "npyfs"),
         "floor": (FLOOR, data.big, at / "floor", cores),
+        "floor, giving": (FLOOR, data.big, at / "floor-giving", cores, "giving"),
         "bindfs": ("bindfs", "-f", "-r", at / "cuts", at / "bindfs"),
         "squashfuse": ("squashfuse", "-f", at / "cuts.squashfs", at / "squashfuse"),
         "ratarmount": (ratarmount, "-f", "-c", at / "cuts.tar", at / "ratarmount"),
     }
     with contextlib.ExitStack() as stack:
         mounts = {
-            name: stack.enter_context(mounted(at / name, *command))
+            name: stack.enter_context(mounted(at / name.replace(", ", "-"), *command))
             for name, command in commands.items()
         }
         for mount in mounts.values():
