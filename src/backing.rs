@@ -15,12 +15,13 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 
 use memmap2::{Mmap, MmapOptions};
+use rustix::io::ReadWriteFlags;
 
 use crate::meta::Meta;
 use crate::runs::Pieces;
@@ -102,6 +103,14 @@ impl Backing {
             io::ErrorKind::UnexpectedEof => self.short(),
             _ => err.into(),
         })
+    }
+
+    /// Fills `out` as [`Backing::read_at`] does, if the bytes are in memory; says whether they were.
+    /// Some filesystems never tell.
+    pub fn read_now(&self, offset: u64, out: &mut [u8]) -> bool {
+        let (len, mut parts) = (out.len(), [IoSliceMut::new(out)]);
+        let read = rustix::io::preadv2(&self.file, &mut parts, offset, ReadWriteFlags::NOWAIT);
+        read.is_ok_and(|read| read == len)
     }
 
     /// Copies the pieces, one after another, to `out`, of which the file must have `needs` bytes

@@ -109,6 +109,17 @@ impl VirtualFile {
         })
     }
 
+    /// Reads the whole file, which is to be small, and passes it to `respond`: if its data lie together,
+    /// and in memory, so that nobody has to wait for them.
+    pub fn read_now<R>(&self, backing: &Backing, respond: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        let offset = self.runs.contiguous(0, self.runs.len())?;
+        with_buffer(usize::try_from(self.len()).ok()?, |buffer| {
+            let (head, data) = buffer.split_at_mut(self.header.len());
+            head.copy_from_slice(&self.header);
+            backing.read_now(offset, data).then(|| respond(buffer))
+        })
+    }
+
     /// The bytes of the backing file that belong to this file.
     pub fn runs(&self) -> &Runs {
         &self.runs

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 
 use rustix::fs::StatVfs;
 
@@ -14,15 +14,18 @@ use crate::sync::lock;
 
 mod changes;
 mod directories;
-mod giving;
 mod handles;
+mod pages;
+mod tidying;
 mod writing;
 
 use changes::Changes;
 pub use directories::DirEntry;
 use directories::OpenedDirectory;
-use giving::Turns;
 use handles::Handles;
+use pages::Turns;
+use tidying::Pace;
+pub use tidying::Tidied;
 use writing::OpenedToWrite;
 
 /// A filesystem over a tree. Every method may be called from any thread.
@@ -34,6 +37,7 @@ pub struct Fs {
     directories: Handles<OpenedDirectory>,
     changes: Changes,
     giving: Turns,
+    pace: Mutex<Pace>,
 }
 
 /// What a handle stands for.
@@ -60,6 +64,7 @@ impl Fs {
             directories: Handles::default(),
             changes: Changes::default(),
             giving: Turns::default(),
+            pace: Mutex::default(),
         }
     }
 
@@ -89,22 +94,6 @@ impl Fs {
     /// Gives back `count` lookups of a number.
     pub fn forget(&self, ino: Ino, count: u64) {
         self.inodes().forget(ino, count);
-    }
-
-    /// Closes files that nobody reads, and finds what the kernel should be asked to forget: on a large
-    /// machine it remembers millions of entries, each of which takes memory here. To be called now and
-    /// then.
-    ///
-    /// To forget a name takes the kernel as long as a lookup, and no other name is looked up in that
-    /// directory meanwhile. So it waits until nobody is at work, if there is room until then.
-    pub fn tidy(&self) -> Tidied {
-        self.tree.source().files().close_idle();
-        let mut inodes = self.inodes();
-        inodes.shrink();
-        let at_work = inodes.newly_given() > AT_WORK;
-        let surplus = inodes.surplus(if at_work { MAX_REMEMBERED } else { MAX_AT_REST });
-        let soon = !surplus.is_empty() || (at_work && inodes.live() > MAX_AT_REST);
-        Tidied { surplus, soon }
     }
 
     /// How many numbers have not been given back.
@@ -156,32 +145,6 @@ impl Fs {
         file.content.whole_file().map(|open| use_file(open.backing.as_fd()))
     }
 
-    /// Whether pages that the kernel has of an open file's inode are still what the file holds, and
-    /// so may be kept. To be asked once for each open.
-    ///
-    /// Not if the file changed since the last open, nor if somebody can write to it: through a map
-    /// that leaves no trace in the timestamps, and so neither if somebody could when the pages were
-    /// cached.
-    pub fn may_keep_pages(&self, handle: Handle) -> bool {
-        let Ok(file) = self.files.get(handle) else { return false };
-        let Some((open, meta)) = file.content.open_file() else { return true };
-        // From now on this handle is told of what others write here; what they wrote before shows.
-        let stamp = match self.tree.is_writable() {
-            true => open.meta().ok().map(|meta| meta.stamp()),
-            false => Some(meta.stamp()),
-        };
-        let stamp = stamp.filter(Stamp::is_settled);
-        let now = stamp.filter(|_| !open.may_have_unseen_changes());
-        if now.is_some() && self.inodes().cached(file.ino) == now {
-            return true;
-        }
-        // The kernel drops its pages when it gets this answer, but another open may be answered
-        // before it has. When it reads, it has.
-        self.inodes().note_cached(file.ino, None);
-        *lock(&file.stamp) = now;
-        false
-    }
-
     /// Reads `len` bytes from `at` on, fewer only at the end of the file, and passes them to
     /// `respond`.
     pub fn read<R>(
@@ -192,9 +155,7 @@ impl Fs {
         respond: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, Error> {
         let file = self.files.get(handle)?;
-        if let Some(stamp) = lock(&file.stamp).take() {
-            self.inodes().note_cached(file.ino, Some(stamp));
-        }
+        self.note_pages(&file);
         file.content.read_at(at, len, respond)
     }
 
@@ -213,21 +174,3 @@ impl Fs {
         self.tree.source().statvfs()
     }
 }
-
-/// What is to be done after tidying up.
-#[derive(Debug)]
-pub struct Tidied {
-    /// The entries, by parent and name, that the kernel should be asked to forget.
-    pub surplus: Vec<(Ino, Arc<OsStr>)>,
-    /// There will be more of them in a moment.
-    pub soon: bool,
-}
-
-/// How many nodes the kernel may remember before it is asked to forget the oldest, while new ones
-/// are looked up all the time and after that. They take about 600 bytes each, and the allocator keeps
-/// what they took.
-const MAX_REMEMBERED: usize = 60_000;
-const MAX_AT_REST: usize = 10_000;
-
-/// So many new numbers since the last time show that somebody is at work.
-const AT_WORK: u64 = 20;

@@ -53,7 +53,7 @@ impl Adapter {
         Adapter { fs, ttl, ways, maps_direct: false, notifier }
     }
 
-    /// Where to put what speaks to the kernel unasked, which comes to be after this is passed on.
+    /// Where to put the notifier, which there is only when the session has been made of this.
     pub fn notifier(&self) -> Arc<OnceLock<Notifier>> {
         self.notifier.clone()
     }

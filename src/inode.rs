@@ -26,8 +26,8 @@ const MAX_SURPLUS: usize = 4096;
 #[derive(Debug)]
 pub struct Inodes {
     last: u64,
-    /// The last one when that was asked for.
-    last_seen: u64,
+    /// Lookups and opens so far.
+    asked: u64,
     /// In boxes, since half of a table can be empty.
     by_number: HashMap<Ino, Box<Inode>>,
     /// By the directory and the name in it, so that a name is found by what it is borrowed from.
@@ -53,13 +53,15 @@ struct Inode {
     queued: bool,
     /// How often it is open.
     opens: usize,
+    /// How often it has been opened.
+    opened: u64,
 }
 
 impl Default for Inodes {
     fn default() -> Self {
         Inodes {
             last: ROOT.0,
-            last_seen: ROOT.0,
+            asked: 0,
             by_number: HashMap::new(),
             by_name: HashMap::new(),
             queue: VecDeque::new(),
@@ -71,6 +73,7 @@ impl Default for Inodes {
 impl Inodes {
     /// The number of a node that the kernel looked up, and so will forget once more.
     pub fn remember(&mut self, parent: Ino, name: &OsStr, node: Node) -> Ino {
+        self.asked += 1;
         let siblings = self.by_name.entry(parent).or_default();
         if let Some(ino) = siblings.get(name)
             && let Some(inode) =
@@ -94,7 +97,8 @@ impl Inodes {
             self.queue.push_back(ino);
             self.live += 1;
         }
-        let inode = Inode { node, parent, name, lookups: 1, cached: None, queued, opens: 0 };
+        let inode =
+            Inode { node, parent, name, lookups: 1, cached: None, queued, opens: 0, opened: 0 };
         self.by_number.insert(ino, inode.into());
         ino
     }
@@ -147,9 +151,9 @@ impl Inodes {
         self.by_number.get(&ino)?.cached
     }
 
-    /// How many numbers were given out since the last call.
-    pub fn newly_given(&mut self) -> u64 {
-        self.last - std::mem::replace(&mut self.last_seen, self.last)
+    /// How many lookups and opens there have been.
+    pub fn asked(&self) -> u64 {
+        self.asked
     }
 
     /// How many nodes there are that the kernel may be asked to forget.
@@ -197,8 +201,10 @@ impl Inodes {
 
     /// An inode is open once more.
     pub fn opened(&mut self, ino: Ino) {
+        self.asked += 1;
         if let Some(inode) = self.by_number.get_mut(&ino) {
             inode.opens += 1;
+            inode.opened += 1;
         }
     }
 
@@ -207,6 +213,11 @@ impl Inodes {
         if let Some(inode) = self.by_number.get_mut(&ino) {
             inode.opens = inode.opens.saturating_sub(1);
         }
+    }
+
+    /// Whether an inode was opened before the last time.
+    pub fn was_open_before(&self, ino: Ino) -> bool {
+        self.by_number.get(&ino).is_some_and(|inode| inode.opened > 1)
     }
 
     /// Whether an inode is open, and only once.

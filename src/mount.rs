@@ -181,7 +181,8 @@ impl Mount {
         // Whom to let in is decided by the kernel, by the mount's options.
         let session =
             Session::from_fd(adapter, descriptor, SessionACL::All, config).map_err(error)?;
-        notifier.get_or_init(|| session.notifier());
+        // Empty until now.
+        let _ = notifier.set(session.notifier());
         let mount = Mount { session, fs, mounted };
         if let Some(place) = mount.place() {
             place.raise_read_ahead();

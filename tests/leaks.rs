@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::{Mounted, TestEnv, counting, eventually};
+use std::time::{Duration, Instant};
+
+use common::{Mounted, TestEnv, counting};
 use npyfs::fs::Fs;
 use npyfs::inode::{Ino, ROOT};
 use npyfs::node::{Options, Tree};
@@ -41,7 +43,7 @@ fn a_million_slices_opened_and_forgotten_leave_no_trace() {
     }
     assert_eq!(fs.remembered(), before);
     assert!(
-        fs.tidy().surplus.is_empty(),
+        fs.tidy(Instant::now()).surplus.is_empty(),
         "nor is there anything that the kernel could be asked to forget"
     );
 }
@@ -54,22 +56,34 @@ fn the_kernel_is_asked_to_forget_when_nobody_is_at_work_or_there_is_no_more_room
     let fs = Fs::new(Tree::new(source, Options::default()));
     let lookup = |ino: Ino, name: &str| fs.lookup(ino, name.as_ref()).unwrap().0;
     let rows = lookup(lookup(ROOT, "long"), "rows");
-    let mut names = slices();
-    let mut work = |count| {
+    let (mut names, mut now) = (slices(), Instant::now());
+    let mut work = |count, millis| {
         for name in names.by_ref().take(count) {
             lookup(rows, &(name + ".npy"));
         }
-        fs.tidy()
+        now += Duration::from_millis(millis);
+        fs.tidy(now)
     };
-    let tidied = work(15_000);
+    let tidied = work(15_000, 1000);
+    assert!(tidied.surplus.is_empty() && !tidied.soon);
+    let tidied = work(15_000, 1000);
     assert!(tidied.surplus.is_empty() && tidied.soon, "there is room until the work is done");
-    let tidied = work(0);
-    assert!(!tidied.surplus.is_empty() && tidied.soon);
-    assert!(work(50_000).surplus.len() > 500, "there is no more room");
-    while fs.tidy().soon {}
-    let tidied = work(10);
+    assert!(work(1, 20).surplus.is_empty() && work(40, 900).surplus.is_empty(), "it is not done");
+    // The directory itself takes room too.
+    assert_eq!(work(20_000, 1000).surplus.len(), 42, "there is no more room");
+    assert!(work(0, 900).surplus.is_empty(), "a moment is no rest");
+    let mut surplus = 0;
+    loop {
+        let tidied = work(0, 200);
+        surplus += tidied.surplus.len();
+        if !tidied.soon {
+            break;
+        }
+    }
+    assert_eq!(surplus, 30_000);
+    let tidied = work(10, 1000);
     assert!(tidied.surplus.len() == 10 && tidied.soon, "some come and go all the time");
-    assert!(!work(0).soon);
+    assert!(!work(0, 1000).soon);
 }
 
 /// Memory of a process that is its own, not pages of files it maps, in KiB.
@@ -89,11 +103,10 @@ fn memory_has_a_bound_however_many_slices_there_were() {
     // Each of them takes memory for as long as the kernel remembers it, and a directory of slices
     // three times as much.
     for further in [".npy", "/T.npy", ".raw", "/slice/::2.npy"] {
-        for name in names.by_ref().take(30_000) {
+        for (count, name) in names.by_ref().take(30_000).enumerate() {
             std::fs::metadata(mounted.path(&format!("long/rows/{name}{further}"))).unwrap();
+            let is_small = || anonymous_kib(&mounted) < start + (64 << 10);
+            assert!(!count.is_multiple_of(1000) || is_small(), "after {count} of {further}");
         }
-        eventually("the kernel to be asked to forget", || {
-            anonymous_kib(&mounted) < start + (56 << 10)
-        });
     }
 }

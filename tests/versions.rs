@@ -7,7 +7,7 @@ mod common;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{TestEnv, counting};
 use npyfs::error::Error;
@@ -159,7 +159,7 @@ fn a_listing_whose_array_is_gone_is_an_error_and_has_an_end() {
     std::fs::remove_file(env.data().join("big.npy")).unwrap();
     // A file stays open for a while after its last use; every look at it is a use.
     std::thread::sleep(Duration::from_millis(2100));
-    fs.tidy();
+    fs.tidy(Instant::now());
     assert!(fs.read_directory_plus(parts, 2, |_, _, _| true).is_err());
 }
 

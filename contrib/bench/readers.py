@@ -31,14 +31,16 @@ def natively(path, start):
     assert len(data) == SIZE
 
 
-def _work(read, where, rows, seed, ready, go, until, out):
+def _work(read, where, rows, reader, seed, ready, go, until, out):
+    """Reads slices that are this reader's alone, of `reader[1]` readers."""
+    number, count = reader
     random_numbers = random.Random(seed)
     taken, starts = [], []
     ready.release()
     go.wait()
     end = time.monotonic() + until
     while (now := time.monotonic()) < end:
-        starts.append(random_numbers.randrange(rows - SMALL))
+        starts.append(random_numbers.randrange(number, rows - SMALL, count))
         begin = time.perf_counter()
         read(where, starts[-1])
         taken.append(time.perf_counter() - begin)
@@ -53,8 +55,8 @@ def together(read, where, rows, count, until):
     context = multiprocessing.get_context("fork")
     ready, go, out = context.Semaphore(0), context.Event(), context.Queue()
     readers = [
-        context.Process(target=_work, args=(read, where, rows, seed, ready, go, until, out))
-        for seed in np.random.default_rng().integers(1 << 62, size=count).tolist()
+        context.Process(target=_work, args=(read, where, rows, (number, count), seed, ready, go, until, out))
+        for number, seed in enumerate(np.random.default_rng().integers(1 << 62, size=count).tolist())
     ]
     for reader in readers:
         reader.start()

@@ -3,7 +3,7 @@
 //!     requests DIRECTORY ARRAY ROWS
 //!
 //! Reads `ARRAY/rows/<i>-<i + 50>.npy` in the directory for 100,000 different `i`, as the kernel would
-//! have it read, and forgets each. `ROWS` is the length of the array's first axis.
+//! have it read, and forgets each. `ROWS` is the length of the array's first axis, some 100,000 at least.
 
 use std::ffi::OsStr;
 use std::io;
@@ -22,7 +22,7 @@ fn main() -> io::Result<()> {
     let args: Vec<_> = std::env::args().skip(1).collect();
     let usage = || io::Error::other("usage: requests DIRECTORY ARRAY ROWS");
     let [directory, array, rows] = &args[..] else { return Err(usage()) };
-    let rows: u64 = rows.parse().map_err(|_| usage())?;
+    let rows: u64 = rows.parse().ok().filter(|&rows| rows > 2 * SLICE).ok_or_else(usage)?;
     let failed = |err: npyfs::error::Error| io::Error::other(err.to_string());
 
     let source = Source::open(Path::new(directory), source::Options::default()).map_err(failed)?;
@@ -46,17 +46,15 @@ fn main() -> io::Result<()> {
         lap(0, "lookup");
         let handle = fs.open(ino).map_err(failed)?;
         lap(1, "open");
-        let given = fs.give(handle, |given| {
+        let store = |given: &[u8]| {
             bytes += given.len() as u64;
             true
-        });
-        lap(2, "give");
-        if !given {
-            fs.may_keep_pages(handle);
-            bytes +=
-                fs.read(handle, 0, attr.size as usize, |read| read.len() as u64).map_err(failed)?;
+        };
+        if !fs.may_keep_pages(handle, Some(store)) {
+            let read = fs.read(handle, 0, attr.size as usize, |read| read.len() as u64);
+            bytes += read.map_err(failed)?;
         }
-        lap(2, "give");
+        lap(2, "bytes");
         fs.release(handle);
         lap(3, "release");
         fs.forget(ino, 1);

@@ -27,7 +27,7 @@ impl Adapter {
             let flags = FopenFlags::FOPEN_NOFLUSH;
             return reply.opened_passthrough(FileHandle(handle.0), flags, &id);
         }
-        let mut flags = match mode {
+        let mut answer = match mode {
             // Nothing is to be written when it is closed.
             OpenAccMode::O_RDONLY => FopenFlags::FOPEN_NOFLUSH,
             // What is written may be laid out otherwise than the pages of the file.
@@ -36,16 +36,16 @@ impl Adapter {
             OpenAccMode::O_RDWR if self.maps_direct => FopenFlags::FOPEN_DIRECT_IO,
             OpenAccMode::O_RDWR => FopenFlags::empty(),
         };
-        let given =
-            mode == OpenAccMode::O_RDONLY && self.fs.give(handle, |bytes| self.store(ino, bytes));
-        if given || self.fs.may_keep_pages(handle) {
-            flags |= FopenFlags::FOPEN_KEEP_CACHE;
+        let reads_pages = mode == OpenAccMode::O_RDONLY && flags.0 & libc::O_DIRECT == 0;
+        let store = reads_pages.then_some(|bytes: &[u8]| self.store(ino, bytes));
+        if self.fs.may_keep_pages(handle, store) {
+            answer |= FopenFlags::FOPEN_KEEP_CACHE;
         }
-        reply.opened(FileHandle(handle.0), flags);
+        reply.opened(FileHandle(handle.0), answer);
     }
 
-    /// Puts bytes into the kernel's pages of an inode, from the first on. Returns whether they are
-    /// there.
+    /// Puts bytes into the kernel's pages of an inode that it has, from the first on. Returns whether
+    /// they are there.
     fn store(&self, ino: Ino, bytes: &[u8]) -> bool {
         let Some(notifier) = self.notifier.get() else { return false };
         let stored = notifier.store(INodeNo(ino.0), 0, bytes);

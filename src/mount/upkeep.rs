@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fuser::{INodeNo, Notifier};
 
@@ -15,7 +15,7 @@ use crate::fs::Fs;
 const WRITE_BACK: Duration = Duration::from_secs(20);
 
 /// How often to tidy up, when there was little to do the last time and when there was more.
-const AT_REST: Duration = Duration::from_millis(250);
+const AT_REST: Duration = Duration::from_secs(1);
 const BUSY: Duration = Duration::from_millis(20);
 
 /// Tidies up now and then, until the other end of `stopped` is dropped. In a thread of its own, for
@@ -23,7 +23,7 @@ const BUSY: Duration = Duration::from_millis(20);
 pub(super) fn keep_tidy(fs: &Fs, notifier: &Notifier, stopped: &mpsc::Receiver<()>) {
     let mut pause = AT_REST;
     while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
-        let tidied = fs.tidy();
+        let tidied = fs.tidy(Instant::now());
         pause = if tidied.soon { BUSY } else { AT_REST };
         for (parent, name) in tidied.surplus {
             if stopped.try_recv() == Err(mpsc::TryRecvError::Disconnected) {

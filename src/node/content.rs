@@ -51,13 +51,15 @@ impl Content {
         }
     }
 
-    /// The length in bytes of what is made here, and so stays as long as it is; none of whole files.
-    pub fn made_len(&self) -> Option<u64> {
-        match self {
-            Content::Whole { .. } => None,
-            Content::Array { file, .. } => Some(file.len()),
-            Content::Text(text) => Some(text.len() as u64),
-        }
+    /// Whether this is a file that is made here, so that its length never changes, of at least one
+    /// byte and at most `max`.
+    pub fn is_made_of(&self, max: usize) -> bool {
+        let len = match self {
+            Content::Whole { .. } => return false,
+            Content::Array { file, .. } => file.len(),
+            Content::Text(text) => text.len() as u64,
+        };
+        (1..=max as u64).contains(&len)
     }
 
     /// Whether any of these bytes of its backing file may be among those that it reads.
@@ -77,6 +79,19 @@ impl Content {
             false => rustix::fs::fsync(&open.backing),
         };
         synced.map_err(|err| Error::io(open.name(), err))
+    }
+
+    /// Reads all of a small file and passes it to `respond`, if all of it is in memory; and not where
+    /// anything is wrong with it, of which [`Content::read_at`] tells.
+    pub fn read_now<R>(&self, respond: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        match self {
+            Content::Text(text) => Some(respond(text.as_bytes())),
+            Content::Whole { .. } => None,
+            Content::Array { open, root, file, .. } => file.read_now(&open.backing, |bytes| {
+                let is_right = open.meta().is_ok_and(|meta| root.check(open, &meta).is_ok());
+                is_right.then(|| respond(bytes))
+            })?,
+        }
     }
 
     /// Reads `len` bytes from `at` on, fewer only at the end, and passes them to `respond`.

@@ -1,19 +1,24 @@
-//! Small files are given to the kernel whole while they are opened.
+//! Which pages the kernel keeps of a file, and which it is given while the file is opened.
+
+#![allow(unsafe_code)]
 
 mod common;
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use common::{Mounted, TestEnv, counting, in_time, program};
+use common::{Mounted, TestEnv, counting, eventually, in_time, program};
 use npyfs::error::Error;
 use npyfs::fs::{Fs, Handle};
 use npyfs::inode::{Ino, ROOT};
 use npyfs::node::{Options, Tree};
 use npyfs::source::{self, Source};
+use rustix::fs::Advice;
 
 /// `big.npy`, and `large.npy` with 2000 rows of 100 numbers.
 fn with_large() -> TestEnv {
@@ -36,11 +41,12 @@ fn open(fs: &Fs, path: &str) -> Result<(Ino, Handle), Error> {
 /// What is given of an open file, if the kernel takes it.
 fn given(fs: &Fs, handle: Handle) -> Option<Vec<u8>> {
     let mut all = None;
-    let given = fs.give(handle, |bytes| {
+    let store = |bytes: &[u8]| {
         all = Some(bytes.to_vec());
         true
-    });
-    assert_eq!(given, all.is_some(), "nothing else is said to be given");
+    };
+    let kept = fs.may_keep_pages(handle, Some(store));
+    assert_eq!(kept, all.is_some(), "there is nothing else to be kept");
     all
 }
 
@@ -50,7 +56,7 @@ fn what_is_given_is_the_whole_file() {
     let fs = filesystem(&env, Options::default());
     for path in [
         "big/rows/3-7.npy",
-        "big/cols/2.raw",
+        "big/rows/9.raw",
         "big/T.npy",
         "large/rows/0-163.raw",
         "big/header.json",
@@ -70,6 +76,7 @@ fn large_files_whole_ones_and_empty_ones_are_not_given() {
     for path in ["large/rows/0-164.raw", "large/T.npy", "big.npy", "big/rows/5-5.raw"] {
         assert_eq!(given(&fs, open(&fs, path).unwrap().1), None, "{path}");
     }
+    assert_eq!(given(&fs, open(&fs, "big/cols/2.raw").unwrap().1), None, "nor strided ones");
     let writable = filesystem(&env, Options { writable: true, ..Options::default() });
     assert_eq!(given(&writable, open(&writable, "big/rows/3-7.npy").unwrap().1), None);
 }
@@ -96,24 +103,51 @@ fn until_a_file_is_given_no_other_open_of_it_is_answered() {
     let path = "big/rows/3-7.npy";
     let (_, first) = open(&fs, path).unwrap();
     let (begun, wait_for_begin) = mpsc::channel();
+    let (opened, wait_for_open) = mpsc::channel();
     let (ended, wait_for_end) = mpsc::channel();
     std::thread::scope(|scope| {
         let fs = &fs;
         scope.spawn(move || {
             wait_for_begin.recv().unwrap();
             let (_, second) = open(fs, path).unwrap();
+            opened.send(()).unwrap();
             assert_eq!(given(fs, second), None);
             ended.send(()).unwrap();
         });
-        let given = fs.give(first, |_| {
+        let store = |_: &[u8]| {
             begun.send(()).unwrap();
+            wait_for_open.recv().unwrap();
             let early = wait_for_end.recv_timeout(Duration::from_millis(200));
             assert!(early.is_err(), "the other open was answered first");
             true
-        });
-        assert!(given);
+        };
+        assert!(fs.may_keep_pages(first, Some(store)));
         wait_for_end.recv().unwrap();
     });
+}
+
+#[test]
+fn pages_of_a_file_that_is_opened_again_and_again_are_kept_and_not_given_each_time() {
+    let env = TestEnv::new();
+    std::thread::sleep(Duration::from_millis(1100));
+    let fs = filesystem(&env, Options::default());
+    let give = |handle| given(&fs, handle).is_some();
+    let path = "big/rows/3-7.npy";
+    let gives: Vec<_> = (0..2)
+        .map(|_| {
+            let (_, handle) = open(&fs, path).unwrap();
+            let given = give(handle);
+            fs.release(handle);
+            given
+        })
+        .collect();
+    assert_eq!(gives, [true, true], "the first open says nothing of who writes to the file");
+    let nothing = |_: &[u8]| -> bool { panic!("they were to be kept") };
+    let (_, third) = open(&fs, path).unwrap();
+    assert!(fs.may_keep_pages(third, Some(nothing)));
+    fs.release(third);
+    let _writer = File::options().write(true).open(env.data().join("big.npy")).unwrap();
+    assert!(give(open(&fs, path).unwrap().1), "somebody may write without a trace");
 }
 
 #[test]
@@ -121,7 +155,7 @@ fn what_the_kernel_does_not_take_is_not_given_and_read_all_the_same() {
     let env = TestEnv::new();
     let fs = filesystem(&env, Options::default());
     let (_, handle) = open(&fs, "big/rows/3-7.raw").unwrap();
-    assert!(!fs.give(handle, |_| false));
+    assert!(!fs.may_keep_pages(handle, Some(|_: &[u8]| false)));
     assert_eq!(fs.read(handle, 0, 8, <[u8]>::to_vec).unwrap(), 30u64.to_le_bytes());
 }
 
@@ -135,8 +169,21 @@ fn an_array_that_is_cut_off_is_opened_not_given_and_an_error_to_who_reads_it() {
     assert!(matches!(fs.read(handle, 0, 8, |_| ()), Err(Error::Short { .. })));
 }
 
+#[test]
+fn what_is_not_in_memory_is_not_given_so_that_no_open_waits_for_a_disk() {
+    let env = with_large();
+    let fs = filesystem(&env, Options::default());
+    let file = File::open(env.data().join("large.npy")).unwrap();
+    let (_, handle) = open(&fs, "large/rows/1000-1100.raw").unwrap();
+    file.sync_all().unwrap();
+    rustix::fs::fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+    assert_eq!(given(&fs, handle), None);
+    let read = fs.read(handle, 0, 8, <[u8]>::to_vec).unwrap();
+    assert_eq!(read, 100_000u64.to_le_bytes());
+}
+
 /// A mount that logs every request, and the log.
-fn mount_logged(env: &TestEnv, options: &[&str]) -> (Mounted, impl Fn(&str) -> usize) {
+fn mount_logged(env: &TestEnv, options: &[&str]) -> (Mounted, impl Fn(&str) -> usize + use<>) {
     let path = env.path("log");
     let mut command = Command::new(program());
     command.args(["mount", "-f"]).args(options);
@@ -159,9 +206,11 @@ fn the_kernel_does_not_ask_for_what_it_was_given() {
         assert_eq!(read, expected[160..stop * 80]);
     }
     assert_eq!((count("open"), count("read")), (10, 0));
+    eventually("all to be closed", || count("release") == 10);
     // Again, with pages there already.
     mounted.read("big/rows/2-10.raw").unwrap();
     assert_eq!((count("open"), count("read")), (11, 0));
+    eventually("it to be closed again", || count("release") == 11);
     // Two have it open, and the second open drops the pages that the first was given.
     let mut first = File::open(mounted.path("big/rows/2-10.raw")).unwrap();
     let second = mounted.read("big/rows/2-10.raw").unwrap();
@@ -181,28 +230,78 @@ fn the_kernel_does_not_ask_for_what_it_was_given() {
 fn many_who_open_the_same_small_files_do_not_wait_for_ever() {
     for threads in ["1", "2", "4"] {
         let env = TestEnv::new();
-        let mounted = env.mount(&["--threads", threads]);
-        let expected = counting(&[1000, 10]);
-        let read = move |path: std::path::PathBuf, row: usize| {
-            let held = File::open(&path).unwrap();
-            rustix::fs::fadvise(&held, 0, None, rustix::fs::Advice::DontNeed).unwrap();
-            let read = std::fs::read(&path).unwrap();
-            assert_eq!(read, expected[128 + row * 80..][..5 * 80]);
-        };
+        let (mounted, count) = mount_logged(&env, &["--threads", threads]);
         let paths: Vec<_> =
             (0..3).map(|row| mounted.path(&format!("big/rows/{row}-{}.raw", row + 5))).collect();
         in_time("readers of the same files", move || {
             std::thread::scope(|scope| {
                 for reader in 0..8 {
-                    let (paths, read) = (&paths, &read);
+                    let paths = &paths;
                     scope.spawn(move || {
                         for i in 0..300 {
                             let row = (reader + i) % paths.len();
-                            read(paths[row].clone(), row);
+                            open_in_some_way(&paths[row], row, reader + i / 3);
                         }
                     });
                 }
             });
         });
+        let (opens, reads) = (count("open"), count("read"));
+        assert!(reads > 100 && reads + 100 < opens, "{reads} reads of {opens} prove nothing");
     }
+}
+
+/// Opens a slice of five rows in one of several ways, and reads it in most.
+fn open_in_some_way(path: &Path, row: usize, way: usize) {
+    let file = File::open(path).unwrap();
+    let drop_pages = || rustix::fs::fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+    let mut read = vec![0; 400];
+    match way % 4 {
+        0 => {
+            drop_pages();
+            read = std::fs::read(path).unwrap();
+        }
+        1 => {
+            drop_pages();
+            // The kernel may read on after it is closed.
+            return rustix::fs::fadvise(&file, 0, None, Advice::WillNeed).unwrap();
+        }
+        2 => {
+            // SAFETY: nobody writes to the file.
+            let map = unsafe { memmap2::Mmap::map(&file) }.unwrap();
+            drop_pages();
+            drop(file);
+            read.copy_from_slice(&map[..400]);
+        }
+        _ => file.read_exact_at(&mut read, 0).unwrap(),
+    }
+    assert_eq!(read, counting(&[10, 10])[128 + row * 80..][..400]);
+}
+
+/// Whoever opens a file while somebody has it open, and its pages, sees what was written last.
+#[test]
+fn values_stored_since_it_was_given_are_seen_by_the_next_open() {
+    let env = TestEnv::new();
+    let mounted = env.mount(&[]);
+    let path = env.data().join("big.npy");
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    // SAFETY: nobody cuts the file off.
+    let mut map = unsafe { memmap2::MmapMut::map_mut(&file) }.unwrap();
+    let mut store = |number: u64| map[128 + 160..][..8].copy_from_slice(&number.to_le_bytes());
+    store(1);
+    std::thread::sleep(Duration::from_millis(1100));
+    let number = |file: &File| {
+        let mut bytes = [0; 8];
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        u64::from_le_bytes(bytes)
+    };
+    let mut held = Vec::new();
+    for stored in 2..6 {
+        held.push(File::open(mounted.path("big/rows/2-7.raw")).unwrap());
+        assert_eq!(number(&held[held.len() - 1]), stored - 1);
+        store(stored);
+    }
+    drop(map);
+    drop(file);
+    assert_eq!(number(&File::open(mounted.path("big/rows/2-7.raw")).unwrap()), 5);
 }

@@ -1,0 +1,72 @@
+//! Letting go of what nobody uses any more.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Fs;
+use crate::inode::Ino;
+use crate::sync::lock;
+
+/// How many nodes the kernel may remember before it is asked to forget the oldest, while somebody is
+/// at work and after that. They take about 600 bytes each, and the allocator keeps what they took.
+const MAX_AT_WORK: usize = 50_000;
+const MAX_AT_REST: usize = 20_000;
+
+/// Lookups and opens a second by which somebody is at work, and how long it takes to be at rest again.
+const WORK: f64 = 20.0;
+const REST: Duration = Duration::from_secs(1);
+
+/// What is to be done after tidying up.
+#[derive(Debug)]
+pub struct Tidied {
+    /// The entries, by parent and name, that the kernel should be asked to forget.
+    pub surplus: Vec<(Ino, Arc<OsStr>)>,
+    /// There may be more of them in a moment.
+    pub soon: bool,
+}
+
+/// How much is asked for, as far as that was looked at.
+#[derive(Debug)]
+pub(super) struct Pace {
+    asked: u64,
+    looked: Instant,
+    worked: Instant,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        let now = Instant::now();
+        Pace { asked: 0, looked: now, worked: now }
+    }
+}
+
+impl Pace {
+    /// Whether somebody is at work who has asked for so much in all.
+    fn is_at_work(&mut self, asked: u64, now: Instant) -> bool {
+        let time = now.saturating_duration_since(self.looked).as_secs_f64();
+        if (asked - self.asked) as f64 > WORK * time {
+            self.worked = now;
+        }
+        (self.asked, self.looked) = (asked, now);
+        now.saturating_duration_since(self.worked) < REST
+    }
+}
+
+impl Fs {
+    /// Closes files that nobody reads, and finds what the kernel should be asked to forget: on a large
+    /// machine it remembers millions of entries, each of which takes memory here. To be called every
+    /// second, and sooner if there is more.
+    ///
+    /// To forget a name takes the kernel as long as a lookup, and no other name is looked up in that
+    /// directory meanwhile. So that waits until nobody is at work, if there is room until then.
+    pub fn tidy(&self, now: Instant) -> Tidied {
+        self.tree.source().files().close_idle();
+        let mut inodes = self.inodes();
+        inodes.shrink();
+        let at_work = lock(&self.pace).is_at_work(inodes.asked(), now);
+        let surplus = inodes.surplus(if at_work { MAX_AT_WORK } else { MAX_AT_REST });
+        let soon = !surplus.is_empty() || (at_work && inodes.live() > MAX_AT_WORK / 2);
+        Tidied { surplus, soon }
+    }
+}
