@@ -48,11 +48,12 @@ def warm_memory(size):
     np.ones(size, np.uint8)
 
 
-def alternate(case, sides, rounds, goal="", after=None, memory=1 << 20):
+def alternate(case, sides, rounds, goal="", after=None, memory=1 << 20, before=None):
     """Times every side once in each round, in random order: who comes after whom makes a difference.
 
-    A side is a function of the round's number that returns what is to be timed. `after`, given the
-    number and the side's name, cleans up behind it; `memory` is how many bytes to warm up before.
+    A side is a function of the round's number that returns what is to be timed. `before`, given the
+    number, brings what it reads into memory, which a machine may have taken back meanwhile; `after`,
+    given the number and the side's name, cleans up behind it; `memory` is how many bytes to warm up.
     """
     times = {name: [] for name in sides}
     shuffled = random.Random(case)
@@ -60,6 +61,8 @@ def alternate(case, sides, rounds, goal="", after=None, memory=1 << 20):
     for number in range(rounds):
         for name in shuffled.sample(list(sides), len(sides)):
             warm_memory(memory)
+            if before:
+                before(number)
             times[name].append(seconds(sides[name](number)))
             if after:
                 after(number, name)
