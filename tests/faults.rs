@@ -141,7 +141,8 @@ fn a_log_that_cannot_be_written_disturbs_no_reader() {
     for log in [disk.log(), "/dev/full".into()] {
         std::fs::write(env.data().join("cut.npy"), counting(&[1000])).unwrap();
         let mut mounted = env.mount(&["--debug", "--log-file", log.to_str().unwrap()]);
-        let held = File::open(mounted.path("cut/rows/0-1000.raw")).unwrap();
+        // Strided, and so not given to the kernel when it is opened.
+        let held = File::open(mounted.path("cut/slice/::-1.raw")).unwrap();
         File::options().write(true).open(env.data().join("cut.npy")).unwrap().set_len(500).unwrap();
         for row in 0..200 {
             assert!(held.read_at(&mut [0], 7000).is_err(), "there is something to be logged");
@@ -164,8 +165,9 @@ fn a_storm_of_errors_is_a_few_lines_and_hides_no_other_error() {
     let log = env.path("log");
     // With every read the kernel asks for the attributes first, which must not be what fails.
     let mounted = env.mount(&["--ttl", "0", "--log-file", log.to_str().unwrap()]);
+    // Strided, and so not given to the kernel when they are opened.
     let [cut, other] = ["cut", "other"].map(|name| {
-        let held = File::open(mounted.path(&format!("{name}/rows/0-1000.raw"))).unwrap();
+        let held = File::open(mounted.path(&format!("{name}/slice/::-1.raw"))).unwrap();
         let path = env.data().join(format!("{name}.npy"));
         File::options().write(true).open(path).unwrap().set_len(500).unwrap();
         held
