@@ -151,8 +151,8 @@ impl Backing {
         // all the same.
         let len = usize::try_from(self.size).map_err(|_| io::ErrorKind::OutOfMemory)?;
         // SAFETY: the map is read-only and shared, and others may change the file meanwhile, this
-        // process too through a map of its own. No reference into it is ever read by Rust code: `gather` copies through raw
-        // pointers, under a guard.
+        // process too through a map of its own. No reference into it is ever read by Rust code:
+        // `gather` copies through raw pointers, under a guard.
         let map = unsafe { MmapOptions::new().len(len).map(&self.file) }?;
         Ok(self.map.get_or_init(|| map))
     }

@@ -109,8 +109,8 @@ impl VirtualFile {
         })
     }
 
-    /// Reads the whole file, which is to be small, and passes it to `respond`: if its data lie together,
-    /// and in memory, so that nobody has to wait for them.
+    /// Reads the whole file, which is to be small, and passes it to `respond`: if its data lie
+    /// together, and in memory, so that nobody has to wait for them.
     pub fn read_now<R>(&self, backing: &Backing, respond: impl FnOnce(&[u8]) -> R) -> Option<R> {
         let offset = self.runs.contiguous(0, self.runs.len())?;
         with_buffer(usize::try_from(self.len()).ok()?, |buffer| {

@@ -19,6 +19,15 @@ fn make_array(env: &TestEnv) {
     std::fs::write(env.data().join("long.npy"), counting(&[1500])).unwrap();
 }
 
+fn filesystem(env: &TestEnv) -> Fs {
+    let source = Source::open(&env.data(), source::Options::default()).unwrap();
+    Fs::new(Tree::new(source, Options::default()))
+}
+
+fn lookup(fs: &Fs, parent: Ino, name: &str) -> Ino {
+    fs.lookup(parent, name.as_ref()).unwrap().0
+}
+
 /// A million takes seconds if the program is optimised, and a minute if it is not.
 const MANY: usize = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
 
@@ -26,14 +35,12 @@ const MANY: usize = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
 fn a_million_slices_opened_and_forgotten_leave_no_trace() {
     let env = TestEnv::new();
     make_array(&env);
-    let source = Source::open(&env.data(), source::Options::default()).unwrap();
-    let fs = Fs::new(Tree::new(source, Options::default()));
-    let lookup = |ino: Ino, name: &str| fs.lookup(ino, name.as_ref()).unwrap().0;
-    let rows = lookup(lookup(ROOT, "long"), "rows");
+    let fs = filesystem(&env);
+    let rows = lookup(&fs, lookup(&fs, ROOT, "long"), "rows");
     let before = fs.remembered();
     let mut last = rows;
     for name in slices().take(MANY) {
-        let ino = lookup(rows, &(name + ".raw"));
+        let ino = lookup(&fs, rows, &(name + ".raw"));
         assert!(ino > last, "a number never comes back");
         last = ino;
         let handle = fs.open(ino).unwrap();
@@ -52,14 +59,12 @@ fn a_million_slices_opened_and_forgotten_leave_no_trace() {
 fn the_kernel_is_asked_to_forget_when_nobody_is_at_work_or_there_is_no_more_room() {
     let env = TestEnv::new();
     make_array(&env);
-    let source = Source::open(&env.data(), source::Options::default()).unwrap();
-    let fs = Fs::new(Tree::new(source, Options::default()));
-    let lookup = |ino: Ino, name: &str| fs.lookup(ino, name.as_ref()).unwrap().0;
-    let rows = lookup(lookup(ROOT, "long"), "rows");
+    let fs = filesystem(&env);
+    let rows = lookup(&fs, lookup(&fs, ROOT, "long"), "rows");
     let (mut names, mut now) = (slices(), Instant::now());
     let mut work = |count, millis| {
         for name in names.by_ref().take(count) {
-            lookup(rows, &(name + ".npy"));
+            lookup(&fs, rows, &(name + ".npy"));
         }
         now += Duration::from_millis(millis);
         fs.tidy(now)
