@@ -34,14 +34,27 @@ impl Encoding {
             .find_map(|encoding| Some((name.strip_suffix(encoding.extension())?, encoding)))
     }
 
+    /// Bytes of the file that a view is in this encoding.
+    pub fn len(self, view: &View) -> u64 {
+        self.header(view).len() as u64 + view.nbytes()
+    }
+
     /// The file that a view is in this encoding.
     pub fn file(self, view: &View) -> VirtualFile {
+        VirtualFile::new(self.header(view), view, self.order(view))
+    }
+
+    fn order(self, view: &View) -> Order {
         match self {
-            Encoding::Npy => {
-                let order = view.order();
-                VirtualFile::new(header::write(view.dtype(), view.shape(), order), view, order)
-            }
-            Encoding::Raw => VirtualFile::new(Vec::new(), view, Order::C),
+            Encoding::Npy => view.order(),
+            Encoding::Raw => Order::C,
+        }
+    }
+
+    fn header(self, view: &View) -> Vec<u8> {
+        match self {
+            Encoding::Npy => header::write(view.dtype(), view.shape(), self.order(view)),
+            Encoding::Raw => Vec::new(),
         }
     }
 }

@@ -51,7 +51,10 @@ struct OpenedFile {
     /// What the backing file looked like as pages of it began to be cached anew: to be noted when
     /// the first of them is read.
     stamp: Mutex<Option<Stamp>>,
-    to_write: Option<OpenedToWrite>,
+    /// It had been open before, so that the kernel may have pages of it.
+    was_open_before: bool,
+    /// Of few, and so in a box.
+    to_write: Option<Box<OpenedToWrite>>,
 }
 
 impl Fs {
@@ -129,9 +132,10 @@ impl Fs {
         Ok(self.add_file(ino, content, None))
     }
 
-    fn add_file(&self, ino: Ino, content: Content, to_write: Option<OpenedToWrite>) -> Handle {
-        self.inodes().opened(ino);
-        self.files.add(OpenedFile { ino, content, stamp: Mutex::default(), to_write })
+    fn add_file(&self, ino: Ino, content: Content, to_write: Option<Box<OpenedToWrite>>) -> Handle {
+        let was_open_before = self.inodes().opened(ino);
+        let stamp = Mutex::default();
+        self.files.add(OpenedFile { ino, content, stamp, was_open_before, to_write })
     }
 
     /// Calls `use_file` with the descriptor of the backing file, where the open file is a file of
@@ -162,7 +166,7 @@ impl Fs {
     /// Closes a file.
     pub fn release(&self, handle: Handle) {
         if let Some(file) = self.files.remove(handle) {
-            if let Some(err) = file.to_write.as_ref().and_then(OpenedToWrite::untold) {
+            if let Some(err) = file.to_write.as_deref().and_then(OpenedToWrite::untold) {
                 log::warn!("{err}");
             }
             self.inodes().closed(file.ino);

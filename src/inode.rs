@@ -35,8 +35,9 @@ pub struct Inodes {
     /// Nodes that the kernel may be asked to forget, in order of age, those excepted that it was
     /// asked. Some of them it may have forgotten by itself.
     queue: VecDeque<Ino>,
-    /// How many of them it has not.
+    /// How many of them it has not, and about how many bytes these take here.
     live: usize,
+    live_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -47,14 +48,27 @@ struct Inode {
     /// How often the kernel was told the number and has not forgotten it yet.
     lookups: u64,
     /// What the backing file looked like when pages of this inode may have been cached last, with
-    /// nobody writing to it.
-    cached: Option<Stamp>,
+    /// nobody writing to it. Of few, and so in a box.
+    cached: Option<Box<Stamp>>,
+    /// How often it is open.
+    opens: u32,
+    /// It has been opened.
+    was_opened: bool,
     /// It is among the nodes that the kernel may be asked to forget.
     queued: bool,
-    /// How often it is open.
-    opens: usize,
-    /// How often it has been opened.
-    opened: u64,
+}
+
+/// What a number takes besides its inode: in the tables, in the queue, and for the allocator. A
+/// directory has a table of the names in it.
+const OVERHEAD: usize = 128;
+const OVERHEAD_OF_DIRECTORY: usize = 256;
+
+impl Inode {
+    /// About how many bytes it takes.
+    fn bytes(&self) -> usize {
+        let tables = if self.node.is_directory() { OVERHEAD_OF_DIRECTORY } else { 0 };
+        OVERHEAD + tables + size_of::<Inode>() + self.name.len() + self.node.bytes()
+    }
 }
 
 impl Default for Inodes {
@@ -66,6 +80,7 @@ impl Default for Inodes {
             by_name: HashMap::new(),
             queue: VecDeque::new(),
             live: 0,
+            live_bytes: 0,
         }
     }
 }
@@ -79,12 +94,17 @@ impl Inodes {
             && let Some(inode) =
                 self.by_number.get_mut(ino).filter(|old| old.node.is_same_as(&node))
         {
-            inode.node = node;
-            inode.lookups += 1;
-            if !inode.queued && inode.node.is_made() {
+            if inode.queued {
+                self.live_bytes -= inode.bytes();
+            } else if node.is_made() {
                 inode.queued = true;
                 self.queue.push_back(*ino);
                 self.live += 1;
+            }
+            inode.node = node;
+            inode.lookups += 1;
+            if inode.queued {
+                self.live_bytes += inode.bytes();
             }
             return *ino;
         }
@@ -93,12 +113,13 @@ impl Inodes {
         let name: Arc<OsStr> = name.into();
         siblings.insert(name.clone(), ino);
         let queued = node.is_made();
+        let (lookups, cached, opens, was_opened) = (1, None, 0, false);
+        let inode = Inode { node, parent, name, lookups, cached, opens, was_opened, queued };
         if queued {
             self.queue.push_back(ino);
             self.live += 1;
+            self.live_bytes += inode.bytes();
         }
-        let inode =
-            Inode { node, parent, name, lookups: 1, cached: None, queued, opens: 0, opened: 0 };
         self.by_number.insert(ino, inode.into());
         ino
     }
@@ -111,7 +132,10 @@ impl Inodes {
             return;
         }
         if let Some(inode) = self.by_number.remove(&ino) {
-            self.live -= usize::from(inode.queued);
+            if inode.queued {
+                self.live -= 1;
+                self.live_bytes -= inode.bytes();
+            }
             let Entry::Occupied(mut siblings) = self.by_name.entry(inode.parent) else { return };
             // The name may mean a newer version by now.
             if siblings.get().get(&inode.name) == Some(&ino) {
@@ -142,13 +166,13 @@ impl Inodes {
     /// is no guarantee for what they hold.
     pub fn note_cached(&mut self, ino: Ino, stamp: Option<Stamp>) {
         if let Some(inode) = self.by_number.get_mut(&ino) {
-            inode.cached = stamp;
+            inode.cached = stamp.map(Box::new);
         }
     }
 
     /// What was noted last.
     pub fn cached(&self, ino: Ino) -> Option<Stamp> {
-        self.by_number.get(&ino)?.cached
+        self.by_number.get(&ino)?.cached.as_deref().copied()
     }
 
     /// How many lookups and opens there have been.
@@ -156,9 +180,9 @@ impl Inodes {
         self.asked
     }
 
-    /// How many nodes there are that the kernel may be asked to forget.
-    pub fn live(&self) -> usize {
-        self.live
+    /// About how many bytes those nodes take that the kernel may be asked to forget.
+    pub fn live_bytes(&self) -> usize {
+        self.live_bytes
     }
 
     /// Lets go of the room of numbers that were forgotten, if there is much of it.
@@ -172,18 +196,17 @@ impl Inodes {
         }
     }
 
-    /// Nodes, by parent and name, that the kernel should be asked to forget, so that it remembers
-    /// about `keep` of them: the oldest that are neither open nor lead to others, each of them once,
+    /// Nodes, by parent and name, that the kernel should be asked to forget, so that they take about
+    /// `keep` bytes: the oldest that are neither open nor lead to others, each of them once,
     /// and not very many at a time. Directories of the source stay, since somebody may be working in
     /// one.
     pub fn surplus(&mut self, keep: usize) -> Vec<(Ino, Arc<OsStr>)> {
         if self.queue.len() > 2 * self.live + MAX_SURPLUS {
             self.queue.retain(|ino| self.by_number.get(ino).is_some_and(|inode| inode.queued));
         }
-        let count = self.live.saturating_sub(keep).min(MAX_SURPLUS);
-        let mut asked = Vec::with_capacity(count);
+        let mut asked = Vec::new();
         for _ in 0..self.queue.len() {
-            if asked.len() == count {
+            if self.live_bytes <= keep || asked.len() == MAX_SURPLUS {
                 break;
             }
             let Some(ino) = self.queue.pop_front() else { break };
@@ -194,18 +217,19 @@ impl Inodes {
             }
             inode.queued = false;
             self.live -= 1;
+            self.live_bytes -= inode.bytes();
             asked.push((inode.parent, inode.name.clone()));
         }
         asked
     }
 
-    /// An inode is open once more.
-    pub fn opened(&mut self, ino: Ino) {
+    /// An inode is open once more. Returns whether it has been open before.
+    pub fn opened(&mut self, ino: Ino) -> bool {
         self.asked += 1;
-        if let Some(inode) = self.by_number.get_mut(&ino) {
+        self.by_number.get_mut(&ino).is_some_and(|inode| {
             inode.opens += 1;
-            inode.opened += 1;
-        }
+            std::mem::replace(&mut inode.was_opened, true)
+        })
     }
 
     /// An inode is open once less.
@@ -213,11 +237,6 @@ impl Inodes {
         if let Some(inode) = self.by_number.get_mut(&ino) {
             inode.opens = inode.opens.saturating_sub(1);
         }
-    }
-
-    /// Whether an inode was opened before the last time.
-    pub fn was_open_before(&self, ino: Ino) -> bool {
-        self.by_number.get(&ino).is_some_and(|inode| inode.opened > 1)
     }
 
     /// Whether an inode is open, and only once.
@@ -285,12 +304,13 @@ mod tests {
         for name in ["a", "b", "c"] {
             file(name, &mut inodes);
         }
+        let each = inodes.live_bytes() / 3;
         let mut names = |keep| -> Vec<String> {
             let surplus = inodes.surplus(keep).into_iter();
             surplus.map(|(_, name)| name.to_string_lossy().into_owned()).collect()
         };
-        assert!(names(3).is_empty());
-        assert_eq!(names(1), ["a", "b"]);
+        assert!(names(3 * each).is_empty());
+        assert_eq!(names(each), ["a", "b"]);
         assert_eq!(names(0), ["c"], "none of them twice");
         file("a", &mut inodes);
         let a = inodes.known(ROOT, OsStr::new("a")).unwrap();
@@ -304,7 +324,8 @@ mod tests {
             let ino = inodes.remember(ROOT, &name, Node::File(Path::new(&name).into(), id));
             inodes.forget(ino, 1);
         }
-        inodes.surplus(100);
+        inodes.surplus(100 * each);
+        assert_eq!(inodes.live_bytes(), 0);
         assert!(inodes.queue.len() < 20_000, "what was forgotten leaves no trace");
     }
 

@@ -9,15 +9,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::encoding::Encoding;
 use crate::error::Error;
 use crate::meta::{FileId, Kind, Meta};
-use crate::selection::Group;
+use crate::selection::{Group, Selector};
 use crate::source::{ArrayFile, OpenFile, Root, Source};
 use crate::view::View;
 
 mod content;
 mod describe;
+mod encoded;
 mod listing;
 mod lookup;
 mod text;
@@ -25,6 +25,7 @@ mod writing;
 
 pub use content::Content;
 pub use describe::Described;
+pub use encoded::Encoded;
 pub use listing::Listing;
 use text::About;
 pub use text::Text;
@@ -46,7 +47,7 @@ pub enum Node {
     /// A directory of selectors
     Group(Arc<Selection>, Group),
     /// A selection as a file
-    Encoded(Arc<Selection>, Encoding),
+    Encoded(Encoded),
     /// A small text about an array
     Text(Arc<Text>),
 }
@@ -165,9 +166,8 @@ impl Tree {
             Node::Symlink(path, id) => self.source.entry_meta(path, *id),
             Node::ArrayFile(file) => self.source.array_meta(file),
             Node::Text(text) => self.source.array_meta(&text.file).or(Ok(text.meta)),
-            Node::Selection(selection)
-            | Node::Group(selection, _)
-            | Node::Encoded(selection, _) => self.current(selection),
+            Node::Selection(selection) | Node::Group(selection, _) => self.current(selection),
+            Node::Encoded(encoded) => self.current(&encoded.of),
         }
     }
 
@@ -207,10 +207,10 @@ impl Tree {
                 let open = self.source.open_seen(path, &meta)?;
                 Ok(Content::Whole { open, meta })
             }
-            Node::Encoded(selection, encoding) => {
-                let (open, meta) = self.at_path(selection)?;
-                let file = encoding.file(&selection.view);
-                Ok(Content::Array { open, root: selection.root.clone(), file, meta })
+            Node::Encoded(encoded) => {
+                let (open, meta) = self.at_path(&encoded.of)?;
+                let file = encoded.encoding.file(&encoded.view()?);
+                Ok(Content::Array { open, root: encoded.of.root.clone(), file, meta })
             }
             Node::Text(text) => {
                 match &text.about {
@@ -243,9 +243,7 @@ impl Node {
             Node::ArrayFile(_) | Node::Selection(_) | Node::Group(..) => {
                 (Kind::Directory, 0, read_bits | read_bits >> 2, 2)
             }
-            Node::Encoded(selection, encoding) => {
-                (Kind::File, encoding.file(&selection.view).len(), meta.mode & 0o777, 1)
-            }
+            Node::Encoded(encoded) => (Kind::File, encoded.len, meta.mode & 0o777, 1),
             Node::Text(text) => (Kind::File, text.len, meta.mode & 0o555, 1),
         };
         Attr {
@@ -274,8 +272,8 @@ impl Node {
             // Under one path, the same version of an array gives the same view.
             (Node::Selection(a), Node::Selection(b)) => same_root(a, b),
             (Node::Group(a, group), Node::Group(b, other)) => same_root(a, b) && group == other,
-            (Node::Encoded(a, encoding), Node::Encoded(b, other)) => {
-                same_root(a, b) && encoding == other
+            (Node::Encoded(a), Node::Encoded(b)) => {
+                same_root(&a.of, &b.of) && a.encoding == b.encoding
             }
             (Node::Text(a), Node::Text(b)) => {
                 a.file == b.file
@@ -297,6 +295,20 @@ impl Node {
         !matches!(self, Node::Directory(_) | Node::ArrayFile(_))
     }
 
+    /// About how many bytes this takes elsewhere.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Node::Directory(path) | Node::File(path, _) | Node::Symlink(path, _) => {
+                path.as_os_str().len()
+            }
+            Node::ArrayFile(file) => size_of::<ArrayFile>() + file.path.as_os_str().len(),
+            Node::Selection(selection) => size_of::<Selection>() + selection.expression.len(),
+            Node::Group(..) => 0,
+            Node::Encoded(encoded) => encoded.bytes(),
+            Node::Text(_) => size_of::<Text>(),
+        }
+    }
+
     /// Whether this is a directory.
     pub fn is_directory(&self) -> bool {
         match self {
@@ -311,6 +323,13 @@ impl Selection {
     fn whole(file: &Arc<ArrayFile>, root: Arc<Root>) -> Selection {
         let view = root.view.clone();
         Selection { file: file.clone(), view, root, expression: "a".to_owned() }
+    }
+
+    /// What a selector selects of it.
+    fn select(&self, selector: &Selector) -> Result<Selection, Error> {
+        let view = selector.apply(&self.view).map_err(Error::NotFound)?;
+        let expression = self.expression.clone() + &selector.expression(&self.view);
+        Ok(Selection { file: self.file.clone(), root: self.root.clone(), view, expression })
     }
 
     /// The text of its `header.json`.

@@ -71,25 +71,17 @@ impl Piece {
 impl Runs {
     /// The runs of `view` when its elements are written in `order`.
     pub fn new(view: &View, order: Order) -> Runs {
-        let itemsize = view.dtype().itemsize();
-        let mut outer_first: Vec<Axis> = view
-            .shape()
-            .iter()
-            .zip(view.strides())
-            .map(|(&len, &stride)| Axis { len, stride })
-            .filter(|axis| axis.len != 1)
-            .collect();
-        if order == Order::Fortran {
-            outer_first.reverse();
-        }
-        let len = view.nbytes();
+        let (itemsize, len) = (view.dtype().itemsize(), view.nbytes());
         let mut runs = Runs { start: view.offset(), run: itemsize, axes: Vec::new(), len };
         if len == 0 {
             return runs;
         }
-        let mut inner_first: Vec<Axis> = Vec::with_capacity(outer_first.len());
-        for axis in outer_first.into_iter().rev() {
+        let mut inner_first: Vec<Axis> = Vec::new();
+        for i in 0..view.ndim() {
+            let i = if order == Order::C { view.ndim() - 1 - i } else { i };
+            let axis = Axis { len: view.shape()[i], stride: view.strides()[i] };
             match inner_first.last_mut() {
+                _ if axis.len == 1 => {}
                 None if axis.stride == runs.run.cast_signed() => runs.run *= axis.len,
                 // A step of this axis is as far as the whole inner axis reaches: they are one. It
                 // cannot overflow: both lie inside the data.

@@ -220,6 +220,19 @@ impl Selector {
         }
     }
 
+    /// Bytes that it takes elsewhere.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Selector::Slice(expression) => expression.bytes(),
+            Selector::Field(name) => name.name().len(),
+            Selector::OnAxis(_)
+            | Selector::Part(_)
+            | Selector::Window(_)
+            | Selector::Component(_)
+            | Selector::Transpose => 0,
+        }
+    }
+
     /// The selected view.
     pub fn apply(&self, view: &View) -> Result<View, Refusal> {
         let selected = match self {

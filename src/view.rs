@@ -7,6 +7,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use smallvec::{SmallVec, smallvec};
+
 use crate::npy::dtype::{DType, Field, MAX_NDIM};
 use crate::npy::header::{Header, Order};
 
@@ -22,11 +24,14 @@ use crate::npy::header::{Header, Order};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
     dtype: Arc<DType>,
-    shape: Vec<u64>,
-    strides: Vec<i64>,
+    shape: PerAxis<u64>,
+    strides: PerAxis<i64>,
     offset: u64,
     data: Range<u64>,
 }
+
+/// One value for each axis. Views are made for every request, and most arrays have few axes.
+type PerAxis<T> = SmallVec<[T; 3]>;
 
 /// A part of a complex number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,19 +62,19 @@ impl View {
         let strides = contiguous_strides(&header.shape, header.dtype.itemsize(), header.order)?;
         let offset = header.data_offset;
         let data = offset..offset.checked_add(data_len)?;
-        View::checked(header.dtype.clone(), header.shape.clone(), strides, offset, data)
+        View::checked(header.dtype.clone(), (&*header.shape).into(), strides, offset, data)
     }
 
     /// `len` bytes as an array of bytes: the view that is a whole file.
     pub fn of_bytes(len: u64) -> Option<View> {
         let dtype = Arc::new(DType::Scalar("|u1".parse().ok()?));
-        View::checked(dtype, vec![len], vec![1], 0, 0..len)
+        View::checked(dtype, smallvec![len], smallvec![1], 0, 0..len)
     }
 
     fn checked(
         dtype: Arc<DType>,
-        shape: Vec<u64>,
-        strides: Vec<i64>,
+        shape: PerAxis<u64>,
+        strides: PerAxis<i64>,
         offset: u64,
         data: Range<u64>,
     ) -> Option<View> {
@@ -219,7 +224,7 @@ impl View {
         let mut view = self.clone();
         view.dtype = field.dtype.clone();
         while let DType::SubArray(sub) = &*view.dtype.clone() {
-            view.shape.extend(sub.shape());
+            view.shape.extend_from_slice(sub.shape());
             view.strides.extend(contiguous_strides(sub.shape(), sub.base().itemsize(), Order::C)?);
             view.dtype = sub.base().clone();
         }
@@ -255,8 +260,8 @@ impl View {
 }
 
 /// The strides in bytes of a contiguous array.
-fn contiguous_strides(shape: &[u64], itemsize: u64, order: Order) -> Option<Vec<i64>> {
-    let mut strides = vec![0; shape.len()];
+fn contiguous_strides(shape: &[u64], itemsize: u64, order: Order) -> Option<PerAxis<i64>> {
+    let mut strides = smallvec![0; shape.len()];
     let mut stride = i64::try_from(itemsize).ok()?;
     let mut fill = |axis: usize| {
         strides[axis] = stride;

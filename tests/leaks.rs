@@ -71,13 +71,19 @@ fn the_kernel_is_asked_to_forget_when_nobody_is_at_work_or_there_is_no_more_room
     };
     let tidied = work(15_000, 1000);
     assert!(tidied.surplus.is_empty() && !tidied.soon);
-    let tidied = work(15_000, 1000);
+    let tidied = work(75_000, 1000);
     assert!(tidied.surplus.is_empty() && tidied.soon, "there is room until the work is done");
     assert!(work(1, 20).surplus.is_empty() && work(40, 900).surplus.is_empty(), "it is not done");
-    // The directory itself takes room too.
-    assert_eq!(work(20_000, 1000).surplus.len(), 42, "there is no more room");
-    assert!(work(0, 900).surplus.is_empty(), "a moment is no rest");
-    let mut surplus = 0;
+    let mut surplus = work(90_000, 1000).surplus.len();
+    assert!(surplus > 0, "there is no more room");
+    loop {
+        let tidied = work(0, 100);
+        surplus += tidied.surplus.len();
+        if tidied.surplus.is_empty() {
+            break;
+        }
+    }
+    assert!(surplus < 50_000, "a moment is no rest");
     loop {
         let tidied = work(0, 200);
         surplus += tidied.surplus.len();
@@ -85,9 +91,10 @@ fn the_kernel_is_asked_to_forget_when_nobody_is_at_work_or_there_is_no_more_room
             break;
         }
     }
-    assert_eq!(surplus, 30_000);
+    assert!((130_000..160_000).contains(&surplus), "at rest some are kept: {surplus}");
     let tidied = work(10, 1000);
-    assert!(tidied.surplus.len() == 10 && tidied.soon, "some come and go all the time");
+    let count = tidied.surplus.len();
+    assert!((5..=20).contains(&count) && tidied.soon, "some come and go all the time: {count}");
     assert!(!work(0, 1000).soon);
 }
 
@@ -108,7 +115,7 @@ fn memory_has_a_bound_however_many_slices_there_were() {
     // Each of them takes memory for as long as the kernel remembers it, and a directory of slices
     // three times as much.
     for further in [".npy", "/T.npy", ".raw", "/slice/::2.npy"] {
-        for (count, name) in names.by_ref().take(30_000).enumerate() {
+        for (count, name) in names.by_ref().take(50_000).enumerate() {
             std::fs::metadata(mounted.path(&format!("long/rows/{name}{further}"))).unwrap();
             let is_small = || anonymous_kib(&mounted) < start + (64 << 10);
             assert!(!count.is_multiple_of(1000) || is_small(), "after {count} of {further}");

@@ -190,7 +190,7 @@ pub fn described(dtype: &DType, shape: &[u64]) -> String {
         descr.pop();
         descr.push('…');
     }
-    format!("{} of shape {}", descr, crate::npy::shape_text(shape))
+    format!("{} of shape {}", descr, crate::npy::ShapeText(shape))
 }
 
 /// The longest dtype that a message quotes, in characters.

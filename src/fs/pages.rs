@@ -42,7 +42,7 @@ impl Fs {
     ) -> bool {
         let Ok(file) = self.files.get(handle) else { return false };
         // At the first open there are none, and most slices are opened only once.
-        let has_pages = self.inodes().was_open_before(file.ino);
+        let has_pages = file.was_open_before;
         if has_pages && self.has_fresh_pages(&file) {
             return true;
         }

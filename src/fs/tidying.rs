@@ -8,10 +8,11 @@ use super::Fs;
 use crate::inode::Ino;
 use crate::sync::lock;
 
-/// How many nodes the kernel may remember before it is asked to forget the oldest, while somebody is
-/// at work and after that. They take about 600 bytes each, and the allocator keeps what they took.
-const MAX_AT_WORK: usize = 50_000;
-const MAX_AT_REST: usize = 20_000;
+/// How many bytes the nodes may take that the kernel remembers before it is asked to forget the oldest,
+/// while somebody is at work and after that. A slice of rows takes about 250, and the allocator keeps
+/// what they took.
+const MAX_AT_WORK: usize = 40 << 20;
+const MAX_AT_REST: usize = 8 << 20;
 
 /// Lookups and opens a second by which somebody is at work, and how long it takes to be at rest again.
 const WORK: f64 = 20.0;
@@ -66,7 +67,7 @@ impl Fs {
         inodes.shrink();
         let at_work = lock(&self.pace).is_at_work(inodes.asked(), now);
         let surplus = inodes.surplus(if at_work { MAX_AT_WORK } else { MAX_AT_REST });
-        let soon = !surplus.is_empty() || (at_work && inodes.live() > MAX_AT_WORK / 2);
+        let soon = !surplus.is_empty() || (at_work && inodes.live_bytes() > MAX_AT_WORK / 2);
         Tidied { surplus, soon }
     }
 }

@@ -41,11 +41,8 @@ impl Fs {
         let (content, writing) = self.tree.open_for_writing(&self.node(ino)?, reads, by)?;
         let (_, meta) = content.open_file().ok_or(Error::BadHandle)?;
         let file = meta.id;
-        Ok(self.add_file(
-            ino,
-            content,
-            Some(OpenedToWrite { writing, file, by, told: AtomicBool::new(false) }),
-        ))
+        let to_write = OpenedToWrite { writing, file, by, told: AtomicBool::new(false) };
+        Ok(self.add_file(ino, content, Some(to_write.into())))
     }
 
     /// Writes `bytes` from `at` on, and returns how many: not all if the operating system refuses

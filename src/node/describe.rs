@@ -25,8 +25,12 @@ impl Tree {
     pub fn describe(&self, node: &Node) -> Result<Described, Error> {
         let no_array = |why: &str| Ok(Described::NoArray(why.to_owned()));
         match node {
-            Node::Selection(selection) | Node::Encoded(selection, _) => {
+            Node::Selection(selection) => {
                 Ok(Described::Array { header_json: selection.header_json(), note: None })
+            }
+            Node::Encoded(encoded) => {
+                let header_json = encoded.selection()?.header_json();
+                Ok(Described::Array { header_json, note: None })
             }
             Node::ArrayFile(file) => Ok(of_array(file, self.source.array(file)?.0, None)),
             Node::File(path, _) | Node::Symlink(path, _) => match self.source.array_in(path)? {

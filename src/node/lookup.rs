@@ -3,14 +3,14 @@
 use std::ffi::OsStr;
 use std::sync::Arc;
 
-use super::{About, Attr, Node, Selection, Text, Tree, as_text};
+use super::{About, Attr, Encoded, Node, Selection, Text, Tree, as_text};
 use crate::encoding::Encoding;
 use crate::error::Error;
 use crate::meta::{Kind, Meta, NAME_MAX};
 use crate::selection::{Group, Selector};
 use crate::source::{ArrayFile, Found, Source, Unreadable};
 
-/// The longest expression of a selection, in bytes: about as long as a path can be. Selections of
+/// The longest expression of a directory, in bytes: about as long as a path can be. Selections of
 /// selections without end would otherwise take memory without end.
 const MAX_EXPRESSION: usize = 4096;
 
@@ -74,7 +74,7 @@ impl Tree {
                 match self.source.array(&file)?.0 {
                     Ok(root) => {
                         let whole = Arc::new(Selection::whole(&file.into(), root));
-                        Ok((Node::Encoded(whole, encoding), meta))
+                        Ok((Node::Encoded(Encoded::new(&whole, None, encoding)?), meta))
                     }
                     Err(unreadable) => Err(Error::not_found(unreadable.sentence(&file))),
                 }
@@ -97,7 +97,7 @@ fn in_array(selection: &Arc<Selection>, meta: &Meta, name: &str) -> Result<Node,
         None => (Selector::named(name), None),
     };
     match selector {
-        Ok(selector) => selected(selection, &selector, encoding),
+        Ok(selector) => selected(selection, selector, encoding),
         // Of a name that is no selector either, the reason why it is no group says more.
         Err(refusal) => {
             Err(Error::NotFound(Group::named(name, &selection.view).err().unwrap_or(refusal)))
@@ -119,33 +119,30 @@ fn in_group(
     }
     if let Some((stem, encoding)) = Encoding::strip(name) {
         let selector = group.select(stem, view).map_err(Error::NotFound)?;
-        return selected(selection, &selector, Some(encoding));
+        return selected(selection, selector, Some(encoding));
     }
     if let Group::Parts | Group::Windows = group {
         let inner = group.enter(name, view).map_err(Error::NotFound)?;
         return Ok(Node::Group(selection.clone(), inner));
     }
     let selector = group.select(name, view).map_err(Error::NotFound)?;
-    selected(selection, &selector, None)
+    selected(selection, selector, None)
 }
 
 /// What a selector makes of an array: a file, or without an encoding a directory.
 fn selected(
     selection: &Arc<Selection>,
-    selector: &Selector,
+    selector: Selector,
     encoding: Option<Encoding>,
 ) -> Result<Node, Error> {
-    let view = selector.apply(&selection.view).map_err(Error::NotFound)?;
-    let expression = format!("{}{}", selection.expression, selector.expression(&selection.view));
-    if expression.len() > MAX_EXPRESSION {
+    if let Some(encoding) = encoding {
+        return Encoded::new(selection, Some(selector), encoding).map(Node::Encoded);
+    }
+    let inner = selection.select(&selector)?;
+    if inner.expression.len() > MAX_EXPRESSION {
         return Err(Error::NameTooLong);
     }
-    let (file, root) = (selection.file.clone(), selection.root.clone());
-    let inner = Arc::new(Selection { file, root, view, expression });
-    Ok(match encoding {
-        Some(encoding) => Node::Encoded(inner, encoding),
-        None => Node::Selection(inner),
-    })
+    Ok(Node::Selection(inner.into()))
 }
 
 /// An entry of the directory of an array that cannot be served.

@@ -68,18 +68,19 @@ impl Tree {
         }
         let content = self.open(node)?;
         let (path, expression, open, meta, root, view, own) = match (node, &content) {
-            (Node::Encoded(selection, encoding), Content::Array { open, root, meta, .. }) => {
+            (Node::Encoded(encoded), Content::Array { open, root, meta, .. }) => {
+                let selection = encoded.selection()?;
                 let view = selection.view.clone();
-                let own = encoding.file(&view);
-                let expression = &*selection.expression;
-                (&selection.file.path, expression, open, meta, root.clone(), view, own)
+                let own = encoded.encoding.file(&view);
+                let expression = selection.expression.clone();
+                (&encoded.of.file.path, expression, open, meta, root.clone(), view, own)
             }
             (Node::File(path, _), Content::Whole { open, meta }) => {
                 let root = whole_array(open, meta)?;
                 let view = root.view.clone();
                 // Its own header, whatever that looks like.
                 let own = VirtualFile::new(root.bytes.clone(), &view, root.header.order);
-                (path, "a", open, meta, root, view, own)
+                (path, "a".to_owned(), open, meta, root, view, own)
             }
             _ => return Err(Error::NotPermitted("only arrays can be written".to_owned())),
         };

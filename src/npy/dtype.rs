@@ -1,5 +1,6 @@
 //! dtypes: what one item of an array is, as `numpy.lib.format` describes it in a header.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -48,7 +49,7 @@ pub struct Record {
 
 /// The descr of a record as text, made once: it can be long, and each view's header has it.
 #[derive(Clone, Debug, Default)]
-struct DescrText(OnceLock<Arc<str>>);
+struct DescrText(OnceLock<Box<str>>);
 
 /// It follows from the rest of the record.
 impl PartialEq for DescrText {
@@ -171,11 +172,13 @@ impl DType {
     }
 
     /// The descr as it stands in a header.
-    pub fn descr_text(&self) -> Arc<str> {
-        let make = || self.descr().to_string().into();
+    pub fn descr_text(&self) -> Cow<'_, str> {
+        let make = || self.descr().to_string();
         match self {
-            DType::Record(record) => record.text.0.get_or_init(make).clone(),
-            _ => make(),
+            // There is nothing in it that `repr` would escape.
+            DType::Scalar(scalar) => format!("'{scalar}'").into(),
+            DType::Record(record) => (&**record.text.0.get_or_init(|| make().into())).into(),
+            DType::SubArray(_) => make().into(),
         }
     }
 
@@ -337,7 +340,7 @@ pub(super) fn dimension(value: &Value<'_>) -> Option<u64> {
 }
 
 /// A shape as the tuple that NumPy writes.
-pub(super) fn shape_value(shape: &[u64]) -> Value<'static> {
+fn shape_value(shape: &[u64]) -> Value<'static> {
     // Every length fits: shapes are read from 64-bit signed integers.
     Value::Tuple(shape.iter().map(|&n| Value::Int(n.cast_signed())).collect())
 }

@@ -1,11 +1,13 @@
 //! The header of a .npy file: what stands before the data, read from untrusted bytes and written
 //! byte for byte as `numpy.lib.format` writes it.
 
-use std::fmt;
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::sync::Arc;
 
-use super::dtype::{DType, DescrError, MAX_NDIM, dimension, shape_value};
+use super::ShapeText;
+use super::dtype::{DType, DescrError, MAX_NDIM, dimension};
 use super::literal::{self, SyntaxError, Value};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
@@ -16,6 +18,9 @@ pub const MAX_HEADER: u64 = 1 << 18;
 
 /// NumPy pads headers so that data starts at a multiple of this.
 const ALIGN: usize = 64;
+
+/// Bytes that few header texts exceed.
+const MIN_TEXT: usize = 128;
 
 /// Digits that NumPy leaves room for, so that the growing axis can be rewritten in place.
 const GROWTH_DIGITS: usize = 21;
@@ -247,29 +252,34 @@ impl Header {
 /// The oldest version that can hold it is used. Longer than 4 GiB, which no version can hold, it
 /// cannot become: a dtype comes from a header of at most [`MAX_HEADER`] bytes.
 pub fn write(dtype: &DType, shape: &[u64], order: Order) -> Vec<u8> {
-    let descr = dtype.descr_text();
+    let mut text = String::with_capacity(MIN_TEXT);
     let fortran = if order == Order::Fortran { "True" } else { "False" };
-    let tuple = shape_value(shape);
-    let mut text = format!("{{'descr': {descr}, 'fortran_order': {fortran}, 'shape': {tuple}, }}");
+    // Writing to a String does not fail.
+    let _ = write!(
+        text,
+        "{{'descr': {}, 'fortran_order': {fortran}, 'shape': {}, }}",
+        dtype.descr_text(),
+        ShapeText(shape)
+    );
     let growing = match order {
         Order::C => shape.first(),
         Order::Fortran => shape.last(),
     };
     if let Some(len) = growing {
-        let room = GROWTH_DIGITS.saturating_sub(len.to_string().len());
-        text.extend(std::iter::repeat_n(' ', room));
+        let digits = len.checked_ilog10().map_or(1, |log| log as usize + 1);
+        text.extend(std::iter::repeat_n(' ', GROWTH_DIGITS.saturating_sub(digits)));
     }
-    let latin1: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
-    let (text, version) = match latin1 {
+    let (text, version) = match latin1(&text) {
         Some(bytes) => (bytes, 2),
-        None => (text.into_bytes(), 3),
+        None => (text.as_bytes().into(), 3),
     };
     // At least one blank, then a line end.
     let padded = |prefix: usize| {
         let len = text.len() + 1;
         len + ALIGN - (prefix + len) % ALIGN
     };
-    let mut out = MAGIC.to_vec();
+    let mut out = Vec::with_capacity(padded(12) + 12);
+    out.extend(MAGIC);
     let len = match u16::try_from(padded(10)) {
         Ok(len) if version == 2 => {
             out.extend([1, 0]);
@@ -284,10 +294,18 @@ pub fn write(dtype: &DType, shape: &[u64], order: Order) -> Vec<u8> {
         }
     };
     let end = out.len() + len;
-    out.extend(text);
+    out.extend_from_slice(&text);
     out.resize(end - 1, b' ');
     out.push(b'\n');
     out
+}
+
+/// A text in Latin-1, if it can be.
+fn latin1(text: &str) -> Option<Cow<'_, [u8]>> {
+    if text.is_ascii() {
+        return Some(text.as_bytes().into());
+    }
+    text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect::<Option<Vec<_>>>().map(Cow::from)
 }
 
 #[cfg(test)]

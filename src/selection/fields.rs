@@ -9,7 +9,7 @@ use crate::view::{Component, View};
 /// A field's name as it stands in a path: `.`, `/`, `%` and NUL are `%XX`, and the empty name is a
 /// lone `%`, so that no field is mistaken for an encoding, a directory or nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Escaped(String);
+pub struct Escaped(Box<str>);
 
 fn escape(name: &Text<'_>) -> Option<String> {
     let name = name.as_str()?;
@@ -70,7 +70,7 @@ pub(super) fn from_name(name: &str, view: &View) -> Result<Selector, Refusal> {
         "real" if is_complex(view) => Some(Selector::Component(Component::Real)),
         "imag" if is_complex(view) => Some(Selector::Component(Component::Imag)),
         _ => {
-            let escaped = Escaped(name.to_owned());
+            let escaped = Escaped(name.into());
             escaped.find(view).is_some().then_some(Selector::Field(escaped))
         }
     };

@@ -10,8 +10,8 @@ use crate::view::{Steps, View};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expression {
     /// As written: a number may have more digits than an item can hold.
-    text: String,
-    items: Vec<Item>,
+    text: Box<str>,
+    items: Box<[Item]>,
 }
 
 /// Numbers beyond 64 bits are the nearest that fits: as a bound they clamp all the same, and as an
@@ -70,11 +70,15 @@ impl Expression {
         if items.iter().filter(|item| **item == Item::Ellipsis).count() > 1 {
             return refuse("an index can only have a single ellipsis");
         }
-        Ok(Expression { text: name.to_owned(), items })
+        Ok(Expression { text: name.into(), items: items.into() })
     }
 
     pub(super) fn name(&self) -> &str {
         &self.text
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.text) + size_of_val(&*self.items)
     }
 
     /// As written, in brackets. Where it leaves no axis, `...` is added: without one NumPy makes a
@@ -161,7 +165,7 @@ fn clamp(start: Option<i64>, stop: Option<i64>, step: i64, len: u64) -> Steps {
 pub(super) fn usage(view: &View) -> Usage {
     let title = format!(
         "NumPy's basic indexing, a[...]: integers, start:stop:step, ... and None. The shape is {}.",
-        crate::npy::shape_text(view.shape())
+        crate::npy::ShapeText(view.shape())
     );
     let halves = |len: u64| format!("0:{}", len.div_ceil(2));
     let names: Vec<String> = match view.shape() {
