@@ -122,3 +122,30 @@ fn memory_has_a_bound_however_many_slices_there_were() {
         }
     }
 }
+
+/// Where the descriptors of a mount's process lead.
+fn open_files(mounted: &Mounted) -> Vec<String> {
+    let entries = std::fs::read_dir(format!("/proc/{}/fd", mounted.child.id())).unwrap();
+    let links = entries.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+    links.map(|link| link.to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn a_file_stays_open_for_a_while_and_a_deleted_one_gives_its_space_back() {
+    let env = TestEnv::new();
+    make_array(&env);
+    std::fs::copy(env.data().join("long.npy"), env.data().join("deleted.npy")).unwrap();
+    let mounted = env.mount(&[]);
+    let begin = Instant::now();
+    for name in ["long", "deleted"] {
+        std::fs::read(mounted.path(&format!("{name}/rows/0-1.npy"))).unwrap();
+    }
+    std::fs::remove_file(env.data().join("deleted.npy")).unwrap();
+    let is_open = |name: &str| open_files(&mounted).iter().any(|link| link.contains(name));
+    assert!(is_open("deleted.npy"));
+    while is_open("deleted.npy") {
+        assert!(begin.elapsed() < Duration::from_secs(8), "that is as long as others stay open");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(is_open("long.npy"));
+}

@@ -7,6 +7,8 @@ import os
 import random
 import statistics
 import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +19,7 @@ import zarr
 import readers
 import stage
 from rounds import Result, alternate, forget
-from stage import COLUMNS, ROW, SMALL
+from stage import COLUMNS, RECORD, ROW, SMALL
 
 
 def load(path):
@@ -157,63 +159,86 @@ def many_readers(data, mounts, say):
             say(f"{count} reader{'s' * (count > 1)}, {name}: {1 / result.median(name):,.0f} slices a second, p50 {p50:.0f} us, p99 {p99:.0f} us")
 
 
+@dataclass(frozen=True)
+class Strided:
+    """A slice whose bytes do not lie together, by the number of the round."""
+
+    path: Callable  # where npyfs has it
+    by_hand: Callable  # what NumPy copies it from
+    size: int  # bytes
+    file: Path  # what holds it
+    layout: tuple  # how its items lie there, as the floor wants to know
+    items: Callable  # which of these it has
+
+
+def strided_slices(data):
+    big, records, rows = data.big, data.directory / "data/records.npy", data.rows // 2
+    whole = data.rows << 8  # longer than any axis
+
+    def columns(count):
+        return Strided(
+            lambda n: f"big/slice/{n}:{n + rows},8:{8 + count}.npy",
+            lambda n: mapped(big)[n : n + rows, 8 : 8 + count],
+            rows * count * 8, big, (8 * count, ROW, whole, 0, 64), lambda n: (n, n + rows),
+        )  # fmt: skip
+
+    def field(name):
+        dtype, offset = RECORD.fields[name]
+        return Strided(
+            lambda n: f"records/slice/{n}:{n + 16 * rows}/fields/{name}.npy",
+            lambda n: mapped(records)[name][n : n + 16 * rows],
+            16 * rows * dtype.itemsize, records, (dtype.itemsize, RECORD.itemsize, whole, 0, offset),
+            lambda n: (n, n + 16 * rows),
+        )  # fmt: skip
+
+    backwards = Strided(
+        lambda n: f"big/slice/{n + rows}:{n}:-1.npy",
+        lambda n: mapped(big)[n + rows : n : -1],
+        rows * ROW, big, (ROW, -ROW, whole, 0, data.rows * ROW),
+        lambda n: (data.rows - n - rows, data.rows - n),
+    )  # fmt: skip
+    transposed = Strided(
+        lambda n: f"big/rows/{n}-{n + rows}/T.raw",
+        lambda n: mapped(big)[n : n + rows].T,
+        rows * ROW, big, (8, ROW, rows, 8, 0), lambda n: (n, n + rows * COLUMNS),
+    )  # fmt: skip
+    return {f"{count} of {COLUMNS} columns": columns(count) for count in (1, 8, 25)} | {
+        "field of 4 of 16 bytes": field("a"),
+        "field of 8 of 16 bytes": field("c"),
+        "rows backwards": backwards,
+        "transposed, C order": transposed,
+    }
+
+
 def strided(data, mounts):
-    """Columns, fields, backwards and transposed, beside NumPy's own strided copy from a memmap."""
-    ours, rows = mounts["npyfs"], data.rows // 2
-    big, records = data.big, data.directory / "data/records.npy"
+    """Columns, fields, backwards and transposed, beside NumPy's own strided copy from a memmap, the floor by
+    which the same bytes are gathered, and the one that serves as many which lie together."""
+    for name, case in strided_slices(data).items():
+        with stage.gathering_floor(data, case.file, case.layout) as gathering:
+            files = {
+                "npyfs": lambda n: mounts["npyfs"] / case.path(n),
+                "floor, gathering": lambda n: gathering / "{}-{}.npy".format(*case.items(n)),
+                "floor, as many bytes in one piece": lambda n: mounts["floor"] / f"{n}-{n + case.size // ROW}.npy",
+            }
 
-    def floor_of(size):
-        return lambda n: load(mounts["floor"] / f"{n}-{n + size // ROW}.npy")
+            def read(side):
+                by_numpy = np.fromfile if side == "npyfs" and case.path(0).endswith(".raw") else np.load
+                return lambda n: partial(by_numpy, files[side](n))
 
-    cases = {
-        f"{count} of {COLUMNS} columns": (
-            f"big/slice/{{0}}:{{1}},8:{8 + count}.npy",
-            lambda n, count=count: mapped(big)[n : n + rows, 8 : 8 + count].copy(),
-            rows * count * 8,
-        )
-        for count in (1, 8, 25)
-    } | {
-        f"field of {size} of 16 bytes": (
-            f"records/slice/{{0}}:{{2}}/fields/{name}.npy",
-            lambda n, name=name: mapped(records)[name][n : n + 8 * data.rows].copy(),
-            8 * data.rows * size,
-        )
-        for name, size in {"a": 4, "c": 8}.items()
-    } | {
-        "rows backwards": ("big/slice/{1}:{0}:-1.npy", lambda n: mapped(big)[n + rows : n : -1].copy(), rows * ROW),
-    }
-    for name, (file, by_hand, size) in cases.items():
+            def after(n, side):
+                if side in files:
+                    forget(files[side](n))
 
-        def path(n):
-            return ours / file.format(n, n + rows, n + 8 * data.rows)
-
-        sides = {
-            "npyfs": lambda n: load(path(n)),
-            "memmap, copied": lambda n: partial(by_hand, n),
-            "floor, as many bytes in one piece": floor_of(size),
-        }
-
-        def after(n, side):
-            if side == "npyfs":
-                forget(path(n))
-            elif side != "memmap, copied":
-                forget(mounts["floor"] / f"{n}-{n + size // ROW}.npy")
-
-        yield alternate(f"{name}, {size / 2**20:.0f} MiB", sides, data.rounds, "≥ 1.0", after, 3 * size)
-    sides = {
-        "npyfs": lambda n: partial(np.fromfile, ours / f"big/rows/{n}-{n + rows}/T.raw"),
-        "memmap, copied": lambda n: lambda: np.ascontiguousarray(mapped(big)[n : n + rows].T),
-        "floor, as many bytes in one piece": floor_of(rows * ROW),
-    }
-
-    def after(n, side):
-        if side == "npyfs":
-            forget(ours / f"big/rows/{n}-{n + rows}/T.raw")
-        elif side != "memmap, copied":
-            forget(mounts["floor"] / f"{n}-{n + rows}.npy")
-
-    size = rows * ROW
-    yield alternate(f"transposed, C order, {size / 2**20:.0f} MiB", sides, data.rounds, "≥ 1.0", after, 3 * size)
+            same = (np.fromfile(files[side](0), "u1")[-case.size :] for side in ("npyfs", "floor, gathering"))
+            assert np.array_equal(*same), name
+            sides = {
+                "npyfs": read("npyfs"),
+                "memmap, copied": lambda n: lambda: case.by_hand(n).copy("C"),
+                "floor, gathering": read("floor, gathering"),
+                "floor, as many bytes in one piece": read("floor, as many bytes in one piece"),
+            }
+            size = f"{case.size / 2**20:.0f} MiB"
+            yield alternate(f"{name}, {size}", sides, data.rounds, "≥ 1.0", after, 3 * case.size)
 
 
 def cold(data, mounts):

@@ -1,6 +1,6 @@
-//! The floor: the least that a FUSE server can do to serve slices of rows.
+//! The floor: the least that a FUSE server can do to serve slices.
 //!
-//!     floor BIG.npy MOUNTPOINT THREADS [giving]
+//!     floor BIG.npy MOUNTPOINT THREADS [giving | LEN,STRIDE,COUNT,OUTER,OFFSET]
 //!
 //! Every name `<start>-<stop>.npy` exists and is what npyfs has at `big/rows/<start>-<stop>.npy`, if the
 //! array is a 2-d one in C order. There is nothing else to it but the header: no table, no check, no look
@@ -9,6 +9,10 @@
 //!
 //! With `giving` it puts small slices into the kernel's pages when they are opened, as npyfs does, but
 //! with no care for who else may have them open: two who open one slice at once can make it stand still.
+//!
+//! With five numbers it serves items of `LEN` bytes that do not lie together, by the plainest loop over
+//! a map of the file: `<start>-<stop>.npy` has `stop - start` of them, item i being
+//! `(start + i % COUNT) * STRIDE + i / COUNT * OUTER` bytes behind byte `OFFSET` of the data.
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
@@ -23,18 +27,62 @@ use fuser::{
     InitFlags, IoctlFlags, KernelConfig, LockOwner, MountOption, Notifier, OpenFlags, ReplyAttr,
     ReplyData, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyOpen, Request, Session,
 };
+use memmap2::Mmap;
+use npyfs::npy::dtype::DType;
 use npyfs::npy::header::{self, Header, Order};
 
 struct Floor {
     file: File,
     header: Header,
+    /// Bytes of a row, or of an item.
     row: u64,
+    /// How the items lie, if they are not rows.
+    items: Option<Items>,
     /// Where to put what is given, if anything is.
     kernel: Arc<OnceLock<Notifier>>,
 }
 
+struct Items {
+    map: Mmap,
+    stride: i64,
+    count: u64,
+    outer: i64,
+    offset: i64,
+}
+
+impl Items {
+    /// Bytes of a slice from `at` on.
+    fn read<const LEN: usize>(&self, start: u64, mut at: u64, mut out: &mut [u8]) {
+        while !out.is_empty() {
+            let (i, within) = (at / LEN as u64, at as usize % LEN);
+            let place = (start + i % self.count) as i64 * self.stride;
+            let first = (self.offset + place + (i / self.count) as i64 * self.outer) as usize;
+            let whole = (out.len() / LEN).min((self.count - i % self.count) as usize);
+            let taken = if within > 0 || whole == 0 {
+                let len = (LEN - within).min(out.len());
+                out[..len].copy_from_slice(&self.map[first + within..][..len]);
+                len
+            } else {
+                let (to, _) = out[..whole * LEN].as_chunks_mut::<LEN>();
+                if self.stride > 0 {
+                    let from = self.map[first..].chunks(self.stride as usize);
+                    to.iter_mut().zip(from).for_each(|(to, from)| to.copy_from_slice(&from[..LEN]));
+                } else {
+                    let from = self.map[..first + LEN].rchunks(self.stride.unsigned_abs() as usize);
+                    to.iter_mut()
+                        .zip(from)
+                        .for_each(|(to, from)| to.copy_from_slice(&from[from.len() - LEN..]));
+                }
+                whole * LEN
+            };
+            at += taken as u64;
+            out = &mut out[taken..];
+        }
+    }
+}
+
 /// The number of an inode holds the first row above these bits and the number of rows in them.
-const ROWS: u32 = 24;
+const ROWS: u32 = 28;
 /// The largest file that is given, in bytes.
 const MAX_GIVEN: u64 = 128 << 10;
 const TTL: Duration = Duration::from_secs(1);
@@ -61,13 +109,22 @@ thread_local! {
 }
 
 impl Floor {
-    fn open(path: &OsStr) -> io::Result<Floor> {
+    fn open(path: &OsStr, layout: Option<[i64; 5]>) -> io::Result<Floor> {
         let file = File::open(path)?;
         let read = |at, buf: &mut [u8]| file.read_exact_at(buf, at);
         let header = Header::read(file.metadata()?.len(), read)
             .map_err(|err| io::Error::other(err.to_string()))?;
-        let row = header.dtype.itemsize() * header.shape[1];
-        Ok(Floor { file, header, row, kernel: Arc::default() })
+        let kernel = Arc::default();
+        let Some([len, stride, count, outer, offset]) = layout else {
+            let row = header.dtype.itemsize() * header.shape[1];
+            return Ok(Floor { file, header, row, items: None, kernel });
+        };
+        // SAFETY: the benchmark changes no file while it is served.
+        #[expect(unsafe_code)]
+        let map = unsafe { Mmap::map(&file) }?;
+        let offset = header.data_offset as i64 + offset;
+        let items = Some(Items { map, stride, count: count as u64, outer, offset });
+        Ok(Floor { file, header, row: len as u64, items, kernel })
     }
 
     /// The first row and the number of rows of an inode.
@@ -76,7 +133,13 @@ impl Floor {
     }
 
     fn npy_header(&self, rows: u64) -> Vec<u8> {
-        header::write(&self.header.dtype, &[rows, self.header.shape[1]], Order::C)
+        match &self.items {
+            None => header::write(&self.header.dtype, &[rows, self.header.shape[1]], Order::C),
+            Some(_) => {
+                let byte = DType::Scalar("|u1".parse().unwrap());
+                header::write(&byte, &[rows, self.row], Order::C)
+            }
+        }
     }
 
     /// Passes bytes of a slice to `respond`, fewer than `len` only at its end.
@@ -96,9 +159,19 @@ impl Floor {
             if from_header > 0 {
                 buffer[..from_header].copy_from_slice(&header[offset as usize..][..from_header]);
             }
-            let data = offset.saturating_sub(header_len) + start * self.row;
+            let at = offset.saturating_sub(header_len);
             let out = &mut buffer[from_header..len];
-            self.file.read_exact_at(out, self.header.data_offset + data)?;
+            match (&self.items, self.row) {
+                (None, row) => {
+                    self.file.read_exact_at(out, self.header.data_offset + start * row + at)?;
+                }
+                (Some(items), 4) => items.read::<4>(start, at, out),
+                (Some(items), 8) => items.read::<8>(start, at, out),
+                (Some(items), 64) => items.read::<64>(start, at, out),
+                (Some(items), 200) => items.read::<200>(start, at, out),
+                (Some(items), 800) => items.read::<800>(start, at, out),
+                (Some(_), _) => return Err(io::ErrorKind::InvalidInput.into()),
+            }
             Ok(respond(&buffer[..len]))
         })
     }
@@ -200,19 +273,24 @@ impl Filesystem for Floor {
 }
 
 fn main() -> io::Result<()> {
-    let args: Vec<_> = std::env::args_os().skip(1).collect();
-    let (big, mountpoint, threads, gives) = match &args[..] {
-        [big, mountpoint, threads] => (big, mountpoint, threads, false),
-        [big, mountpoint, threads, giving] if giving == "giving" => {
-            (big, mountpoint, threads, true)
-        }
-        _ => return Err(io::Error::other("usage: floor BIG.npy MOUNTPOINT THREADS [giving]")),
+    let args: Vec<_> = std::env::args().skip(1).collect();
+    let usage = "usage: floor BIG.npy MOUNTPOINT THREADS [giving | LEN,STRIDE,COUNT,OUTER,OFFSET]";
+    let (big, mountpoint, threads, how) = match &args[..] {
+        [big, mountpoint, threads] => (big, mountpoint, threads, ""),
+        [big, mountpoint, threads, how] => (big, mountpoint, threads, &**how),
+        _ => return Err(io::Error::other(usage)),
     };
+    let gives = how == "giving";
+    let numbers = how.split(',').map_while(|number| number.parse().ok()).collect::<Vec<i64>>();
+    let layout = <[i64; 5]>::try_from(numbers).ok();
+    if layout.is_none() && !gives && !how.is_empty() {
+        return Err(io::Error::other(usage));
+    }
     let mut config = Config::default();
-    config.n_threads = threads.to_str().and_then(|threads| threads.parse().ok());
+    config.n_threads = threads.parse().ok();
     config.clone_fd = true;
     config.mount_options = vec![MountOption::RO, MountOption::FSName("floor".into())];
-    let floor = Floor::open(big)?;
+    let floor = Floor::open(big.as_ref(), layout)?;
     let kernel = floor.kernel.clone();
     let session = Session::new(floor, mountpoint, &config)?;
     if gives {

@@ -120,10 +120,23 @@ def everything(data):
             for name, command in commands.items()
         }
         for mount in mounts.values():
-            # As npyfs does for itself: what is compared is the servers.
-            device = os.stat(mount).st_dev
-            Path(f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb").write_text("4096")
+            read_ahead(mount)
         yield mounts
+
+
+def read_ahead(mount):
+    """Lets the kernel read ahead in a mount as npyfs does for itself: what is compared is the servers."""
+    device = os.stat(mount).st_dev
+    Path(f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb").write_text("4096")
+
+
+@contextlib.contextmanager
+def gathering_floor(data, file, layout):
+    """The floor, serving items of a file that do not lie together."""
+    at, numbers = data.directory / "floor-gathering", ",".join(map(str, layout))
+    with mounted(at, FLOOR, file, at, str(min(os.cpu_count(), 4)), numbers) as mount:
+        read_ahead(mount)
+        yield mount
 
 
 def daemon_of(mountpoint):

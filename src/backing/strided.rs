@@ -126,6 +126,19 @@ struct Row {
     stride: isize,
 }
 
+impl Row {
+    /// The same stretches from the last to the first.
+    ///
+    /// # Safety
+    ///
+    /// The row must have `count` of them, one at least.
+    unsafe fn reversed(self, count: usize) -> Row {
+        // SAFETY: the last of them.
+        let start = unsafe { self.start.offset((count as isize - 1) * self.stride) };
+        Row { start, stride: -self.stride }
+    }
+}
+
 /// # Safety
 ///
 /// As [`copy`], for one piece that starts at `in_map`.
@@ -138,6 +151,8 @@ unsafe fn copy_piece(piece: &Piece, in_map: *mut u8, together: *mut u8, into_map
         4 => copy_items::<4>,
         8 => copy_items::<8>,
         16 => copy_items::<16>,
+        32 => copy_items::<32>,
+        64 => copy_items::<64>,
         _ => copy_stretches,
     };
     let (len, stride) = (piece.len as usize, piece.inner.stride as isize);
@@ -150,9 +165,16 @@ unsafe fn copy_piece(piece: &Piece, in_map: *mut u8, together: *mut u8, into_map
             let near = row as isize * piece.outer.stride as isize + start as isize * stride;
             let place = (row * piece.inner.len as usize + start) * len;
             // SAFETY: a stretch of the piece.
-            let in_map = Row { start: unsafe { in_map.offset(near) }, stride };
+            let mut in_map = Row { start: unsafe { in_map.offset(near) }, stride };
             // SAFETY: its place among those together.
-            let together = Row { start: unsafe { together.add(place) }, stride: len as isize };
+            let mut together = Row { start: unsafe { together.add(place) }, stride: len as isize };
+            // Upwards in the map, whichever way the row runs: so the processor reads ahead of it.
+            if stride < 0 {
+                // SAFETY: the row has `count` stretches.
+                in_map = unsafe { in_map.reversed(count) };
+                // SAFETY: and as many places.
+                together = unsafe { together.reversed(count) };
+            }
             let (from, to) = if into_map { (together, in_map) } else { (in_map, together) };
             // SAFETY: `count` stretches of a row of the piece, and their places.
             unsafe { copy_row(from, to, count, len) };

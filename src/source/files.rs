@@ -19,9 +19,11 @@ use crate::npy::header::{Header, HeaderError};
 use crate::sync::lock;
 use crate::view::View;
 
-/// How long a file stays open that nobody reads. A file that was deleted or replaced keeps its disk
-/// space for as long.
-const IDLE: Duration = Duration::from_secs(2);
+/// How long a file stays open that nobody reads: to map a large one again takes many page faults.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// How long one stays open that was deleted or replaced, which keeps its disk space until then.
+const IDLE_AND_GONE: Duration = Duration::from_secs(2);
 
 /// How many files stay open that nobody reads.
 const MAX_IDLE: usize = 64;
@@ -202,8 +204,14 @@ impl OpenFile {
         *lock(&self.used) = Instant::now();
     }
 
-    fn is_idle(&self, now: Instant) -> bool {
-        now.saturating_duration_since(*lock(&self.used)) >= IDLE
+    /// How long nobody has wanted to read it.
+    fn idle(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(*lock(&self.used))
+    }
+
+    /// Whether it has no name any more.
+    fn is_gone(&self) -> bool {
+        !self.meta().is_ok_and(|meta| meta.nlink > 0)
     }
 }
 
@@ -281,9 +289,12 @@ impl Files {
     /// Closes what nobody has read for a while.
     pub fn close_idle(&self) {
         let now = Instant::now();
-        let mut open = lock(&self.open);
-        let idle: Vec<_> = open.recent.extract_if(.., |file| file.is_idle(now)).collect();
-        drop(open);
+        let has_rested = |file: &&Arc<OpenFile>| file.idle(now) >= IDLE_AND_GONE;
+        let mut idle: Vec<_> = lock(&self.open).recent.iter().filter(has_rested).cloned().collect();
+        // Its filesystem may take its time to say whether one is gone, and to unmap one takes time too:
+        // nobody has to wait for either.
+        idle.retain(|file| file.idle(now) >= IDLE || file.is_gone());
+        lock(&self.open).recent.retain(|file| !idle.iter().any(|idle| Arc::ptr_eq(file, idle)));
         drop(idle);
         lock(&self.open).by_id.retain(|_, file| file.strong_count() > 0);
     }

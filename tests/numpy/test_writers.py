@@ -173,7 +173,7 @@ def holdings(pid):
 
 
 def at_rest(pid):
-    """What is held when nobody has used a file for a while: they are closed two seconds later."""
+    """What is held when nobody has used a file for a while: they are closed ten seconds later."""
     deadline = time.monotonic() + 30
     while True:
         found = holdings(pid)
@@ -206,6 +206,6 @@ def test_ten_thousand_writers_leave_nothing_open(writable):
         work(number)
     after = at_rest(writable.pid)
     assert after[:2] == before[:2], "descriptors, maps"
-    # Each remembered name takes a kilobyte.
+    # Each remembered name takes half a kilobyte at most.
     assert after[2] < before[2] + (30 << 10), "memory"
     assert (np.load(writable.source / "3.npy")[1499] == 5999).all()
