@@ -3,28 +3,26 @@
 //! The format is specified by `numpy.lib.format`; what NumPy accepts beyond its own writing, this
 //! module accepts too. It does no I/O and knows no paths.
 
-use std::fmt;
-
 pub mod dtype;
 pub mod header;
 pub mod literal;
 pub mod typed;
 
 /// A shape as Python writes it: `(2, 3)`, `(7,)`, `()`.
-#[derive(Clone, Copy, Debug)]
-pub struct ShapeText<'a>(pub &'a [u64]);
+pub fn shape_text(shape: &[u64]) -> String {
+    let mut text = String::new();
+    push_shape(&mut text, shape);
+    text
+}
 
-impl fmt::Display for ShapeText<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            [len] => write!(f, "({len},)"),
-            lens => {
-                f.write_str("(")?;
-                for (axis, len) in lens.iter().enumerate() {
-                    write!(f, "{}{len}", if axis > 0 { ", " } else { "" })?;
-                }
-                f.write_str(")")
-            }
-        }
+/// Writes a shape behind a text, as [`shape_text`] has it. Here and below no formatter is used: headers
+/// are written for every lookup and every open, where other work has had the processor's caches, and
+/// a formatter's code would have to come from memory.
+fn push_shape(text: &mut String, shape: &[u64]) {
+    text.push('(');
+    for (axis, &len) in shape.iter().enumerate() {
+        text.push_str(if axis > 0 { ", " } else { "" });
+        text.push_str(itoa::Buffer::new().format(len));
     }
+    text.push_str(if shape.len() == 1 { ",)" } else { ")" });
 }

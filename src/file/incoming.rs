@@ -185,12 +185,14 @@ fn header_of(
 
 /// What an array is, in a few words.
 pub fn described(dtype: &DType, shape: &[u64]) -> String {
-    let mut descr: String = dtype.descr_text().chars().take(MAX_DESCR + 1).collect();
+    let mut descr = String::new();
+    dtype.push_descr(&mut descr);
+    let mut descr: String = descr.chars().take(MAX_DESCR + 1).collect();
     if descr.chars().count() > MAX_DESCR {
         descr.pop();
         descr.push('…');
     }
-    format!("{} of shape {}", descr, crate::npy::ShapeText(shape))
+    format!("{} of shape {}", descr, crate::npy::shape_text(shape))
 }
 
 /// The longest dtype that a message quotes, in characters.

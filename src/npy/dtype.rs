@@ -1,6 +1,5 @@
 //! dtypes: what one item of an array is, as `numpy.lib.format` describes it in a header.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -171,14 +170,18 @@ impl DType {
         }
     }
 
-    /// The descr as it stands in a header.
-    pub fn descr_text(&self) -> Cow<'_, str> {
+    /// Writes the descr behind a text, as it stands in a header.
+    pub fn push_descr(&self, text: &mut String) {
         let make = || self.descr().to_string();
         match self {
             // There is nothing in it that `repr` would escape.
-            DType::Scalar(scalar) => format!("'{scalar}'").into(),
-            DType::Record(record) => (&**record.text.0.get_or_init(|| make().into())).into(),
-            DType::SubArray(_) => make().into(),
+            DType::Scalar(scalar) => {
+                text.push('\'');
+                scalar.push_to(text);
+                text.push('\'');
+            }
+            DType::Record(record) => text.push_str(record.text.0.get_or_init(|| make().into())),
+            DType::SubArray(_) => text.push_str(&make()),
         }
     }
 

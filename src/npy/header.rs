@@ -2,13 +2,13 @@
 //! byte for byte as `numpy.lib.format` writes it.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use super::ShapeText;
 use super::dtype::{DType, DescrError, MAX_NDIM, dimension};
 use super::literal::{self, SyntaxError, Value};
+use super::push_shape;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
@@ -253,14 +253,13 @@ impl Header {
 /// cannot become: a dtype comes from a header of at most [`MAX_HEADER`] bytes.
 pub fn write(dtype: &DType, shape: &[u64], order: Order) -> Vec<u8> {
     let mut text = String::with_capacity(MIN_TEXT);
-    let fortran = if order == Order::Fortran { "True" } else { "False" };
-    // Writing to a String does not fail.
-    let _ = write!(
-        text,
-        "{{'descr': {}, 'fortran_order': {fortran}, 'shape': {}, }}",
-        dtype.descr_text(),
-        ShapeText(shape)
-    );
+    text.push_str("{'descr': ");
+    dtype.push_descr(&mut text);
+    text.push_str(", 'fortran_order': ");
+    text.push_str(if order == Order::Fortran { "True" } else { "False" });
+    text.push_str(", 'shape': ");
+    push_shape(&mut text, shape);
+    text.push_str(", }");
     let growing = match order {
         Order::C => shape.first(),
         Order::Fortran => shape.last(),

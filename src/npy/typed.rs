@@ -24,7 +24,7 @@ impl Shape {
 
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        super::ShapeText(&self.0).fmt(f)
+        f.write_str(&super::shape_text(&self.0))
     }
 }
 

@@ -165,7 +165,7 @@ fn clamp(start: Option<i64>, stop: Option<i64>, step: i64, len: u64) -> Steps {
 pub(super) fn usage(view: &View) -> Usage {
     let title = format!(
         "NumPy's basic indexing, a[...]: integers, start:stop:step, ... and None. The shape is {}.",
-        crate::npy::ShapeText(view.shape())
+        crate::npy::shape_text(view.shape())
     );
     let halves = |len: u64| format!("0:{}", len.div_ceil(2));
     let names: Vec<String> = match view.shape() {

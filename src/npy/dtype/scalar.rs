@@ -98,6 +98,33 @@ impl Scalar {
         })
     }
 
+    /// Writes the type behind a text, as NumPy does (`dtype.str`).
+    pub fn push_to(&self, text: &mut String) {
+        let (code, size) = match self.kind {
+            Kind::Bool => ('b', self.itemsize),
+            Kind::Int => ('i', self.itemsize),
+            Kind::UInt => ('u', self.itemsize),
+            Kind::Float => ('f', self.itemsize),
+            Kind::Complex => ('c', self.itemsize),
+            Kind::Bytes => ('S', self.itemsize),
+            Kind::Str => ('U', self.itemsize / 4),
+            Kind::Void => ('V', self.itemsize),
+            Kind::DateTime => ('M', self.itemsize),
+            Kind::TimeDelta => ('m', self.itemsize),
+            Kind::Object => return text.push_str("|O"),
+        };
+        text.push(match self.order {
+            ByteOrder::Little => '<',
+            ByteOrder::Big => '>',
+            ByteOrder::None => '|',
+        });
+        text.push(code);
+        text.push_str(itoa::Buffer::new().format(size));
+        if let Some(unit) = &self.unit {
+            text.push_str(&format!("[{unit}]"));
+        }
+    }
+
     fn new(order: Option<ByteOrder>, kind: Kind, itemsize: u64, unit: Option<Unit>) -> Scalar {
         let orderless = match kind {
             Kind::Bool | Kind::Bytes | Kind::Void | Kind::Object => true,
@@ -112,29 +139,9 @@ impl Scalar {
 /// As NumPy writes it (`dtype.str`).
 impl fmt::Display for Scalar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let order = match self.order {
-            ByteOrder::Little => '<',
-            ByteOrder::Big => '>',
-            ByteOrder::None => '|',
-        };
-        let (code, size) = match self.kind {
-            Kind::Bool => ('b', self.itemsize),
-            Kind::Int => ('i', self.itemsize),
-            Kind::UInt => ('u', self.itemsize),
-            Kind::Float => ('f', self.itemsize),
-            Kind::Complex => ('c', self.itemsize),
-            Kind::Bytes => ('S', self.itemsize),
-            Kind::Str => ('U', self.itemsize / 4),
-            Kind::Void => ('V', self.itemsize),
-            Kind::DateTime => ('M', self.itemsize),
-            Kind::TimeDelta => ('m', self.itemsize),
-            Kind::Object => return f.write_str("|O"),
-        };
-        write!(f, "{order}{code}{size}")?;
-        match &self.unit {
-            Some(unit) => write!(f, "[{unit}]"),
-            None => Ok(()),
-        }
+        let mut text = String::new();
+        self.push_to(&mut text);
+        f.write_str(&text)
     }
 }
 
