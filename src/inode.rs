@@ -38,6 +38,8 @@ pub struct Inodes {
     /// How many of them it has not, and about how many bytes these take here.
     live: usize,
     live_bytes: usize,
+    /// About how many bytes those take that it is never asked to forget.
+    fixed_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -81,6 +83,7 @@ impl Default for Inodes {
             queue: VecDeque::new(),
             live: 0,
             live_bytes: 0,
+            fixed_bytes: 0,
         }
     }
 }
@@ -119,6 +122,8 @@ impl Inodes {
             self.queue.push_back(ino);
             self.live += 1;
             self.live_bytes += inode.bytes();
+        } else {
+            self.fixed_bytes += inode.bytes();
         }
         self.by_number.insert(ino, inode.into());
         ino
@@ -135,6 +140,8 @@ impl Inodes {
             if inode.queued {
                 self.live -= 1;
                 self.live_bytes -= inode.bytes();
+            } else if !inode.node.is_made() {
+                self.fixed_bytes -= inode.bytes();
             }
             let Entry::Occupied(mut siblings) = self.by_name.entry(inode.parent) else { return };
             // The name may mean a newer version by now.
@@ -183,6 +190,11 @@ impl Inodes {
     /// About how many bytes those nodes take that the kernel may be asked to forget.
     pub fn live_bytes(&self) -> usize {
         self.live_bytes
+    }
+
+    /// About how many bytes those take that it is never asked to forget.
+    pub fn fixed_bytes(&self) -> usize {
+        self.fixed_bytes
     }
 
     /// Lets go of the room of numbers that were forgotten, if there is much of it.
@@ -291,6 +303,7 @@ mod tests {
         assert_eq!(inodes.known(ROOT, name), Some(new));
         inodes.forget(new, 5);
         assert!(inodes.is_empty());
+        assert_eq!(inodes.fixed_bytes(), 0);
     }
 
     #[test]
@@ -326,6 +339,7 @@ mod tests {
         }
         inodes.surplus(100 * each);
         assert_eq!(inodes.live_bytes(), 0);
+        assert!(inodes.fixed_bytes() > 0, "the directory is there");
         assert!(inodes.queue.len() < 20_000, "what was forgotten leaves no trace");
     }
 

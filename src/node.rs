@@ -31,6 +31,9 @@ use text::About;
 pub use text::Text;
 pub use writing::{Caller, Writing};
 
+/// The expression of a file's whole array.
+const WHOLE: &str = "a";
+
 /// Everything that a path can mean.
 #[derive(Clone, Debug)]
 pub enum Node {
@@ -263,7 +266,7 @@ impl Node {
     /// the file was replaced by another, or its header means something else.
     pub fn is_same_as(&self, other: &Node) -> bool {
         let same_root =
-            |a: &Selection, b: &Selection| a.file == b.file && a.root.header == b.root.header;
+            |a: &Selection, b: &Selection| a.file == b.file && a.root.is_same_as(&b.root);
         match (self, other) {
             (Node::Directory(a), Node::Directory(b)) => a == b,
             (Node::File(a, id), Node::File(b, other))
@@ -301,11 +304,10 @@ impl Node {
             Node::Directory(path) | Node::File(path, _) | Node::Symlink(path, _) => {
                 path.as_os_str().len()
             }
-            Node::ArrayFile(file) => size_of::<ArrayFile>() + file.path.as_os_str().len(),
-            Node::Selection(selection) => size_of::<Selection>() + selection.expression.len(),
-            Node::Group(..) => 0,
+            Node::ArrayFile(file) => file.bytes(),
+            Node::Selection(selection) | Node::Group(selection, _) => selection.bytes(),
             Node::Encoded(encoded) => encoded.bytes(),
-            Node::Text(_) => size_of::<Text>(),
+            Node::Text(text) => text.bytes(),
         }
     }
 
@@ -322,7 +324,14 @@ impl Selection {
     /// The whole array of a version of a file.
     fn whole(file: &Arc<ArrayFile>, root: Arc<Root>) -> Selection {
         let view = root.view.clone();
-        Selection { file: file.clone(), view, root, expression: "a".to_owned() }
+        Selection { file: file.clone(), view, root, expression: WHOLE.to_owned() }
+    }
+
+    /// About how many bytes it takes. A selection of the whole keeps the header of a file that may be
+    /// closed; those in it share that.
+    fn bytes(&self) -> usize {
+        let of_file = if self.expression == WHOLE { self.root.bytes() } else { 0 };
+        size_of::<Selection>() + self.expression.len() + self.file.bytes() + of_file
     }
 
     /// What a selector selects of it.

@@ -58,6 +58,13 @@ pub struct ArrayFile {
     pub id: Option<FileId>,
 }
 
+impl ArrayFile {
+    /// About how many bytes it takes.
+    pub fn bytes(&self) -> usize {
+        size_of::<ArrayFile>() + self.path.as_os_str().len()
+    }
+}
+
 /// What stands at a name in a directory.
 #[derive(Debug)]
 pub enum Found {

@@ -8,9 +8,9 @@ use super::Fs;
 use crate::inode::Ino;
 use crate::sync::lock;
 
-/// How many bytes the nodes may take that the kernel remembers before it is asked to forget the oldest,
-/// while somebody is at work and after that. A slice of rows takes about 250, and the allocator keeps
-/// what they took.
+/// How many bytes all nodes may take that the kernel remembers before it is asked to forget the oldest of
+/// those that it may be asked for; and how many these may take in any case, and at most when nobody is at
+/// work. A slice of rows takes about 260, and the allocator keeps what they took.
 const MAX_AT_WORK: usize = 40 << 20;
 const MAX_AT_REST: usize = 8 << 20;
 
@@ -66,8 +66,12 @@ impl Fs {
         let mut inodes = self.inodes();
         inodes.shrink();
         let at_work = lock(&self.pace).is_at_work(inodes.asked(), now);
-        let surplus = inodes.surplus(if at_work { MAX_AT_WORK } else { MAX_AT_REST });
-        let soon = !surplus.is_empty() || (at_work && inodes.live_bytes() > MAX_AT_WORK / 2);
+        let keep = match at_work {
+            true => MAX_AT_WORK.saturating_sub(inodes.fixed_bytes()).max(MAX_AT_REST),
+            false => MAX_AT_REST,
+        };
+        let surplus = inodes.surplus(keep);
+        let soon = !surplus.is_empty() || (at_work && inodes.live_bytes() > keep / 2);
         Tidied { surplus, soon }
     }
 }

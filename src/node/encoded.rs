@@ -40,7 +40,7 @@ impl Encoded {
 
     /// About how many bytes this takes elsewhere.
     pub(super) fn bytes(&self) -> usize {
-        self.selector.as_ref().map_or(0, Selector::bytes)
+        self.selector.as_ref().map_or_else(|| self.of.bytes(), Selector::bytes)
     }
 
     /// The array that is in the file.

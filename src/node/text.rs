@@ -40,6 +40,15 @@ impl Text {
         text
     }
 
+    /// About how many bytes this takes, its text not included.
+    pub(super) fn bytes(&self) -> usize {
+        let about = match &self.about {
+            About::Header(selection) | About::Usage(selection, _) => selection.bytes(),
+            About::Error(unreadable) | About::HeaderOfUnreadable(unreadable) => unreadable.bytes(),
+        };
+        size_of::<Text>() + about
+    }
+
     /// The text itself.
     pub(super) fn content(&self) -> String {
         match &self.about {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::{Content, Node, Tree};
+use super::{Content, Node, Tree, WHOLE};
 use crate::backing::Writer;
 use crate::error::Error;
 use crate::file::{self, Incoming, VirtualFile, WriteError};
@@ -80,7 +80,7 @@ impl Tree {
                 let view = root.view.clone();
                 // Its own header, whatever that looks like.
                 let own = VirtualFile::new(root.bytes.clone(), &view, root.header.order);
-                (path, "a".to_owned(), open, meta, root, view, own)
+                (path, WHOLE.to_owned(), open, meta, root, view, own)
             }
             _ => return Err(Error::NotPermitted("only arrays can be written".to_owned())),
         };

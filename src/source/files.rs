@@ -40,13 +40,23 @@ pub struct Root {
 }
 
 impl Root {
+    /// About how many bytes it takes.
+    pub fn bytes(&self) -> usize {
+        size_of::<Root>() + PARSED * self.bytes.len()
+    }
+
     /// Checks that an open file still holds this version of the array, and all of it.
     pub fn check(&self, open: &OpenFile, meta: &Meta) -> Result<(), Error> {
         match open.array(meta)? {
-            Ok(now) if now.header == self.header => Ok(()),
+            Ok(now) if now.is_same_as(self) => Ok(()),
             Err(_) if meta.size < self.view.data().end => Err(self.short(open, meta.size)),
             _ => Err(Error::Rewritten { file: open.name().to_owned() }),
         }
+    }
+
+    /// Whether another version has the same header: most often it is this very one.
+    pub fn is_same_as(&self, other: &Root) -> bool {
+        std::ptr::eq(self, other) || self.header == other.header
     }
 
     /// The error for a file that has too few bytes for the array.
@@ -54,6 +64,9 @@ impl Root {
         Error::Short { file: open.name().to_owned(), needs: self.view.data().end, has }
     }
 }
+
+/// About how many bytes of memory a byte of a header comes to.
+const PARSED: usize = 4;
 
 /// Why a file is no array, with its header if that could be read.
 #[derive(Debug, PartialEq, Eq)]
@@ -76,6 +89,12 @@ impl Unreadable {
             why.push('…');
         }
         Arc::new(Unreadable { why, header })
+    }
+
+    /// About how many bytes it takes.
+    pub fn bytes(&self) -> usize {
+        let text = self.header.as_ref().map_or(0, |header| header.data_offset as usize);
+        size_of::<Unreadable>() + self.why.len() + PARSED * text
     }
 
     /// One sentence that names the file.
