@@ -170,6 +170,11 @@ impl Backing {
         self.size().map_or_else(ReadError::Io, |has| ReadError::Short { has })
     }
 
+    /// Whether it is on one of the usual filesystems of disks, which answer at once.
+    pub fn is_on_disk(&self) -> bool {
+        self.keeps_times
+    }
+
     /// Whether the content may change, or may have changed, with no trace in the timestamps.
     ///
     /// That happens through a writable map, on pages that are dirty already; and on filesystems

@@ -62,6 +62,9 @@ impl Encoding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::npy::dtype::DType;
+    use crate::npy::header::Header;
+    use std::sync::Arc;
 
     #[test]
     fn one_extension_is_taken_off() {
@@ -70,5 +73,20 @@ mod tests {
         assert_eq!(Encoding::strip("a.npy.raw"), Some(("a.npy", Encoding::Raw)));
         assert_eq!(Encoding::strip("0-50.NPY"), None);
         assert_eq!(Encoding::strip("0-50"), None);
+    }
+
+    #[test]
+    fn a_file_is_as_long_as_is_said_before_it_is_made() {
+        for descr in ["<f8", "|S0", "<M8[ns]"] {
+            for shape in [vec![], vec![0, 3], vec![7], vec![2, 3, 4, 5]] {
+                let dtype = Arc::new(DType::Scalar(descr.parse().unwrap()));
+                let (order, data_offset) = (Order::Fortran, 128);
+                let header = Header { version: (1, 0), dtype, order, shape, data_offset };
+                let view = View::of_header(&header).unwrap();
+                for encoding in Encoding::ALL {
+                    assert_eq!(encoding.len(&view), encoding.file(&view).len(), "{header:?}");
+                }
+            }
+        }
     }
 }

@@ -50,7 +50,7 @@ struct Inode {
     /// How often the kernel was told the number and has not forgotten it yet.
     lookups: u64,
     /// What the backing file looked like when pages of this inode may have been cached last, with
-    /// nobody writing to it. Of few, and so in a box.
+    /// nobody writing to it. In a box, since small slices seldom have one.
     cached: Option<Box<Stamp>>,
     /// How often it is open.
     opens: u32,
@@ -66,10 +66,10 @@ const OVERHEAD: usize = 128;
 const OVERHEAD_OF_DIRECTORY: usize = 256;
 
 impl Inode {
-    /// About how many bytes it takes.
-    fn bytes(&self) -> usize {
+    /// About how many bytes of memory it takes.
+    fn footprint(&self) -> usize {
         let tables = if self.node.is_directory() { OVERHEAD_OF_DIRECTORY } else { 0 };
-        OVERHEAD + tables + size_of::<Inode>() + self.name.len() + self.node.bytes()
+        OVERHEAD + tables + size_of::<Inode>() + self.name.len() + self.node.footprint()
     }
 }
 
@@ -98,16 +98,19 @@ impl Inodes {
                 self.by_number.get_mut(ino).filter(|old| old.node.is_same_as(&node))
         {
             if inode.queued {
-                self.live_bytes -= inode.bytes();
+                self.live_bytes -= inode.footprint();
             } else if node.is_made() {
                 inode.queued = true;
                 self.queue.push_back(*ino);
                 self.live += 1;
             }
-            inode.node = node;
+            // What was made of the old one shares it; but a text says what its file is like now.
+            if matches!(node, Node::Text(_)) {
+                inode.node = node;
+            }
             inode.lookups += 1;
             if inode.queued {
-                self.live_bytes += inode.bytes();
+                self.live_bytes += inode.footprint();
             }
             return *ino;
         }
@@ -121,9 +124,9 @@ impl Inodes {
         if queued {
             self.queue.push_back(ino);
             self.live += 1;
-            self.live_bytes += inode.bytes();
+            self.live_bytes += inode.footprint();
         } else {
-            self.fixed_bytes += inode.bytes();
+            self.fixed_bytes += inode.footprint();
         }
         self.by_number.insert(ino, inode.into());
         ino
@@ -139,9 +142,9 @@ impl Inodes {
         if let Some(inode) = self.by_number.remove(&ino) {
             if inode.queued {
                 self.live -= 1;
-                self.live_bytes -= inode.bytes();
+                self.live_bytes -= inode.footprint();
             } else if !inode.node.is_made() {
-                self.fixed_bytes -= inode.bytes();
+                self.fixed_bytes -= inode.footprint();
             }
             let Entry::Occupied(mut siblings) = self.by_name.entry(inode.parent) else { return };
             // The name may mean a newer version by now.
@@ -229,7 +232,7 @@ impl Inodes {
             }
             inode.queued = false;
             self.live -= 1;
-            self.live_bytes -= inode.bytes();
+            self.live_bytes -= inode.footprint();
             asked.push((inode.parent, inode.name.clone()));
         }
         asked

@@ -298,16 +298,16 @@ impl Node {
         !matches!(self, Node::Directory(_) | Node::ArrayFile(_))
     }
 
-    /// About how many bytes this takes elsewhere.
-    pub fn bytes(&self) -> usize {
+    /// About how many bytes of memory this takes besides the node itself.
+    pub fn footprint(&self) -> usize {
         match self {
             Node::Directory(path) | Node::File(path, _) | Node::Symlink(path, _) => {
                 path.as_os_str().len()
             }
-            Node::ArrayFile(file) => file.bytes(),
-            Node::Selection(selection) | Node::Group(selection, _) => selection.bytes(),
-            Node::Encoded(encoded) => encoded.bytes(),
-            Node::Text(text) => text.bytes(),
+            Node::ArrayFile(file) => file.footprint(),
+            Node::Selection(selection) | Node::Group(selection, _) => selection.footprint(),
+            Node::Encoded(encoded) => encoded.footprint(),
+            Node::Text(text) => text.footprint(),
         }
     }
 
@@ -327,11 +327,12 @@ impl Selection {
         Selection { file: file.clone(), view, root, expression: WHOLE.to_owned() }
     }
 
-    /// About how many bytes it takes. A selection of the whole keeps the header of a file that may be
-    /// closed; those in it share that.
-    fn bytes(&self) -> usize {
-        let of_file = if self.expression == WHOLE { self.root.bytes() } else { 0 };
-        size_of::<Selection>() + self.expression.len() + self.file.bytes() + of_file
+    /// About how many bytes of memory it takes. A selection of the whole keeps the header of a file that
+    /// may be closed; those in it share that.
+    fn footprint(&self) -> usize {
+        let axes = self.view.ndim() * (size_of::<u64>() + size_of::<i64>());
+        let of_file = if self.expression == WHOLE { self.root.footprint() } else { 0 };
+        size_of::<Selection>() + axes + self.expression.len() + self.file.footprint() + of_file
     }
 
     /// What a selector selects of it.

@@ -15,9 +15,9 @@ pub fn shape_text(shape: &[u64]) -> String {
     text
 }
 
-/// Writes a shape behind a text, as [`shape_text`] has it. Here and below no formatter is used: headers
-/// are written for every lookup and every open, where other work has had the processor's caches, and
-/// a formatter's code would have to come from memory.
+/// Writes a shape behind a text, as [`shape_text`] has it. For what is in most headers no formatter is
+/// used: they are written for every lookup and every open, where other work has had the processor's
+/// caches, and a formatter's code would have to come from memory.
 fn push_shape(text: &mut String, shape: &[u64]) {
     text.push('(');
     for (axis, &len) in shape.iter().enumerate() {

@@ -220,10 +220,10 @@ impl Selector {
         }
     }
 
-    /// Bytes that it takes elsewhere.
-    pub fn bytes(&self) -> usize {
+    /// Bytes of memory that it takes besides itself.
+    pub fn footprint(&self) -> usize {
         match self {
-            Selector::Slice(expression) => expression.bytes(),
+            Selector::Slice(expression) => expression.footprint(),
             Selector::Field(name) => name.name().len(),
             Selector::OnAxis(_)
             | Selector::Part(_)

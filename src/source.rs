@@ -59,8 +59,8 @@ pub struct ArrayFile {
 }
 
 impl ArrayFile {
-    /// About how many bytes it takes.
-    pub fn bytes(&self) -> usize {
+    /// About how many bytes of memory it takes.
+    pub fn footprint(&self) -> usize {
         size_of::<ArrayFile>() + self.path.as_os_str().len()
     }
 }

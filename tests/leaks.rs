@@ -71,27 +71,28 @@ fn the_kernel_is_asked_to_forget_when_nobody_is_at_work_or_there_is_no_more_room
     };
     let tidied = work(15_000, 1000);
     assert!(tidied.surplus.is_empty() && !tidied.soon);
-    let tidied = work(75_000, 1000);
-    assert!(tidied.surplus.is_empty() && tidied.soon, "there is room until the work is done");
-    assert!(work(1, 20).surplus.is_empty() && work(40, 900).surplus.is_empty(), "it is not done");
-    let mut surplus = work(90_000, 1000).surplus.len();
-    assert!(surplus > 0, "there is no more room");
-    loop {
-        let tidied = work(0, 100);
-        surplus += tidied.surplus.len();
-        if tidied.surplus.is_empty() {
-            break;
-        }
+    let mut all = 15_000;
+    let mut has_room = |all: &mut usize| {
+        *all += 10_000;
+        let tidied = work(10_000, 300);
+        (tidied.surplus.len(), tidied.soon)
+    };
+    while !has_room(&mut all).1 {}
+    assert!((40_000..120_000).contains(&all), "there is room until the work is done: {all}");
+    let mut surplus = 0;
+    while surplus == 0 {
+        surplus = has_room(&mut all).0;
     }
-    assert!(surplus < 50_000, "a moment is no rest");
-    loop {
-        let tidied = work(0, 200);
+    assert!((100_000..250_000).contains(&all), "there is no more room: {all}");
+    let mut rest = |millis| {
+        let tidied = work(0, millis);
         surplus += tidied.surplus.len();
-        if !tidied.soon {
-            break;
-        }
-    }
-    assert!((130_000..160_000).contains(&surplus), "at rest some are kept: {surplus}");
+        (all - surplus, tidied.soon)
+    };
+    assert!(rest(0).0 > 100_000 && rest(900).0 > 100_000, "a moment is no rest");
+    while rest(200).1 {}
+    let kept = rest(0).0;
+    assert!((20_000..60_000).contains(&kept), "at rest some are kept: {kept}");
     let tidied = work(10, 1000);
     let count = tidied.surplus.len();
     assert!((5..=20).contains(&count) && tidied.soon, "some come and go all the time: {count}");

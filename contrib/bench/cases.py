@@ -211,13 +211,13 @@ def strided_slices(data):
 
 
 def strided(data, mounts):
-    """Columns, fields, backwards and transposed, beside NumPy's own strided copy from a memmap, the floor by
-    which the same bytes are gathered, and the one that serves as many which lie together."""
+    """Columns, fields, backwards and transposed, beside NumPy's own strided copy from a memmap, a server that
+    gathers the same bytes by the plainest loop, and the floor, which serves as many that lie together."""
     for name, case in strided_slices(data).items():
         with stage.gathering_floor(data, case.file, case.layout) as gathering:
             files = {
                 "npyfs": lambda n: mounts["npyfs"] / case.path(n),
-                "floor, gathering": lambda n: gathering / "{}-{}.npy".format(*case.items(n)),
+                "plain gathering": lambda n: gathering / "{}-{}.npy".format(*case.items(n)),
                 "floor, as many bytes in one piece": lambda n: mounts["floor"] / f"{n}-{n + case.size // ROW}.npy",
             }
 
@@ -229,12 +229,14 @@ def strided(data, mounts):
                 if side in files:
                     forget(files[side](n))
 
-            same = (np.fromfile(files[side](0), "u1")[-case.size :] for side in ("npyfs", "floor, gathering"))
+            same = (np.fromfile(files[side](0), "u1")[-case.size :] for side in ("npyfs", "plain gathering"))
             assert np.array_equal(*same), name
+            for side in files:
+                after(0, side)
             sides = {
                 "npyfs": read("npyfs"),
                 "memmap, copied": lambda n: lambda: case.by_hand(n).copy("C"),
-                "floor, gathering": read("floor, gathering"),
+                "plain gathering": read("plain gathering"),
                 "floor, as many bytes in one piece": read("floor, as many bytes in one piece"),
             }
             size = f"{case.size / 2**20:.0f} MiB"

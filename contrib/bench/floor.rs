@@ -281,8 +281,8 @@ fn main() -> io::Result<()> {
         _ => return Err(io::Error::other(usage)),
     };
     let gives = how == "giving";
-    let numbers = how.split(',').map_while(|number| number.parse().ok()).collect::<Vec<i64>>();
-    let layout = <[i64; 5]>::try_from(numbers).ok();
+    let numbers: Result<Vec<i64>, _> = how.split(',').map(str::parse).collect();
+    let layout = numbers.ok().and_then(|numbers| <[i64; 5]>::try_from(numbers).ok());
     if layout.is_none() && !gives && !how.is_empty() {
         return Err(io::Error::other(usage));
     }

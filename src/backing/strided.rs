@@ -143,8 +143,8 @@ impl Row {
 ///
 /// As [`copy`], for one piece that starts at `in_map`.
 unsafe fn copy_piece(piece: &Piece, in_map: *mut u8, together: *mut u8, into_map: bool) {
-    // Items of the common sizes are copied by loops of that constant size, which measured 1.5 to 4
-    // times as fast as calling memcpy for each.
+    // Items of the common sizes are copied by loops of that constant size, which measured 1.2 (64
+    // bytes) to 4 times as fast as calling memcpy for each.
     let copy_row = match piece.len {
         1 => copy_items::<1>,
         2 => copy_items::<2>,

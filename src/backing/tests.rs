@@ -1,7 +1,9 @@
 use std::io::Write;
+use std::sync::Arc;
 
 use super::*;
-use crate::npy::header::Order;
+use crate::npy::dtype::DType;
+use crate::npy::header::{Header, Order};
 use crate::runs::Runs;
 use crate::view::{Steps, View};
 
@@ -30,6 +32,59 @@ fn pieces_are_copied_together() {
         backing.gather(runs.pieces(0, runs.len()), &mut out, 10_000).unwrap();
         let expected: Vec<u8> = bytes.iter().copied().step_by(step as usize).collect();
         assert_eq!(out, expected);
+    }
+}
+
+/// Items of every length that has a loop of its own, and of others; in rows of just more of them than are
+/// copied before the next row's turn, in either direction, near to each other and far.
+#[test]
+fn items_are_copied_from_and_to_where_they_are_whatever_their_length_and_order() {
+    const SHAPE: [u64; 2] = [3, 65];
+    for len in [1, 2, 3, 4, 8, 16, 24, 32, 64, 200] {
+        let dtype = DType::Scalar(format!("|V{len}").parse().unwrap());
+        let (dtype, shape) = (Arc::new(dtype), SHAPE.map(|len| 2 * len).to_vec());
+        let header = Header { version: (1, 0), dtype, order: Order::C, shape, data_offset: 0 };
+        let whole = View::of_header(&header).unwrap();
+        let bytes: Vec<u8> = (0..=250).cycle().take(whole.nbytes() as usize).collect();
+        let (_file, backing) = backing(&bytes);
+        for (steps, order) in [[1, 1], [-1, 1], [1, -1], [-1, -1], [2, -2], [-2, 2]]
+            .into_iter()
+            .flat_map(|steps| [(steps, Order::C), (steps, Order::Fortran)])
+        {
+            let mut view = whole.clone();
+            for (axis, (step, len)) in steps.into_iter().zip(SHAPE).enumerate() {
+                let start = if step < 0 { 2 * len - 1 } else { 0 };
+                view = view.steps(axis, Steps { start, step, len }).unwrap();
+            }
+            let item = |row: u64, col: u64| {
+                let far = [row, col].into_iter().zip(view.strides());
+                let far: i64 = far.map(|(i, stride)| i.cast_signed() * stride).sum();
+                let start = view.offset().checked_add_signed(far).unwrap() as usize;
+                start..start + len
+            };
+            let (rows, cols) = (SHAPE[0], SHAPE[1]);
+            let items: Vec<_> = match order {
+                Order::C => (0..rows * cols).map(|i| item(i / cols, i % cols)).collect(),
+                Order::Fortran => (0..rows * cols).map(|i| item(i % rows, i / rows)).collect(),
+            };
+            let expected: Vec<u8> =
+                items.iter().flat_map(|item| &bytes[item.clone()]).copied().collect();
+            let runs = Runs::new(&view, order);
+            let mut out = vec![0; expected.len()];
+            backing.gather(runs.pieces(0, runs.len()), &mut out, whole.nbytes()).unwrap();
+            assert!(out == expected, "gathered: items of {len} bytes, steps {steps:?}, {order:?}");
+
+            let (mut map, mut expected) = (vec![0; bytes.len()], vec![0; bytes.len()]);
+            for (i, item) in items.into_iter().enumerate() {
+                expected[item].copy_from_slice(&out[i * len..][..len]);
+            }
+            // SAFETY: it is as long as it says, and nobody else's.
+            let scattered = unsafe {
+                strided::scatter(map.as_mut_ptr(), map.len(), runs.pieces(0, runs.len()), &out)
+            };
+            scattered.unwrap();
+            assert!(map == expected, "scattered: items of {len} bytes, steps {steps:?}, {order:?}");
+        }
     }
 }
 

@@ -54,6 +54,11 @@ impl Pace {
     }
 }
 
+/// How many bytes those may take that can be forgotten, beside those that cannot.
+fn room(at_work: bool, fixed: usize) -> usize {
+    if at_work { MAX_AT_WORK.saturating_sub(fixed).max(MAX_AT_REST) } else { MAX_AT_REST }
+}
+
 impl Fs {
     /// Closes files that nobody reads, and finds what the kernel should be asked to forget: on a large
     /// machine it remembers millions of entries, each of which takes memory here. To be called every
@@ -66,12 +71,22 @@ impl Fs {
         let mut inodes = self.inodes();
         inodes.shrink();
         let at_work = lock(&self.pace).is_at_work(inodes.asked(), now);
-        let keep = match at_work {
-            true => MAX_AT_WORK.saturating_sub(inodes.fixed_bytes()).max(MAX_AT_REST),
-            false => MAX_AT_REST,
-        };
+        let keep = room(at_work, inodes.fixed_bytes());
         let surplus = inodes.surplus(keep);
         let soon = !surplus.is_empty() || (at_work && inodes.live_bytes() > keep / 2);
         Tidied { surplus, soon }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_forgotten_leaves_less_room_for_the_rest_but_always_some() {
+        assert_eq!(room(true, 0), MAX_AT_WORK);
+        assert_eq!(room(true, MAX_AT_WORK / 2), MAX_AT_WORK / 2);
+        assert_eq!(room(true, 2 * MAX_AT_WORK), MAX_AT_REST);
+        assert_eq!(room(false, 0), MAX_AT_REST);
     }
 }

@@ -38,9 +38,9 @@ impl Encoded {
         }
     }
 
-    /// About how many bytes this takes elsewhere.
-    pub(super) fn bytes(&self) -> usize {
-        self.selector.as_ref().map_or_else(|| self.of.bytes(), Selector::bytes)
+    /// About how many bytes of memory this takes besides itself.
+    pub(super) fn footprint(&self) -> usize {
+        self.selector.as_ref().map_or_else(|| self.of.footprint(), Selector::footprint)
     }
 
     /// The array that is in the file.

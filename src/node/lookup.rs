@@ -11,7 +11,8 @@ use crate::selection::{Group, Selector};
 use crate::source::{ArrayFile, Found, Source, Unreadable};
 
 /// The longest expression of a directory, in bytes: about as long as a path can be. Selections of
-/// selections without end would otherwise take memory without end.
+/// selections without end would otherwise take memory without end. That of a file is longer by what its
+/// name adds.
 const MAX_EXPRESSION: usize = 4096;
 
 impl Tree {

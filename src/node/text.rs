@@ -40,11 +40,13 @@ impl Text {
         text
     }
 
-    /// About how many bytes this takes, its text not included.
-    pub(super) fn bytes(&self) -> usize {
+    /// About how many bytes of memory this takes; the text itself takes none.
+    pub(super) fn footprint(&self) -> usize {
         let about = match &self.about {
-            About::Header(selection) | About::Usage(selection, _) => selection.bytes(),
-            About::Error(unreadable) | About::HeaderOfUnreadable(unreadable) => unreadable.bytes(),
+            About::Header(selection) | About::Usage(selection, _) => selection.footprint(),
+            About::Error(unreadable) | About::HeaderOfUnreadable(unreadable) => {
+                unreadable.footprint()
+            }
         };
         size_of::<Text>() + about
     }

@@ -20,7 +20,7 @@ pub const MAX_HEADER: u64 = 1 << 18;
 const ALIGN: usize = 64;
 
 /// Bytes that few header texts exceed.
-const MIN_TEXT: usize = 128;
+const ROOM_FOR_TEXT: usize = 128;
 
 /// Digits that NumPy leaves room for, so that the growing axis can be rewritten in place.
 const GROWTH_DIGITS: usize = 21;
@@ -252,7 +252,7 @@ impl Header {
 /// The oldest version that can hold it is used. Longer than 4 GiB, which no version can hold, it
 /// cannot become: a dtype comes from a header of at most [`MAX_HEADER`] bytes.
 pub fn write(dtype: &DType, shape: &[u64], order: Order) -> Vec<u8> {
-    let mut text = String::with_capacity(MIN_TEXT);
+    let mut text = String::with_capacity(ROOM_FOR_TEXT);
     text.push_str("{'descr': ");
     dtype.push_descr(&mut text);
     text.push_str(", 'fortran_order': ");

@@ -1,5 +1,7 @@
 //! `fields`: the fields of records by name, and the parts of complex numbers.
 
+use std::sync::Arc;
+
 use super::{Refusal, Selector, refuse};
 use crate::meta::NAME_MAX;
 use crate::npy::dtype::{DType, Field};
@@ -9,7 +11,7 @@ use crate::view::{Component, View};
 /// A field's name as it stands in a path: `.`, `/`, `%` and NUL are `%XX`, and the empty name is a
 /// lone `%`, so that no field is mistaken for an encoding, a directory or nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Escaped(Box<str>);
+pub struct Escaped(Arc<str>);
 
 fn escape(name: &Text<'_>) -> Option<String> {
     let name = name.as_str()?;

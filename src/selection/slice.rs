@@ -2,6 +2,8 @@
 //!
 //! `expr = item {',' item}`; `item = int | [int]':'[int][':'[int]] | '...' | 'None'`.
 
+use std::sync::Arc;
+
 use super::{Refusal, Usage, counted, number, refuse};
 use crate::npy::dtype::MAX_NDIM;
 use crate::view::{Steps, View};
@@ -10,8 +12,8 @@ use crate::view::{Steps, View};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expression {
     /// As written: a number may have more digits than an item can hold.
-    text: Box<str>,
-    items: Box<[Item]>,
+    text: Arc<str>,
+    items: Arc<[Item]>,
 }
 
 /// Numbers beyond 64 bits are the nearest that fits: as a bound they clamp all the same, and as an
@@ -77,7 +79,7 @@ impl Expression {
         &self.text
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(super) fn footprint(&self) -> usize {
         size_of_val(&*self.text) + size_of_val(&*self.items)
     }
 
@@ -104,7 +106,7 @@ impl Expression {
         // the array never has more axes on the way than in the end.
         let mut axis = 0;
         let mut new_axes = Vec::new();
-        for item in &self.items {
+        for item in self.items.iter() {
             match *item {
                 Item::Index(i) => {
                     let len = selected.shape()[axis];

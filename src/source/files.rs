@@ -22,7 +22,8 @@ use crate::view::View;
 /// How long a file stays open that nobody reads: to map a large one again takes many page faults.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// How long one stays open that was deleted or replaced, which keeps its disk space until then.
+/// How long one stays open that was deleted or replaced, which keeps its disk space until then; and any on
+/// a filesystem that cannot be asked at once whether it was.
 const IDLE_AND_GONE: Duration = Duration::from_secs(2);
 
 /// How many files stay open that nobody reads.
@@ -40,9 +41,9 @@ pub struct Root {
 }
 
 impl Root {
-    /// About how many bytes it takes.
-    pub fn bytes(&self) -> usize {
-        size_of::<Root>() + PARSED * self.bytes.len()
+    /// About how many bytes of memory it takes.
+    pub fn footprint(&self) -> usize {
+        size_of::<Root>() + parsed(&self.header, self.bytes.len())
     }
 
     /// Checks that an open file still holds this version of the array, and all of it.
@@ -65,8 +66,11 @@ impl Root {
     }
 }
 
-/// About how many bytes of memory a byte of a header comes to.
-const PARSED: usize = 4;
+/// About how many bytes of memory a header takes that has `len` bytes in its file. Each field of a record
+/// is some ten bytes there, and a field, a dtype and a name of its own here.
+fn parsed(header: &Header, len: usize) -> usize {
+    len + if header.dtype.as_record().is_some() { 16 * len } else { 0 }
+}
 
 /// Why a file is no array, with its header if that could be read.
 #[derive(Debug, PartialEq, Eq)]
@@ -91,10 +95,11 @@ impl Unreadable {
         Arc::new(Unreadable { why, header })
     }
 
-    /// About how many bytes it takes.
-    pub fn bytes(&self) -> usize {
-        let text = self.header.as_ref().map_or(0, |header| header.data_offset as usize);
-        size_of::<Unreadable>() + self.why.len() + PARSED * text
+    /// About how many bytes of memory it takes.
+    pub fn footprint(&self) -> usize {
+        let header = self.header.as_ref();
+        let parsed = header.map_or(0, |header| parsed(header, header.data_offset as usize));
+        size_of::<Unreadable>() + self.why.len() + parsed
     }
 
     /// One sentence that names the file.
@@ -223,14 +228,14 @@ impl OpenFile {
         *lock(&self.used) = Instant::now();
     }
 
-    /// How long nobody has wanted to read it.
-    fn idle(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(*lock(&self.used))
+    fn is_idle(&self, now: Instant) -> bool {
+        let idle = now.saturating_duration_since(*lock(&self.used));
+        idle >= IDLE || idle >= IDLE_AND_GONE && !(self.backing.is_on_disk() && self.has_name())
     }
 
-    /// Whether it has no name any more.
-    fn is_gone(&self) -> bool {
-        !self.meta().is_ok_and(|meta| meta.nlink > 0)
+    /// Whether it has not been deleted.
+    fn has_name(&self) -> bool {
+        self.meta().is_ok_and(|meta| meta.nlink > 0)
     }
 }
 
@@ -308,12 +313,9 @@ impl Files {
     /// Closes what nobody has read for a while.
     pub fn close_idle(&self) {
         let now = Instant::now();
-        let has_rested = |file: &&Arc<OpenFile>| file.idle(now) >= IDLE_AND_GONE;
-        let mut idle: Vec<_> = lock(&self.open).recent.iter().filter(has_rested).cloned().collect();
-        // Its filesystem may take its time to say whether one is gone, and to unmap one takes time too:
-        // nobody has to wait for either.
-        idle.retain(|file| file.idle(now) >= IDLE || file.is_gone());
-        lock(&self.open).recent.retain(|file| !idle.iter().any(|idle| Arc::ptr_eq(file, idle)));
+        let mut open = lock(&self.open);
+        let idle: Vec<_> = open.recent.extract_if(.., |file| file.is_idle(now)).collect();
+        drop(open);
         drop(idle);
         lock(&self.open).by_id.retain(|_, file| file.strong_count() > 0);
     }

@@ -202,10 +202,10 @@ def test_ten_thousand_writers_leave_nothing_open(writable):
     for number in range(1000):
         work(number)
     before = at_rest(writable.pid)
+    assert before[1] == 0, "files are closed when nobody has used them for a while"
     for number in range(1000, 6000):
         work(number)
     after = at_rest(writable.pid)
     assert after[:2] == before[:2], "descriptors, maps"
-    # Each remembered name takes half a kilobyte at most.
     assert after[2] < before[2] + (30 << 10), "memory"
     assert (np.load(writable.source / "3.npy")[1499] == 5999).all()
