@@ -3,8 +3,8 @@
 //! To touch a page of a map that the file no longer has, or that the disk has no room for, raises
 //! SIGBUS in the thread that does. [`catch`] runs a function that copies from or to such a map; when
 //! the signal comes for an address in it, the handler resumes the thread not at the faulting
-//! instruction but behind the call, as `longjmp` would. This is sound because the function in between is plain: it owns nothing that needs
-//! dropping, takes no lock and allocates nothing.
+//! instruction but behind the call, as `longjmp` would. This is sound because the function in between
+//! is plain: it owns nothing that needs dropping, takes no lock and allocates nothing.
 //!
 //! The way back is written in assembly, since Rust has no `setjmp`: callee-saved registers are
 //! pushed, and the stack pointer and the address to resume at are noted in a [`Frame`].
