@@ -39,8 +39,19 @@ pub struct Backing {
     map: OnceLock<Mmap>,
     /// The file's size when it was opened, and that of the map.
     size: u64,
-    /// Its filesystem leaves a trace of every change in the times, but for pages already dirty.
-    keeps_times: bool,
+    filesystem: Filesystem,
+}
+
+/// What is known of the filesystem that a file is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Filesystem {
+    /// One of the usual ones of disks (ext2 to ext4, XFS, Btrfs, F2FS), which note every first store to a
+    /// clean page of a shared map in the file's times.
+    OfDisks,
+    /// tmpfs
+    InMemory,
+    /// Any other, of a network perhaps
+    Other,
 }
 
 /// Why bytes of a backing file cannot be had.
@@ -83,8 +94,8 @@ impl Backing {
     /// Takes a regular file that is open for reading.
     pub fn new(file: File) -> io::Result<Backing> {
         let size = file.metadata()?.len();
-        let keeps_times = keeps_times(&file);
-        Ok(Backing { file, map: OnceLock::new(), size, keeps_times })
+        let filesystem = Filesystem::of(&file);
+        Ok(Backing { file, map: OnceLock::new(), size, filesystem })
     }
 
     /// The file's attributes now.
@@ -170,9 +181,10 @@ impl Backing {
         self.size().map_or_else(ReadError::Io, |has| ReadError::Short { has })
     }
 
-    /// Whether it is on one of the usual filesystems of disks, which answer at once.
-    pub fn is_on_disk(&self) -> bool {
-        self.keeps_times
+    /// Whether it is on a filesystem of this machine, which answers at once what it is asked about the
+    /// file.
+    pub fn answers_at_once(&self) -> bool {
+        self.filesystem != Filesystem::Other
     }
 
     /// Whether the content may change, or may have changed, with no trace in the timestamps.
@@ -181,7 +193,7 @@ impl Backing {
     /// other than the usual ones of disks it may happen at any time (on tmpfs, to pages that were
     /// read before they were written).
     pub fn may_have_unseen_changes(&self) -> bool {
-        !self.keeps_times || self.may_have_writer()
+        self.filesystem != Filesystem::OfDisks || self.may_have_writer()
     }
 
     /// Whether anybody holds the file open for writing, or may, for all that can be told.
@@ -200,11 +212,15 @@ impl Backing {
     }
 }
 
-/// The filesystems (ext2 to ext4, XFS, Btrfs, F2FS) that note every first store to a clean page of a
-/// shared map in the file's times.
-fn keeps_times(file: &File) -> bool {
-    const TRUSTED: [u32; 4] = [0xEF53, 0x5846_5342, 0x9123_683E, 0xF2F5_2010];
-    rustix::fs::fstatfs(file).is_ok_and(|fs| TRUSTED.contains(&(fs.f_type as u32)))
+impl Filesystem {
+    fn of(file: &File) -> Filesystem {
+        // The numbers are those of `statfs(2)`.
+        match rustix::fs::fstatfs(file).map(|fs| fs.f_type as u32) {
+            Ok(0xEF53 | 0x5846_5342 | 0x9123_683E | 0xF2F5_2010) => Filesystem::OfDisks,
+            Ok(0x0102_1994) => Filesystem::InMemory,
+            _ => Filesystem::Other,
+        }
+    }
 }
 
 impl AsFd for Backing {

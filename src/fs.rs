@@ -121,6 +121,14 @@ impl Fs {
         }
     }
 
+    /// Whether a request about a number is most likely answered from memory: it is of an array whose
+    /// file is open, on a filesystem that answers at once.
+    pub fn is_at_hand(&self, ino: Ino) -> bool {
+        let id = self.inodes().node(ino).and_then(Node::file_of_array);
+        let open = id.and_then(|id| self.tree.source().files().known(id));
+        open.is_some_and(|open| open.backing.answers_at_once())
+    }
+
     /// The text of a symlink.
     pub fn read_link(&self, ino: Ino) -> Result<OsString, Error> {
         self.tree.read_link(&self.node(ino)?)

@@ -9,20 +9,24 @@ use std::time::{Duration, SystemTime};
 
 use fuser::{
     BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation,
-    INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, Notifier, OpenFlags, PollEvents,
-    PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
-    ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen, ReplyPoll,
-    ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, Notifier, OpenAccMode, OpenFlags,
+    PollEvents, PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen,
+    ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
 use crate::fs::{Fs, Handle};
 use crate::inode::Ino;
 
+mod answering;
+mod crew;
 mod opening;
 mod translate;
 mod ways;
 
-use translate::{caller, errno, file_attr, file_type, guarded};
+use answering::guarded;
+use crew::Crew;
+use translate::{caller, errno, file_attr, file_type};
 use ways::Ways;
 
 /// The largest read or write that the kernel asks for at once, in bytes.
@@ -43,14 +47,15 @@ pub struct Adapter {
     /// Files that are written past the kernel's pages can be mapped all the same.
     maps_direct: bool,
     notifier: Arc<OnceLock<Notifier>>,
+    crew: Arc<Crew>,
 }
 
 impl Adapter {
     /// Serves `fs`. What the kernel is told holds for `ttl`; whole files are left to the kernel if
     /// it can.
     pub fn new(fs: Arc<Fs>, ttl: Duration) -> Adapter {
-        let (ways, notifier) = (Ways::default(), Arc::default());
-        Adapter { fs, ttl, ways, maps_direct: false, notifier }
+        let (ways, notifier, crew) = (Ways::default(), Arc::default(), Arc::default());
+        Adapter { fs, ttl, ways, maps_direct: false, notifier, crew }
     }
 
     /// Where to put the notifier, which there is only when the session has been made of this.
@@ -95,7 +100,7 @@ impl Filesystem for Adapter {
     }
 
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        guarded("lookup", || match self.fs.lookup(Ino(parent.0), name) {
+        self.answer_about("lookup", Ino(parent.0), || match self.fs.lookup(Ino(parent.0), name) {
             Ok((ino, attr)) => reply.entry(&self.ttl, &file_attr(ino, &attr), Generation(0)),
             Err(err) => reply.error(errno("lookup", &err)),
         });
@@ -106,7 +111,7 @@ impl Filesystem for Adapter {
     }
 
     fn getattr(&self, _req: &Request, ino: INodeNo, fh: Option<FileHandle>, reply: ReplyAttr) {
-        guarded("getattr", || {
+        self.answer_about("getattr", Ino(ino.0), || {
             let ino = Ino(ino.0);
             let attr = match fh {
                 Some(handle) => self.fs.attr_of_open(ino, Handle(handle.0)),
@@ -120,14 +125,19 @@ impl Filesystem for Adapter {
     }
 
     fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
-        guarded("readlink", || match self.fs.read_link(Ino(ino.0)) {
+        self.answer("readlink", || match self.fs.read_link(Ino(ino.0)) {
             Ok(text) => reply.data(text.as_bytes()),
             Err(err) => reply.error(errno("readlink", &err)),
         });
     }
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        guarded("open", || self.answer_open(Ino(ino.0), flags, caller(req), reply));
+        let (ino, caller) = (Ino(ino.0), caller(req));
+        let open = || self.answer_open(ino, flags, caller, reply);
+        match flags.acc_mode() {
+            OpenAccMode::O_RDONLY => self.answer_about("open", ino, open),
+            _ => self.answer("open", open),
+        }
     }
 
     fn read(
@@ -141,7 +151,7 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        guarded("read", || {
+        self.answer("read", || {
             // The reply goes to whichever of the two comes to use it.
             let mut reply = Some(reply);
             let read = self.fs.read(Handle(fh.0), offset, size as usize, |bytes| {
@@ -163,15 +173,21 @@ impl Filesystem for Adapter {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        guarded("release", || {
-            self.fs.release(Handle(fh.0));
-            self.ways.close(Ino(ino.0));
-            reply.ok();
-        });
+        let ino = Ino(ino.0);
+        self.answer_by(
+            "release",
+            false,
+            || self.fs.is_at_hand(ino),
+            || {
+                self.fs.release(Handle(fh.0));
+                self.ways.close(ino);
+                reply.ok();
+            },
+        );
     }
 
     fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        guarded("opendir", || match self.fs.open_directory(Ino(ino.0)) {
+        self.answer("opendir", || match self.fs.open_directory(Ino(ino.0)) {
             Ok(handle) => reply.opened(FileHandle(handle.0), FopenFlags::empty()),
             Err(err) => reply.error(errno("opendir", &err)),
         });
@@ -185,7 +201,7 @@ impl Filesystem for Adapter {
         offset: u64,
         mut reply: ReplyDirectory,
     ) {
-        guarded("readdir", || {
+        self.answer("readdir", || {
             let read = self.fs.read_directory(Handle(fh.0), offset, |entry| {
                 let ino = INodeNo(entry.ino.map_or(UNKNOWN_INO, |ino| ino.0));
                 reply.add(ino, entry.next, file_type(entry.kind), &entry.name)
@@ -205,7 +221,7 @@ impl Filesystem for Adapter {
         offset: u64,
         mut reply: ReplyDirectoryPlus,
     ) {
-        guarded("readdirplus", || {
+        self.answer("readdirplus", || {
             let read = self.fs.read_directory_plus(Handle(fh.0), offset, |entry, ino, attr| {
                 let attr = file_attr(ino, attr);
                 reply.add(attr.ino, entry.next, &entry.name, &self.ttl, &attr, Generation(0))
@@ -225,14 +241,14 @@ impl Filesystem for Adapter {
         _flags: OpenFlags,
         reply: ReplyEmpty,
     ) {
-        guarded("releasedir", || {
+        self.answer("releasedir", || {
             self.fs.release_directory(Handle(fh.0));
             reply.ok();
         });
     }
 
     fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
-        guarded("statfs", || match self.fs.statvfs() {
+        self.answer("statfs", || match self.fs.statvfs() {
             Ok(stat) => reply.statfs(
                 stat.f_blocks,
                 stat.f_bfree,
@@ -259,7 +275,7 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        guarded("write", || {
+        self.answer("write", || {
             // O_SYNC has that bit too. Of what is written past its pages the kernel leaves it to us.
             let synced = flags.0 & libc::O_DSYNC != 0;
             let written = match write_flags.contains(WriteFlags::FUSE_WRITE_CACHE) {
@@ -294,7 +310,7 @@ impl Filesystem for Adapter {
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        guarded("setattr", || {
+        self.answer("setattr", || {
             let (ino, owner) = (Ino(ino.0), (uid, gid));
             let set = match (size, mode, owner, atime, mtime) {
                 // With a size come the times that a change of it would set.
@@ -319,7 +335,7 @@ impl Filesystem for Adapter {
         _lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
-        guarded("flush", || match self.fs.flush(Handle(fh.0), caller(req)) {
+        self.answer("flush", || match self.fs.flush(Handle(fh.0), caller(req)) {
             Ok(()) => reply.ok(),
             Err(err) => reply.error(errno("flush", &err)),
         });
@@ -333,7 +349,7 @@ impl Filesystem for Adapter {
         datasync: bool,
         reply: ReplyEmpty,
     ) {
-        guarded("fsync", || match self.fs.sync(Handle(fh.0), datasync) {
+        self.answer("fsync", || match self.fs.sync(Handle(fh.0), datasync) {
             Ok(()) => reply.ok(),
             Err(err) => reply.error(errno("fsync", &err)),
         });

@@ -292,6 +292,17 @@ impl Node {
         }
     }
 
+    /// The file that holds the array that this is of.
+    pub fn file_of_array(&self) -> Option<FileId> {
+        match self {
+            Node::Directory(_) | Node::File(..) | Node::Symlink(..) => None,
+            Node::ArrayFile(file) => file.id,
+            Node::Selection(selection) | Node::Group(selection, _) => selection.file.id,
+            Node::Encoded(encoded) => encoded.of.file.id,
+            Node::Text(text) => text.file.id,
+        }
+    }
+
     /// Whether this is anything but a directory that the source has, or that stands beside a file of
     /// it: there can be any number of those.
     pub fn is_made(&self) -> bool {

@@ -11,6 +11,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use common::{
     Mounted, TestEnv, counting, eventually, in_time, mount_count, npyfs, program, run, stderr, wait,
@@ -131,6 +132,35 @@ impl FullDisk {
 impl Drop for FullDisk {
     fn drop(&mut self) {
         let _ = run(Command::new("umount").arg("-l").arg(&self.0));
+    }
+}
+
+#[test]
+fn a_source_that_does_not_answer_keeps_only_its_own_readers_waiting() {
+    let env = TestEnv::new();
+    // A filesystem in the source whose daemon is stopped.
+    let inner_env = TestEnv::with_data_in(&env.data());
+    let inner = inner_env.mount(&[]);
+    let mounted = env.mount(&["--threads=2"]);
+    let silent = inner.mountpoint.strip_prefix(env.data()).unwrap().join("big/rows/0-5.npy");
+    let silent = mounted.mountpoint.join(silent);
+    for round in 0..3 {
+        // One at a time, until all threads but one rest.
+        for row in 0..100 {
+            mounted.read(&format!("big/rows/{row}-{}.npy", row + 1)).unwrap();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        inner.signal("-STOP");
+        let silent = silent.with_file_name(format!("{round}-5.npy"));
+        let reader = std::thread::spawn(move || std::fs::read(silent));
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(!reader.is_finished(), "it was answered all the same");
+        for stop in [900, 901, 902] {
+            let path = mounted.path(&format!("big/rows/{round}-{stop}.npy"));
+            in_time("a read from another file", move || std::fs::read(path)).unwrap();
+        }
+        inner.signal("-CONT");
+        in_time("the silent one", || reader.join().unwrap()).unwrap();
     }
 }
 

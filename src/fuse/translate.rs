@@ -1,7 +1,5 @@
 //! Our own types in those of the library that speaks to the kernel.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use fuser::{Errno, FileAttr, FileType, INodeNo, Request};
 
 use crate::error::Error;
@@ -12,19 +10,6 @@ use crate::node::{Attr, Caller};
 /// What `stat` names as the size to read by. With 64 KiB `np.load` needs one request less for the
 /// header than with 4 KiB.
 const BLOCK_SIZE: u32 = 64 << 10;
-
-/// Runs a handler. If it panics, its reply was dropped on the way, which answers EIO; the worker
-/// and the mount live on.
-pub(super) fn guarded(request: &str, handler: impl FnOnce()) {
-    let handled = catch_unwind(AssertUnwindSafe(|| {
-        // Inside, for a log that panics may bring down no worker either.
-        log::trace!("{request}");
-        handler();
-    }));
-    if handled.is_err() {
-        log::error!("{request}: answered with EIO: the handler panicked");
-    }
-}
 
 /// The one place where an error becomes a log line and an errno.
 pub(super) fn errno(request: &str, err: &Error) -> Errno {

@@ -230,7 +230,8 @@ impl OpenFile {
 
     fn is_idle(&self, now: Instant) -> bool {
         let idle = now.saturating_duration_since(*lock(&self.used));
-        idle >= IDLE || idle >= IDLE_AND_GONE && !(self.backing.is_on_disk() && self.has_name())
+        idle >= IDLE
+            || idle >= IDLE_AND_GONE && !(self.backing.answers_at_once() && self.has_name())
     }
 
     /// Whether it has not been deleted.
