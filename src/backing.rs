@@ -181,8 +181,7 @@ impl Backing {
         self.size().map_or_else(ReadError::Io, |has| ReadError::Short { has })
     }
 
-    /// Whether it is on a filesystem of this machine, which answers at once what it is asked about the
-    /// file.
+    /// Whether it is on a filesystem that is known to answer at once what it is asked about the file.
     pub fn answers_at_once(&self) -> bool {
         self.filesystem != Filesystem::Other
     }

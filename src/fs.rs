@@ -121,12 +121,17 @@ impl Fs {
         }
     }
 
-    /// Whether a request about a number is most likely answered from memory: it is of an array whose
-    /// file is open, on a filesystem that answers at once.
+    /// Whether a request about a number is most likely answered from memory, since it is of an array whose
+    /// file is at hand.
     pub fn is_at_hand(&self, ino: Ino) -> bool {
         let id = self.inodes().node(ino).and_then(Node::file_of_array);
-        let open = id.and_then(|id| self.tree.source().files().known(id));
-        open.is_some_and(|open| open.backing.answers_at_once())
+        id.is_some_and(|id| self.tree.source().is_at_hand(id))
+    }
+
+    /// Whether to close a file closes no backing file, which may take long where much of it is mapped.
+    pub fn closes_at_once(&self, handle: Handle) -> bool {
+        let file = self.files.get(handle);
+        file.is_ok_and(|file| file.to_write.is_none() && file.content.is_shared())
     }
 
     /// The text of a symlink.

@@ -24,7 +24,6 @@ mod opening;
 mod translate;
 mod ways;
 
-use answering::guarded;
 use crew::Crew;
 use translate::{caller, errno, file_attr, file_type};
 use ways::Ways;
@@ -99,19 +98,21 @@ impl Filesystem for Adapter {
         Ok(())
     }
 
-    fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        self.answer_about("lookup", Ino(parent.0), || match self.fs.lookup(Ino(parent.0), name) {
-            Ok((ino, attr)) => reply.entry(&self.ttl, &file_attr(ino, &attr), Generation(0)),
-            Err(err) => reply.error(errno("lookup", &err)),
+    fn lookup(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        self.answer_about(req, "lookup", Ino(parent.0), || {
+            match self.fs.lookup(Ino(parent.0), name) {
+                Ok((ino, attr)) => reply.entry(&self.ttl, &file_attr(ino, &attr), Generation(0)),
+                Err(err) => reply.error(errno("lookup", &err)),
+            }
         });
     }
 
     fn forget(&self, _req: &Request, ino: INodeNo, nlookup: u64) {
-        guarded("forget", || self.fs.forget(Ino(ino.0), nlookup));
+        self.unanswered("forget", || self.fs.forget(Ino(ino.0), nlookup));
     }
 
-    fn getattr(&self, _req: &Request, ino: INodeNo, fh: Option<FileHandle>, reply: ReplyAttr) {
-        self.answer_about("getattr", Ino(ino.0), || {
+    fn getattr(&self, req: &Request, ino: INodeNo, fh: Option<FileHandle>, reply: ReplyAttr) {
+        self.answer_about(req, "getattr", Ino(ino.0), || {
             let ino = Ino(ino.0);
             let attr = match fh {
                 Some(handle) => self.fs.attr_of_open(ino, Handle(handle.0)),
@@ -124,8 +125,8 @@ impl Filesystem for Adapter {
         });
     }
 
-    fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
-        self.answer("readlink", || match self.fs.read_link(Ino(ino.0)) {
+    fn readlink(&self, req: &Request, ino: INodeNo, reply: ReplyData) {
+        self.answer(req, "readlink", || match self.fs.read_link(Ino(ino.0)) {
             Ok(text) => reply.data(text.as_bytes()),
             Err(err) => reply.error(errno("readlink", &err)),
         });
@@ -133,16 +134,16 @@ impl Filesystem for Adapter {
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let (ino, caller) = (Ino(ino.0), caller(req));
-        let open = || self.answer_open(ino, flags, caller, reply);
+        let open = || self.open_by_mode(ino, flags, caller, reply);
         match flags.acc_mode() {
-            OpenAccMode::O_RDONLY => self.answer_about("open", ino, open),
-            _ => self.answer("open", open),
+            OpenAccMode::O_RDONLY => self.answer_about(req, "open", ino, open),
+            _ => self.answer(req, "open", open),
         }
     }
 
     fn read(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
         fh: FileHandle,
         offset: u64,
@@ -151,7 +152,7 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        self.answer("read", || {
+        self.answer(req, "read", || {
             // The reply goes to whichever of the two comes to use it.
             let mut reply = Some(reply);
             let read = self.fs.read(Handle(fh.0), offset, size as usize, |bytes| {
@@ -165,7 +166,7 @@ impl Filesystem for Adapter {
 
     fn release(
         &self,
-        _req: &Request,
+        req: &Request,
         ino: INodeNo,
         fh: FileHandle,
         _flags: OpenFlags,
@@ -173,21 +174,21 @@ impl Filesystem for Adapter {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        let ino = Ino(ino.0);
-        self.answer_by(
+        let (ino, handle) = (Ino(ino.0), Handle(fh.0));
+        self.answer_if_quick(
+            req,
             "release",
-            false,
-            || self.fs.is_at_hand(ino),
+            || self.fs.closes_at_once(handle),
             || {
-                self.fs.release(Handle(fh.0));
+                self.fs.release(handle);
                 self.ways.close(ino);
                 reply.ok();
             },
         );
     }
 
-    fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        self.answer("opendir", || match self.fs.open_directory(Ino(ino.0)) {
+    fn opendir(&self, req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        self.answer(req, "opendir", || match self.fs.open_directory(Ino(ino.0)) {
             Ok(handle) => reply.opened(FileHandle(handle.0), FopenFlags::empty()),
             Err(err) => reply.error(errno("opendir", &err)),
         });
@@ -195,13 +196,13 @@ impl Filesystem for Adapter {
 
     fn readdir(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         mut reply: ReplyDirectory,
     ) {
-        self.answer("readdir", || {
+        self.answer(req, "readdir", || {
             let read = self.fs.read_directory(Handle(fh.0), offset, |entry| {
                 let ino = INodeNo(entry.ino.map_or(UNKNOWN_INO, |ino| ino.0));
                 reply.add(ino, entry.next, file_type(entry.kind), &entry.name)
@@ -215,13 +216,13 @@ impl Filesystem for Adapter {
 
     fn readdirplus(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         mut reply: ReplyDirectoryPlus,
     ) {
-        self.answer("readdirplus", || {
+        self.answer(req, "readdirplus", || {
             let read = self.fs.read_directory_plus(Handle(fh.0), offset, |entry, ino, attr| {
                 let attr = file_attr(ino, attr);
                 reply.add(attr.ino, entry.next, &entry.name, &self.ttl, &attr, Generation(0))
@@ -235,20 +236,20 @@ impl Filesystem for Adapter {
 
     fn releasedir(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
         fh: FileHandle,
         _flags: OpenFlags,
         reply: ReplyEmpty,
     ) {
-        self.answer("releasedir", || {
+        self.answer(req, "releasedir", || {
             self.fs.release_directory(Handle(fh.0));
             reply.ok();
         });
     }
 
-    fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
-        self.answer("statfs", || match self.fs.statvfs() {
+    fn statfs(&self, req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
+        self.answer(req, "statfs", || match self.fs.statvfs() {
             Ok(stat) => reply.statfs(
                 stat.f_blocks,
                 stat.f_bfree,
@@ -265,7 +266,7 @@ impl Filesystem for Adapter {
 
     fn write(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
         fh: FileHandle,
         offset: u64,
@@ -275,7 +276,7 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        self.answer("write", || {
+        self.answer(req, "write", || {
             // O_SYNC has that bit too. Of what is written past its pages the kernel leaves it to us.
             let synced = flags.0 & libc::O_DSYNC != 0;
             let written = match write_flags.contains(WriteFlags::FUSE_WRITE_CACHE) {
@@ -310,7 +311,7 @@ impl Filesystem for Adapter {
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        self.answer("setattr", || {
+        self.answer(req, "setattr", || {
             let (ino, owner) = (Ino(ino.0), (uid, gid));
             let set = match (size, mode, owner, atime, mtime) {
                 // With a size come the times that a change of it would set.
@@ -335,7 +336,7 @@ impl Filesystem for Adapter {
         _lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
-        self.answer("flush", || match self.fs.flush(Handle(fh.0), caller(req)) {
+        self.answer(req, "flush", || match self.fs.flush(Handle(fh.0), caller(req)) {
             Ok(()) => reply.ok(),
             Err(err) => reply.error(errno("flush", &err)),
         });
@@ -343,13 +344,13 @@ impl Filesystem for Adapter {
 
     fn fsync(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
         fh: FileHandle,
         datasync: bool,
         reply: ReplyEmpty,
     ) {
-        self.answer("fsync", || match self.fs.sync(Handle(fh.0), datasync) {
+        self.answer(req, "fsync", || match self.fs.sync(Handle(fh.0), datasync) {
             Ok(()) => reply.ok(),
             Err(err) => reply.error(errno("fsync", &err)),
         });

@@ -57,6 +57,37 @@ fn a_replaced_file_is_a_new_array_and_readers_of_the_old_one_keep_it() {
 }
 
 #[test]
+fn what_is_at_hand_is_answered_from_memory() {
+    // On tmpfs, which answers at once everywhere.
+    let env = TestEnv::with_data_in("/dev/shm".as_ref());
+    let fs = filesystem(&env);
+    let rows = lookup(&fs, "big/rows").unwrap();
+    assert!(!fs.is_at_hand(rows), "it is so new that its header is read each time");
+    std::thread::sleep(Duration::from_millis(1200));
+    let slice = lookup(&fs, "big/rows/2.raw").unwrap();
+    for ino in [slice, rows, lookup(&fs, "big").unwrap(), lookup(&fs, "big/header.json").unwrap()] {
+        assert!(fs.is_at_hand(ino));
+    }
+    for ino in [ROOT, lookup(&fs, "big.npy").unwrap()] {
+        assert!(!fs.is_at_hand(ino), "it is the source's");
+    }
+    let handle = fs.open(slice).unwrap();
+    assert!(fs.closes_at_once(handle), "the file stays open for a while");
+    replace(&env, &counting(&[5]));
+    std::thread::sleep(Duration::from_millis(2200));
+    fs.tree().source().files().close_idle();
+    assert!(!fs.closes_at_once(handle), "it was deleted, and nobody else has it open");
+    fs.release(handle);
+    assert!(!fs.is_at_hand(slice), "it is closed");
+    let options = source::Options { follow_symlinks: true, ..Default::default() };
+    let source = Source::open(&env.data(), options).unwrap();
+    let fs = Fs::new(Tree::new(source, Options::default()));
+    std::thread::sleep(Duration::from_millis(1200));
+    let rows = lookup(&fs, "big/parts").unwrap();
+    assert!(!fs.is_at_hand(rows), "its path may lead anywhere");
+}
+
+#[test]
 fn new_values_in_the_same_file_are_the_same_array() {
     let env = TestEnv::new();
     let fs = filesystem(&env);

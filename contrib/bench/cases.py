@@ -80,6 +80,8 @@ def large_rows(data, mounts):
         for _ in range(2):
             again[name](0)()
     yield alternate(f"{size}, np.load, second read", again, data.rounds, "≥ 0.90", memory=memory)
+    for name in files:
+        after(0, name)
     native = data.directory / "cuts/large.npy"
     for block in ("128K", "1M"):
         sides = {
@@ -96,8 +98,6 @@ def large_rows(data, mounts):
         "floor": lambda n: lambda: mapped(path("floor", n)).sum(),
     }
     yield alternate(f"{size}, sum of mmap_mode='r', first read", sides, data.rounds, "", after, memory)
-    for name in files:
-        after(0, name)
 
 
 def small_rows(data, mounts):

@@ -3,10 +3,10 @@
 //! If all did, the kernel would wake the one that has slept longest: another each time, on a processor
 //! that was asleep too, while the one that has just answered still runs. A reader whose requests follow
 //! each other waits for that longer than for the bytes of a small slice. So while there is one request
-//! at a time, one thread waits at the device and the others rest, until it has received what may take
-//! long. Where requests overlap, all wait at the device.
+//! at a time, answered from memory, one thread waits at the device and the others rest. One is called when
+//! a request may take long, or when requests overlap, and then nobody rests for a while.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,8 @@ use crate::sync::lock;
 /// A request that comes sooner than this after another was answered had been there before.
 const AT_ONCE: Duration = Duration::from_micros(5);
 
-/// For how many requests nobody rests after two that overlapped.
-const MEMORY: u32 = 64;
+/// For how many requests nobody rests after one for which another was called: the next may be like it.
+const MEMORY: u32 = 8;
 
 /// The threads of a mount. A thread joins with its first request, and counts for nothing until then.
 #[derive(Debug, Default)]
@@ -27,7 +27,8 @@ pub(super) struct Crew {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Threads that are at the device, or on their way there.
+    /// Threads that are at the device, or on their way there; also while they handle what is not
+    /// counted, since it is always refused or wants no answer.
     waiting: usize,
     /// Threads that answer a request.
     answering: usize,
@@ -37,17 +38,16 @@ struct State {
     called: usize,
     /// For how many more requests nobody rests.
     restless: u32,
+    /// Who sent the last request.
+    sender: u32,
+    /// When one was answered last.
+    answered: Option<Instant>,
     /// The mount is gone.
     ended: bool,
 }
 
 /// A thread's part in its crew. It ends with the thread, and that ends with the mount.
-struct Member {
-    crew: Arc<Crew>,
-    /// When it had answered its last request, if that was one that nobody waited for, so that its
-    /// sender may have sent the next one before.
-    unawaited: Cell<Option<Instant>>,
-}
+struct Member(Arc<Crew>);
 
 thread_local! {
     static MEMBER: OnceCell<Member> = const { OnceCell::new() };
@@ -55,43 +55,53 @@ thread_local! {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        lock(&self.crew.state).ended = true;
-        self.crew.call.notify_all();
+        lock(&self.0.state).ended = true;
+        self.0.call.notify_all();
     }
 }
 
 impl Crew {
-    /// This thread has received a request. Returns whether nobody waits for the next one while others
-    /// rest, who can be called by [`Crew::step_aside`].
-    pub(super) fn received(self: &Arc<Self>) -> bool {
+    /// This thread has received a request of a `sender`; 0 is the kernel itself. Returns whether nobody
+    /// waits for the next one while others rest, who can be called by [`Crew::step_aside`].
+    pub(super) fn received(self: &Arc<Self>, sender: u32) -> bool {
+        let mut joins = false;
         MEMBER.with(|member| {
-            let mut state = lock(&self.state);
-            state.answering += 1;
-            let mut overlaps = state.answering > 1;
-            if let Some(member) = member.get() {
-                state.waiting -= 1;
-                overlaps |= member.unawaited.get().is_some_and(|then| then.elapsed() < AT_ONCE);
-            } else {
-                // It is empty.
-                let _ = member.set(Member { crew: self.clone(), unawaited: Cell::new(None) });
-            }
-            if overlaps {
-                state.restless = MEMORY;
-                self.call(state);
-                return false;
-            }
-            state.restless = state.restless.saturating_sub(1);
-            state.waiting == 0 && state.resting > 0
-        })
+            member.get_or_init(|| {
+                joins = true;
+                Member(self.clone())
+            });
+        });
+        let mut state = lock(&self.state);
+        if !joins {
+            state.waiting -= 1;
+        }
+        state.answering += 1;
+        // One sender's requests follow each other, the next perhaps before a thread is done with the last.
+        let others = std::mem::replace(&mut state.sender, sender) != sender;
+        let at_once = state.answered.is_some_and(|then| then.elapsed() < AT_ONCE);
+        if others && (state.answering > 1 || at_once) {
+            self.call(state, 1);
+            return false;
+        }
+        state.restless = state.restless.saturating_sub(1);
+        state.waiting == 0 && state.resting > 0
     }
 
     /// The request of this thread may take long: another is to wait for the next one.
     pub(super) fn step_aside(&self) {
-        self.call(lock(&self.state));
+        self.call(lock(&self.state), 1);
     }
 
-    fn call(&self, mut state: MutexGuard<'_, State>) {
-        if state.waiting == 0 && state.resting > 0 {
+    /// This thread, which counts as waiting, may be busy with many things that are not counted: another is
+    /// to wait beside it.
+    pub(super) fn distracted(&self) {
+        self.call(lock(&self.state), 2);
+    }
+
+    /// Calls a thread if fewer than `enough` wait.
+    fn call(&self, mut state: MutexGuard<'_, State>, enough: usize) {
+        state.restless = MEMORY;
+        if state.waiting < enough && state.resting > 0 {
             state.resting -= 1;
             state.called += 1;
             state.waiting += 1;
@@ -100,28 +110,26 @@ impl Crew {
         }
     }
 
-    /// This thread has answered its request, and somebody has waited for that or not. It rests if
-    /// another is there for the next one, and returns when it should wait for one itself.
-    pub(super) fn answered(&self, awaited: bool) {
+    /// This thread has answered its request. It rests if another is there for the next one, and
+    /// returns when it should wait for one itself.
+    pub(super) fn answered(&self) {
         let mut state = lock(&self.state);
         state.answering -= 1;
-        let mut unawaited = (!awaited).then(Instant::now);
-        if state.waiting > 0 && state.restless == 0 && !state.ended {
+        state.answered = Some(Instant::now());
+        if state.waiting > 0 && state.restless == 0 {
             state.resting += 1;
             while state.called == 0 && !state.ended {
                 state = self.call.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
-            state.called = state.called.saturating_sub(1);
-            unawaited = None;
+            if state.called > 0 {
+                state.called -= 1;
+            } else {
+                state.resting -= 1;
+                state.waiting += 1;
+            }
         } else {
             state.waiting += 1;
         }
-        drop(state);
-        MEMBER.with(|member| {
-            if let Some(member) = member.get() {
-                member.unawaited.set(unawaited);
-            }
-        });
     }
 }
 
@@ -181,27 +189,33 @@ mod tests {
     fn at_rest() -> (Arc<Crew>, Hand, Hand) {
         let crew = Arc::new(Crew::default());
         let (first, second) = (Hand::of(&crew), Hand::of(&crew));
-        first.work(|crew| _ = crew.received());
-        first.work(|crew| crew.answered(true));
-        second.work(|crew| _ = crew.received());
-        second.begin(|crew| crew.answered(true));
+        first.work(|crew| _ = crew.received(1));
+        first.work(|crew| crew.answered());
+        second.work(|crew| _ = crew.received(1));
+        second.begin(|crew| crew.answered());
         rest(&crew);
         (crew, first, second)
     }
 
     #[test]
-    fn who_steps_aside_is_stood_in_for_and_rests_afterwards() {
+    fn who_steps_aside_is_stood_in_for() {
         let (crew, first, second) = at_rest();
-        first.work(|crew| assert!(crew.received(), "there is somebody to be called"));
+        first.work(|crew| assert!(crew.received(1), "there is somebody to be called"));
         assert_eq!(lock(&crew.state).waiting, 0, "what is short is answered alone");
         first.work(|crew| crew.step_aside());
         second.end();
         first.work(|crew| crew.step_aside());
         assert_eq!(lock(&crew.state).waiting, 1, "nobody is left to be called");
-        first.begin(|crew| crew.answered(true));
-        second.work(|crew| _ = crew.received());
-        second.work(|crew| crew.step_aside());
-        first.end();
+        first.work(|crew| crew.answered());
+    }
+
+    #[test]
+    fn who_is_distracted_is_stood_in_for_too() {
+        let (crew, first, second) = at_rest();
+        first.work(|crew| crew.distracted());
+        second.end();
+        first.work(|crew| crew.distracted());
+        assert_eq!(lock(&crew.state).waiting, 2);
     }
 
     #[test]
@@ -209,48 +223,63 @@ mod tests {
         let crew = Arc::new(Crew::default());
         let only = Hand::of(&crew);
         for _ in 0..3 {
-            only.work(|crew| assert!(!crew.received(), "there is nobody to be called"));
+            only.work(|crew| assert!(!crew.received(1), "there is nobody to be called"));
             only.work(|crew| crew.step_aside());
-            only.work(|crew| crew.answered(true));
+            only.work(|crew| crew.answered());
         }
     }
 
     #[test]
     fn nobody_rests_for_a_while_after_requests_that_overlapped() {
         let (crew, first, second) = at_rest();
-        first.work(|crew| _ = crew.received());
+        first.work(|crew| _ = crew.received(1));
         first.work(|crew| crew.step_aside());
         second.end();
-        second.work(|crew| _ = crew.received());
+        second.work(|crew| _ = crew.received(2));
         for hand in [&first, &second] {
-            hand.work(|crew| crew.answered(true));
+            hand.work(|crew| crew.answered());
         }
         assert_eq!(lock(&crew.state).waiting, 2);
         for _ in 1..MEMORY {
-            first.work(|crew| _ = crew.received());
-            first.work(|crew| crew.answered(true));
+            first.work(|crew| _ = crew.received(1));
+            first.work(|crew| crew.answered());
         }
-        first.work(|crew| _ = crew.received());
-        first.begin(|crew| crew.answered(true));
+        first.work(|crew| _ = crew.received(1));
+        first.begin(|crew| crew.answered());
         rest(&crew);
-        second.work(|crew| _ = crew.received());
+        second.work(|crew| _ = crew.received(1));
         second.work(|crew| crew.step_aside());
         first.end();
     }
 
     #[test]
-    fn a_request_that_was_there_before_one_that_nobody_waits_for_was_answered_calls_another() {
+    fn another_senders_request_that_is_there_at_once_calls_another() {
         let (crew, first, second) = at_rest();
         first.work(|crew| {
             let deadline = Instant::now() + PATIENCE;
-            while lock(&crew.state).resting > 0 {
+            for sender in (0..3).cycle() {
                 assert!(Instant::now() < deadline, "nobody was called");
-                let _ = crew.received();
-                crew.answered(false);
+                let _ = crew.received(sender);
+                crew.answered();
+                if lock(&crew.state).resting == 0 {
+                    break;
+                }
             }
         });
         second.end();
         assert_eq!(lock(&crew.state).restless, MEMORY);
+    }
+
+    #[test]
+    fn the_same_senders_next_request_calls_nobody() {
+        let (crew, first, _second) = at_rest();
+        first.work(|crew| {
+            for _ in 0..1000 {
+                let _ = crew.received(1);
+                crew.answered();
+            }
+        });
+        assert_eq!(lock(&crew.state).resting, 1);
     }
 
     #[test]

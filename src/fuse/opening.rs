@@ -9,7 +9,13 @@ use crate::inode::Ino;
 use crate::node::Caller;
 
 impl Adapter {
-    pub(super) fn answer_open(&self, ino: Ino, flags: OpenFlags, caller: Caller, reply: ReplyOpen) {
+    pub(super) fn open_by_mode(
+        &self,
+        ino: Ino,
+        flags: OpenFlags,
+        caller: Caller,
+        reply: ReplyOpen,
+    ) {
         let mode = flags.acc_mode();
         let opened = match mode {
             OpenAccMode::O_RDONLY => self.fs.open(ino),
