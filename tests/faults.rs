@@ -160,7 +160,7 @@ fn a_source_that_does_not_answer_keeps_only_its_own_readers_waiting() {
         eventually("one thread to rest", || {
             let row = row.next().expect("that takes not so many requests");
             mounted.read(&format!("big/rows/{row}-{}.npy", row + 1 + round)).unwrap();
-            // The file is closed when nobody waits for that.
+            // The kernel closes the file a little later.
             std::thread::sleep(Duration::from_millis(2));
             resting(&mounted) == 1
         });

@@ -18,6 +18,9 @@ const AT_ONCE: Duration = Duration::from_micros(5);
 /// For how many requests nobody rests after one for which another was called: the next may be like it.
 const MEMORY: u32 = 8;
 
+/// How long a thread rests before it looks whether anybody waits: what was taken for quick may hang.
+const REST: Duration = Duration::from_secs(1);
+
 /// The threads of a mount. A thread joins with its first request, and counts for nothing until then.
 #[derive(Debug, Default)]
 pub(super) struct Crew {
@@ -27,8 +30,8 @@ pub(super) struct Crew {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Threads that are at the device, or on their way there; also while they handle what is not
-    /// counted, since it is always refused or wants no answer.
+    /// Threads that are at the device, or on their way there; also while they handle requests that are
+    /// refused whatever they ask, or forgets.
     waiting: usize,
     /// Threads that answer a request.
     answering: usize,
@@ -46,7 +49,7 @@ struct State {
     ended: bool,
 }
 
-/// A thread's part in its crew. It ends with the thread, and that ends with the mount.
+/// A thread's part in its crew. Dropped when the thread ends, which it does when the mount is gone.
 struct Member(Arc<Crew>);
 
 thread_local! {
@@ -61,8 +64,9 @@ impl Drop for Member {
 }
 
 impl Crew {
-    /// This thread has received a request of a `sender`; 0 is the kernel itself. Returns whether nobody
-    /// waits for the next one while others rest, who can be called by [`Crew::step_aside`].
+    /// This thread has received a request of a `sender`, which is 0 if that cannot be told: it is the kernel
+    /// itself, or in a PID namespace that the mount's does not see. Returns whether nobody waits for the next one while others
+    /// rest, who can be called by [`Crew::step_aside`].
     pub(super) fn received(self: &Arc<Self>, sender: u32) -> bool {
         let mut joins = false;
         MEMBER.with(|member| {
@@ -77,7 +81,7 @@ impl Crew {
         }
         state.answering += 1;
         // One sender's requests follow each other, the next perhaps before a thread is done with the last.
-        let others = std::mem::replace(&mut state.sender, sender) != sender;
+        let others = std::mem::replace(&mut state.sender, sender) != sender || sender == 0;
         let at_once = state.answered.is_some_and(|then| then.elapsed() < AT_ONCE);
         if others && (state.answering > 1 || at_once) {
             self.call(state, 1);
@@ -92,8 +96,8 @@ impl Crew {
         self.call(lock(&self.state), 1);
     }
 
-    /// This thread, which counts as waiting, may be busy with many things that are not counted: another is
-    /// to wait beside it.
+    /// This thread counts as waiting, but may be busy with many things that are not counted: another is to
+    /// wait beside it.
     pub(super) fn distracted(&self) {
         self.call(lock(&self.state), 2);
     }
@@ -119,7 +123,12 @@ impl Crew {
         if state.waiting > 0 && state.restless == 0 {
             state.resting += 1;
             while state.called == 0 && !state.ended {
-                state = self.call.wait(state).unwrap_or_else(PoisonError::into_inner);
+                let (woken, timeout) =
+                    self.call.wait_timeout(state, REST).unwrap_or_else(PoisonError::into_inner);
+                state = woken;
+                if timeout.timed_out() && state.waiting == 0 {
+                    break;
+                }
             }
             if state.called > 0 {
                 state.called -= 1;
@@ -156,7 +165,7 @@ mod tests {
             thread::spawn(move || {
                 for order in ordered {
                     order(&crew);
-                    say.send(()).unwrap();
+                    let _ = say.send(());
                 }
             });
             Hand { orders, done }
@@ -210,6 +219,15 @@ mod tests {
     }
 
     #[test]
+    fn who_hangs_over_what_was_taken_for_quick_is_stood_in_for_after_a_while() {
+        let (_crew, first, second) = at_rest();
+        first.work(|crew| _ = crew.received(1));
+        second.end();
+        second.work(|crew| _ = crew.received(1));
+        first.work(|crew| crew.answered());
+    }
+
+    #[test]
     fn who_is_distracted_is_stood_in_for_too() {
         let (crew, first, second) = at_rest();
         first.work(|crew| crew.distracted());
@@ -241,13 +259,13 @@ mod tests {
         }
         assert_eq!(lock(&crew.state).waiting, 2);
         for _ in 1..MEMORY {
-            first.work(|crew| _ = crew.received(1));
+            first.work(|crew| _ = crew.received(2));
             first.work(|crew| crew.answered());
         }
-        first.work(|crew| _ = crew.received(1));
+        first.work(|crew| _ = crew.received(2));
         first.begin(|crew| crew.answered());
         rest(&crew);
-        second.work(|crew| _ = crew.received(1));
+        second.work(|crew| _ = crew.received(2));
         second.work(|crew| crew.step_aside());
         first.end();
     }
@@ -257,13 +275,28 @@ mod tests {
         let (crew, first, second) = at_rest();
         first.work(|crew| {
             let deadline = Instant::now() + PATIENCE;
-            for sender in (0..3).cycle() {
+            for sender in (1..3).cycle() {
                 assert!(Instant::now() < deadline, "nobody was called");
                 let _ = crew.received(sender);
                 crew.answered();
                 if lock(&crew.state).resting == 0 {
                     break;
                 }
+            }
+        });
+        second.end();
+        assert_eq!(lock(&crew.state).restless, MEMORY);
+    }
+
+    #[test]
+    fn senders_that_cannot_be_told_are_others() {
+        let (crew, first, second) = at_rest();
+        first.work(|crew| {
+            let deadline = Instant::now() + PATIENCE;
+            while lock(&crew.state).resting > 0 {
+                assert!(Instant::now() < deadline, "nobody was called");
+                let _ = crew.received(0);
+                crew.answered();
             }
         });
         second.end();
