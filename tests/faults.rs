@@ -167,8 +167,9 @@ fn a_source_that_does_not_answer_keeps_only_its_own_readers_waiting() {
         inner.signal("-STOP");
         let silent = silent.join(format!("{round}-5.npy"));
         let reader = std::thread::spawn(move || std::fs::read(silent));
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(200));
         assert!(!reader.is_finished(), "it was answered all the same");
+        assert_eq!(resting(&mounted), 0, "the other was not called");
         for stop in [997, 998, 999] {
             let path = mounted.path(&format!("big/rows/{round}-{stop}.npy"));
             in_time("a read from another file", move || std::fs::read(path)).unwrap();
