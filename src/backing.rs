@@ -48,8 +48,8 @@ enum Filesystem {
     /// One of the usual ones of disks (ext2 to ext4, XFS, Btrfs, F2FS), which note every first store to a
     /// clean page of a shared map in the file's times.
     OfDisks,
-    /// tmpfs
-    InMemory,
+    /// tmpfs, overlayfs or ZFS: of this machine too, most likely
+    Local,
     /// Any other, of a network perhaps
     Other,
 }
@@ -213,10 +213,10 @@ impl Backing {
 
 impl Filesystem {
     fn of(file: &File) -> Filesystem {
-        // The numbers are those of `statfs(2)`.
+        // The numbers are those of `statfs(2)`, and of ZFS's own source.
         match rustix::fs::fstatfs(file).map(|fs| fs.f_type as u32) {
             Ok(0xEF53 | 0x5846_5342 | 0x9123_683E | 0xF2F5_2010) => Filesystem::OfDisks,
-            Ok(0x0102_1994) => Filesystem::InMemory,
+            Ok(0x0102_1994 | 0x794C_7630 | 0x2FC1_2FC1) => Filesystem::Local,
             _ => Filesystem::Other,
         }
     }
