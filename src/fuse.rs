@@ -108,7 +108,7 @@ impl Filesystem for Adapter {
     }
 
     fn forget(&self, _req: &Request, ino: INodeNo, nlookup: u64) {
-        self.unanswered("forget", || self.fs.forget(Ino(ino.0), nlookup));
+        self.answer_nobody("forget", || self.fs.forget(Ino(ino.0), nlookup));
     }
 
     fn getattr(&self, req: &Request, ino: INodeNo, fh: Option<FileHandle>, reply: ReplyAttr) {

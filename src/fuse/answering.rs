@@ -43,7 +43,7 @@ impl Adapter {
     }
 
     /// Handles what wants no answer. Thousands of these may come as one.
-    pub(super) fn unanswered(&self, name: &str, handler: impl FnOnce()) {
+    pub(super) fn answer_nobody(&self, name: &str, handler: impl FnOnce()) {
         self.crew.distracted();
         guarded(name, handler);
     }

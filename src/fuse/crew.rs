@@ -270,20 +270,23 @@ mod tests {
         first.end();
     }
 
+    /// Answers requests of these senders, one at once after another, until the thread that rests is called.
+    fn until_called(crew: &Arc<Crew>, senders: impl IntoIterator<Item = u32>) {
+        let deadline = Instant::now() + PATIENCE;
+        for sender in senders {
+            assert!(Instant::now() < deadline, "nobody was called");
+            let _ = crew.received(sender);
+            crew.answered();
+            if lock(&crew.state).resting == 0 {
+                return;
+            }
+        }
+    }
+
     #[test]
     fn another_senders_request_that_is_there_at_once_calls_another() {
         let (crew, first, second) = at_rest();
-        first.work(|crew| {
-            let deadline = Instant::now() + PATIENCE;
-            for sender in (1..3).cycle() {
-                assert!(Instant::now() < deadline, "nobody was called");
-                let _ = crew.received(sender);
-                crew.answered();
-                if lock(&crew.state).resting == 0 {
-                    break;
-                }
-            }
-        });
+        first.work(|crew| until_called(crew, (1..3).cycle()));
         second.end();
         assert_eq!(lock(&crew.state).restless, MEMORY);
     }
@@ -291,14 +294,7 @@ mod tests {
     #[test]
     fn senders_that_cannot_be_told_are_others() {
         let (crew, first, second) = at_rest();
-        first.work(|crew| {
-            let deadline = Instant::now() + PATIENCE;
-            while lock(&crew.state).resting > 0 {
-                assert!(Instant::now() < deadline, "nobody was called");
-                let _ = crew.received(0);
-                crew.answered();
-            }
-        });
+        first.work(|crew| until_called(crew, std::iter::repeat(0)));
         second.end();
         assert_eq!(lock(&crew.state).restless, MEMORY);
     }
