@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use rustix::fs::StatVfs;
 
+use crate::caller::Caller;
 use crate::error::Error;
 use crate::inode::{Ino, Inodes, ROOT};
 use crate::meta::Stamp;
@@ -89,7 +90,7 @@ impl Fs {
     }
 
     /// Looks an entry up. Its number is to be given back by [`Fs::forget`].
-    pub fn lookup(&self, parent: Ino, name: &OsStr) -> Result<(Ino, Attr), Error> {
+    pub fn lookup(&self, parent: Ino, name: &OsStr, _caller: Caller) -> Result<(Ino, Attr), Error> {
         let (node, attr) = self.tree.lookup(&self.node(parent)?, name)?;
         Ok((self.inodes().remember(parent, name, node), attr))
     }
@@ -121,27 +122,14 @@ impl Fs {
         }
     }
 
-    /// Whether a request about a number is most likely answered from memory, since it is of an array whose
-    /// file is at hand.
-    pub fn is_at_hand(&self, ino: Ino) -> bool {
-        let id = self.inodes().node(ino).and_then(Node::file_of_array);
-        id.is_some_and(|id| self.tree.source().is_at_hand(id))
-    }
-
-    /// Whether to close a file closes no backing file, which may take long where much of it is mapped.
-    pub fn closes_at_once(&self, handle: Handle) -> bool {
-        let file = self.files.get(handle);
-        file.is_ok_and(|file| file.to_write.is_none() && file.content.is_shared())
-    }
-
     /// The text of a symlink.
     pub fn read_link(&self, ino: Ino) -> Result<OsString, Error> {
         self.tree.read_link(&self.node(ino)?)
     }
 
     /// Opens a file for reading, to be closed by [`Fs::release`].
-    pub fn open(&self, ino: Ino) -> Result<Handle, Error> {
-        let content = self.tree.open(&self.node(ino)?)?;
+    pub fn open(&self, ino: Ino, caller: Caller) -> Result<Handle, Error> {
+        let content = self.tree.open(&self.node(ino)?, caller)?;
         Ok(self.add_file(ino, content, None))
     }
 

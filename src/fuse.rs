@@ -9,22 +9,21 @@ use std::time::{Duration, SystemTime};
 
 use fuser::{
     BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation,
-    INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, Notifier, OpenAccMode, OpenFlags,
-    PollEvents, PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
-    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen,
-    ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, Notifier, OpenFlags, PollEvents,
+    PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
+    ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen, ReplyPoll,
+    ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
 use crate::fs::{Fs, Handle};
 use crate::inode::Ino;
 
 mod answering;
-mod crew;
 mod opening;
 mod translate;
 mod ways;
 
-use crew::Crew;
+use answering::guarded;
 use translate::{caller, errno, file_attr, file_type};
 use ways::Ways;
 
@@ -46,15 +45,14 @@ pub struct Adapter {
     /// Files that are written past the kernel's pages can be mapped all the same.
     maps_direct: bool,
     notifier: Arc<OnceLock<Notifier>>,
-    crew: Arc<Crew>,
 }
 
 impl Adapter {
     /// Serves `fs`. What the kernel is told holds for `ttl`; whole files are left to the kernel if
     /// it can.
     pub fn new(fs: Arc<Fs>, ttl: Duration) -> Adapter {
-        let (ways, notifier, crew) = (Ways::default(), Arc::default(), Arc::default());
-        Adapter { fs, ttl, ways, maps_direct: false, notifier, crew }
+        let (ways, notifier) = (Ways::default(), Arc::default());
+        Adapter { fs, ttl, ways, maps_direct: false, notifier }
     }
 
     /// Where to put the notifier, which there is only when the session has been made of this.
@@ -99,20 +97,18 @@ impl Filesystem for Adapter {
     }
 
     fn lookup(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        self.answer_about(req, "lookup", Ino(parent.0), || {
-            match self.fs.lookup(Ino(parent.0), name) {
-                Ok((ino, attr)) => reply.entry(&self.ttl, &file_attr(ino, &attr), Generation(0)),
-                Err(err) => reply.error(errno("lookup", &err)),
-            }
+        guarded(req, "lookup", || match self.fs.lookup(Ino(parent.0), name, caller(req)) {
+            Ok((ino, attr)) => reply.entry(&self.ttl, &file_attr(ino, &attr), Generation(0)),
+            Err(err) => reply.error(errno("lookup", &err)),
         });
     }
 
-    fn forget(&self, _req: &Request, ino: INodeNo, nlookup: u64) {
-        self.answer_nobody("forget", || self.fs.forget(Ino(ino.0), nlookup));
+    fn forget(&self, req: &Request, ino: INodeNo, nlookup: u64) {
+        guarded(req, "forget", || self.fs.forget(Ino(ino.0), nlookup));
     }
 
     fn getattr(&self, req: &Request, ino: INodeNo, fh: Option<FileHandle>, reply: ReplyAttr) {
-        self.answer_about(req, "getattr", Ino(ino.0), || {
+        guarded(req, "getattr", || {
             let ino = Ino(ino.0);
             let attr = match fh {
                 Some(handle) => self.fs.attr_of_open(ino, Handle(handle.0)),
@@ -126,19 +122,14 @@ impl Filesystem for Adapter {
     }
 
     fn readlink(&self, req: &Request, ino: INodeNo, reply: ReplyData) {
-        self.answer(req, "readlink", || match self.fs.read_link(Ino(ino.0)) {
+        guarded(req, "readlink", || match self.fs.read_link(Ino(ino.0)) {
             Ok(text) => reply.data(text.as_bytes()),
             Err(err) => reply.error(errno("readlink", &err)),
         });
     }
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        let (ino, caller) = (Ino(ino.0), caller(req));
-        let open = || self.open_by_mode(ino, flags, caller, reply);
-        match flags.acc_mode() {
-            OpenAccMode::O_RDONLY => self.answer_about(req, "open", ino, open),
-            _ => self.answer(req, "open", open),
-        }
+        guarded(req, "open", || self.open_by_mode(Ino(ino.0), flags, caller(req), reply));
     }
 
     fn read(
@@ -152,7 +143,7 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        self.answer(req, "read", || {
+        guarded(req, "read", || {
             // The reply goes to whichever of the two comes to use it.
             let mut reply = Some(reply);
             let read = self.fs.read(Handle(fh.0), offset, size as usize, |bytes| {
@@ -174,21 +165,15 @@ impl Filesystem for Adapter {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        let (ino, handle) = (Ino(ino.0), Handle(fh.0));
-        self.answer_if_quick(
-            req,
-            "release",
-            || self.fs.closes_at_once(handle),
-            || {
-                self.fs.release(handle);
-                self.ways.close(ino);
-                reply.ok();
-            },
-        );
+        guarded(req, "release", || {
+            self.fs.release(Handle(fh.0));
+            self.ways.close(Ino(ino.0));
+            reply.ok();
+        });
     }
 
     fn opendir(&self, req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        self.answer(req, "opendir", || match self.fs.open_directory(Ino(ino.0)) {
+        guarded(req, "opendir", || match self.fs.open_directory(Ino(ino.0), caller(req)) {
             Ok(handle) => reply.opened(FileHandle(handle.0), FopenFlags::empty()),
             Err(err) => reply.error(errno("opendir", &err)),
         });
@@ -202,7 +187,7 @@ impl Filesystem for Adapter {
         offset: u64,
         mut reply: ReplyDirectory,
     ) {
-        self.answer(req, "readdir", || {
+        guarded(req, "readdir", || {
             let read = self.fs.read_directory(Handle(fh.0), offset, |entry| {
                 let ino = INodeNo(entry.ino.map_or(UNKNOWN_INO, |ino| ino.0));
                 reply.add(ino, entry.next, file_type(entry.kind), &entry.name)
@@ -222,7 +207,7 @@ impl Filesystem for Adapter {
         offset: u64,
         mut reply: ReplyDirectoryPlus,
     ) {
-        self.answer(req, "readdirplus", || {
+        guarded(req, "readdirplus", || {
             let read = self.fs.read_directory_plus(Handle(fh.0), offset, |entry, ino, attr| {
                 let attr = file_attr(ino, attr);
                 reply.add(attr.ino, entry.next, &entry.name, &self.ttl, &attr, Generation(0))
@@ -242,14 +227,14 @@ impl Filesystem for Adapter {
         _flags: OpenFlags,
         reply: ReplyEmpty,
     ) {
-        self.answer(req, "releasedir", || {
+        guarded(req, "releasedir", || {
             self.fs.release_directory(Handle(fh.0));
             reply.ok();
         });
     }
 
     fn statfs(&self, req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
-        self.answer(req, "statfs", || match self.fs.statvfs() {
+        guarded(req, "statfs", || match self.fs.statvfs() {
             Ok(stat) => reply.statfs(
                 stat.f_blocks,
                 stat.f_bfree,
@@ -276,7 +261,7 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        self.answer(req, "write", || {
+        guarded(req, "write", || {
             // O_SYNC has that bit too. Of what is written past its pages the kernel leaves it to us.
             let synced = flags.0 & libc::O_DSYNC != 0;
             let written = match write_flags.contains(WriteFlags::FUSE_WRITE_CACHE) {
@@ -311,7 +296,7 @@ impl Filesystem for Adapter {
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        self.answer(req, "setattr", || {
+        guarded(req, "setattr", || {
             let (ino, owner) = (Ino(ino.0), (uid, gid));
             let set = match (size, mode, owner, atime, mtime) {
                 // With a size come the times that a change of it would set.
@@ -336,7 +321,7 @@ impl Filesystem for Adapter {
         _lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
-        self.answer(req, "flush", || match self.fs.flush(Handle(fh.0), caller(req)) {
+        guarded(req, "flush", || match self.fs.flush(Handle(fh.0), caller(req)) {
             Ok(()) => reply.ok(),
             Err(err) => reply.error(errno("flush", &err)),
         });
@@ -350,7 +335,7 @@ impl Filesystem for Adapter {
         datasync: bool,
         reply: ReplyEmpty,
     ) {
-        self.answer(req, "fsync", || match self.fs.sync(Handle(fh.0), datasync) {
+        guarded(req, "fsync", || match self.fs.sync(Handle(fh.0), datasync) {
             Ok(()) => reply.ok(),
             Err(err) => reply.error(errno("fsync", &err)),
         });

@@ -9,6 +9,7 @@
 //! | [`npy`] | the .npy format: literals, dtypes, headers |
 //! | [`view`], [`runs`] | which bytes are the elements, and where they lie together |
 //! | [`selection`] | names that select: `rows/0-50`, `slice/::2`, `fields/r` |
+//! | [`caller`] | who asks |
 //! | [`meta`], [`backing`] | files: their attributes, every read and write of them; the only home of unsafe code |
 //! | [`mod@file`], [`encoding`], [`text`] | virtual files, the forms of arrays, the small texts |
 //! | [`error`], [`source`] | what can go wrong; the mirrored directory and its border |
@@ -25,6 +26,7 @@ pub mod view;
 
 #[allow(unsafe_code)]
 pub mod backing;
+pub mod caller;
 pub mod encoding;
 pub mod error;
 pub mod file;

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::caller::Caller;
 use crate::error::Error;
 use crate::meta::{FileId, Kind, Meta};
 use crate::selection::{Group, Selector};
@@ -29,7 +30,7 @@ pub use encoded::Encoded;
 pub use listing::Listing;
 use text::About;
 pub use text::Text;
-pub use writing::{Caller, Writing};
+pub use writing::Writing;
 
 /// The expression of a file's whole array.
 const WHOLE: &str = "a";
@@ -203,7 +204,7 @@ impl Tree {
     ///
     /// [`Error::Stale`] where its path has another file by now: the caller may have found the node
     /// a while ago, and what is opened is what is there.
-    pub fn open(&self, node: &Node) -> Result<Content, Error> {
+    pub fn open(&self, node: &Node, _caller: Caller) -> Result<Content, Error> {
         match node {
             Node::File(path, id) => {
                 let meta = self.source.entry_meta(path, *id)?;
@@ -289,17 +290,6 @@ impl Node {
                     }
             }
             _ => false,
-        }
-    }
-
-    /// The file that holds the array that this is of.
-    pub fn file_of_array(&self) -> Option<FileId> {
-        match self {
-            Node::Directory(_) | Node::File(..) | Node::Symlink(..) => None,
-            Node::ArrayFile(file) => file.id,
-            Node::Selection(selection) | Node::Group(selection, _) => selection.file.id,
-            Node::Encoded(encoded) => encoded.of.file.id,
-            Node::Text(text) => text.file.id,
         }
     }
 

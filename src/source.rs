@@ -151,12 +151,6 @@ impl Source {
         &self.files
     }
 
-    /// Whether what is asked about an array in this file is most likely answered from memory. Not where
-    /// links are followed out of the source: its path may lead through anything.
-    pub fn is_at_hand(&self, id: FileId) -> bool {
-        !self.follow_symlinks && self.files.known(id).is_some_and(|file| file.is_at_hand())
-    }
-
     /// The absolute path that it was opened by.
     pub fn path(&self) -> &Path {
         &self.path

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 /// Every module of the library, each after those that it may import from.
-const LAYERS: [&str; 17] = [
+const LAYERS: [&str; 18] = [
     "sync",
+    "caller",
     "meta",
     "npy",
     "view",

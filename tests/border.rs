@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{TestEnv, counting};
+use npyfs::caller::Caller;
 use npyfs::error::Error;
 use npyfs::node::{Node, Options, Tree};
 use npyfs::source::{self, Source};
@@ -21,7 +22,7 @@ fn find(tree: &Tree, path: &str) -> Result<Node, Error> {
 }
 
 fn read(tree: &Tree, path: &str) -> Result<Vec<u8>, Error> {
-    tree.open(&find(tree, path)?)?.read_at(0, 1 << 20, <[u8]>::to_vec)
+    tree.open(&find(tree, path)?, Caller::ROOT)?.read_at(0, 1 << 20, <[u8]>::to_vec)
 }
 
 fn listed(tree: &Tree, path: &str) -> Vec<String> {

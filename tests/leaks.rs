@@ -5,6 +5,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Mounted, TestEnv, counting};
+use npyfs::caller::Caller;
 use npyfs::fs::Fs;
 use npyfs::inode::{Ino, ROOT};
 use npyfs::node::{Options, Tree};
@@ -25,7 +26,7 @@ fn filesystem(env: &TestEnv) -> Fs {
 }
 
 fn lookup(fs: &Fs, parent: Ino, name: &str) -> Ino {
-    fs.lookup(parent, name.as_ref()).unwrap().0
+    fs.lookup(parent, name.as_ref(), Caller::ROOT).unwrap().0
 }
 
 /// A million takes seconds if the program is optimised, and a minute if it is not.
@@ -43,7 +44,7 @@ fn a_million_slices_opened_and_forgotten_leave_no_trace() {
         let ino = lookup(&fs, rows, &(name + ".raw"));
         assert!(ino > last, "a number never comes back");
         last = ino;
-        let handle = fs.open(ino).unwrap();
+        let handle = fs.open(ino, Caller::ROOT).unwrap();
         fs.read(handle, 0, 8, |_| ()).unwrap();
         fs.release(handle);
         fs.forget(ino, 1);

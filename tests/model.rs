@@ -1,7 +1,8 @@
 //! The tree against a naive model: arrays as lists of items, each the list of where in the file its
 //! bytes are, and selections as loops over them.
 
-use npyfs::node::{Caller, Node, Options, Tree};
+use npyfs::caller::Caller;
+use npyfs::node::{Node, Options, Tree};
 use npyfs::npy::dtype::DType;
 use npyfs::npy::header::{self, Header, Order};
 use npyfs::npy::literal;
@@ -250,7 +251,7 @@ fn find(tree: &Tree, path: &str) -> Node {
 /// Reads like the kernel does: any position, any length, and never fewer bytes than there are.
 fn read(tree: &Tree, path: &str, ranges: &[(u64, usize)]) -> (Vec<u8>, Vec<Vec<u8>>) {
     let node = find(tree, path);
-    let content = tree.open(&node).unwrap();
+    let content = tree.open(&node, ROOT).unwrap();
     let size = tree.attr(&node).unwrap().size;
     let whole = content.read_at(0, size as usize + 100, <[u8]>::to_vec).unwrap();
     assert_eq!(whole.len() as u64, size, "{path}: st_size");
@@ -337,7 +338,7 @@ proptest! {
 }
 
 /// Who may write anything.
-const ROOT: Caller = Caller { thread: 1, user: 0 };
+const ROOT: Caller = Caller { thread: 1, ..Caller::ROOT };
 
 /// Numbers from which a write is made: how, from where on, how much, what.
 type WriteChoice = (u8, u16, u16, u8);

@@ -13,6 +13,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use common::{Mounted, TestEnv, counting, eventually, in_time, program};
+use npyfs::caller::Caller;
 use npyfs::error::Error;
 use npyfs::fs::{Fs, Handle};
 use npyfs::inode::{Ino, ROOT};
@@ -32,10 +33,10 @@ fn filesystem(env: &TestEnv, options: Options) -> Fs {
 }
 
 fn open(fs: &Fs, path: &str) -> Result<(Ino, Handle), Error> {
-    let ino = path
-        .split('/')
-        .try_fold(ROOT, |ino, name| fs.lookup(ino, name.as_ref()).map(|(ino, _)| ino))?;
-    Ok((ino, fs.open(ino)?))
+    let ino = path.split('/').try_fold(ROOT, |ino, name| {
+        fs.lookup(ino, name.as_ref(), Caller::ROOT).map(|(ino, _)| ino)
+    })?;
+    Ok((ino, fs.open(ino, Caller::ROOT)?))
 }
 
 /// What is given of an open file, if the kernel takes it.

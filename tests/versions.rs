@@ -10,6 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use common::{TestEnv, counting};
+use npyfs::caller::Caller;
 use npyfs::error::Error;
 use npyfs::fs::Fs;
 use npyfs::inode::{Ino, ROOT};
@@ -24,7 +25,8 @@ fn filesystem(env: &TestEnv) -> Fs {
 }
 
 fn lookup(fs: &Fs, path: &str) -> Result<Ino, Error> {
-    path.split('/').try_fold(ROOT, |ino, name| fs.lookup(ino, name.as_ref()).map(|(ino, _)| ino))
+    path.split('/')
+        .try_fold(ROOT, |ino, name| fs.lookup(ino, name.as_ref(), Caller::ROOT).map(|(ino, _)| ino))
 }
 
 fn replace(env: &TestEnv, content: &[u8]) {
@@ -37,7 +39,7 @@ fn a_replaced_file_is_a_new_array_and_readers_of_the_old_one_keep_it() {
     let env = TestEnv::new();
     let fs = filesystem(&env);
     let old = lookup(&fs, "big/rows/2.raw").unwrap();
-    let handle = fs.open(old).unwrap();
+    let handle = fs.open(old, Caller::ROOT).unwrap();
     let whole = lookup(&fs, "big.npy").unwrap();
     let json = lookup(&fs, "big/header.json").unwrap();
     replace(&env, &counting(&[5]));
@@ -45,7 +47,7 @@ fn a_replaced_file_is_a_new_array_and_readers_of_the_old_one_keep_it() {
     assert_eq!(read(0).unwrap(), 20u64.to_le_bytes());
     assert_eq!(fs.attr(old).unwrap().size, 80, "the old version is open, so it has its size");
     for known in [old, whole, json] {
-        let opened = fs.open(known);
+        let opened = fs.open(known, Caller::ROOT);
         assert!(matches!(opened, Err(Error::Stale)), "but what is opened is what is there");
     }
     let new = lookup(&fs, "big/rows/2.raw").unwrap();
@@ -57,37 +59,6 @@ fn a_replaced_file_is_a_new_array_and_readers_of_the_old_one_keep_it() {
 }
 
 #[test]
-fn what_is_at_hand_is_answered_from_memory() {
-    // On tmpfs, which answers at once everywhere.
-    let env = TestEnv::with_data_in("/dev/shm".as_ref());
-    let fs = filesystem(&env);
-    replace(&env, &counting(&[1000, 10]));
-    let rows = lookup(&fs, "big/rows").unwrap();
-    assert!(!fs.is_at_hand(rows), "it is so new that its header is read each time");
-    std::thread::sleep(Duration::from_millis(1200));
-    let slice = lookup(&fs, "big/rows/2.raw").unwrap();
-    for ino in [slice, rows, lookup(&fs, "big").unwrap(), lookup(&fs, "big/header.json").unwrap()] {
-        assert!(fs.is_at_hand(ino));
-    }
-    for ino in [ROOT, lookup(&fs, "big.npy").unwrap()] {
-        assert!(!fs.is_at_hand(ino), "it is the source's");
-    }
-    let handle = fs.open(slice).unwrap();
-    assert!(fs.closes_at_once(handle), "the file stays open for a while");
-    replace(&env, &counting(&[5]));
-    std::thread::sleep(Duration::from_millis(2200));
-    fs.tree().source().files().close_idle();
-    assert!(!fs.closes_at_once(handle), "it was deleted, and nobody else has it open");
-    fs.release(handle);
-    assert!(!fs.is_at_hand(slice), "it is closed");
-    let options = source::Options { follow_symlinks: true, ..Default::default() };
-    let source = Source::open(&env.data(), options).unwrap();
-    let fs = Fs::new(Tree::new(source, Options::default()));
-    let rows = lookup(&fs, "big/parts").unwrap();
-    assert!(!fs.is_at_hand(rows), "its path may lead anywhere");
-}
-
-#[test]
 fn new_values_in_the_same_file_are_the_same_array() {
     let env = TestEnv::new();
     let fs = filesystem(&env);
@@ -96,7 +67,7 @@ fn new_values_in_the_same_file_are_the_same_array() {
     file.write_all_at(&7u64.to_le_bytes(), 128 + 160).unwrap();
     let after = lookup(&fs, "big/rows/2.raw").unwrap();
     assert_eq!(before, after);
-    let handle = fs.open(after).unwrap();
+    let handle = fs.open(after, Caller::ROOT).unwrap();
     assert_eq!(fs.read(handle, 0, 8, <[u8]>::to_vec).unwrap(), 7u64.to_le_bytes());
 }
 
@@ -106,7 +77,7 @@ fn another_header_in_the_same_file_is_another_array() {
     let fs = filesystem(&env);
     let rows = lookup(&fs, "big/rows").unwrap();
     let old = lookup(&fs, "big/rows/2.raw").unwrap();
-    let handle = fs.open(old).unwrap();
+    let handle = fs.open(old, Caller::ROOT).unwrap();
     // As np.save does: the file is cut to nothing, then the header comes, then the data.
     let mut file = File::create(env.data().join("big.npy")).unwrap();
     let short = fs.read(handle, 0, 8, <[u8]>::to_vec).unwrap_err();
@@ -114,7 +85,7 @@ fn another_header_in_the_same_file_is_another_array() {
     file.write_all(&counting(&[500, 20])).unwrap();
     let rewritten = fs.read(handle, 0, 8, <[u8]>::to_vec).unwrap_err();
     assert_eq!(rewritten.to_string(), "big.npy: the header changed while it was read");
-    assert!(matches!(fs.lookup(rows, "3.raw".as_ref()), Err(Error::Stale)));
+    assert!(matches!(fs.lookup(rows, "3.raw".as_ref(), Caller::ROOT), Err(Error::Stale)));
     let new = lookup(&fs, "big/rows/2.raw").unwrap();
     assert_ne!(old, new);
     assert_eq!(fs.attr(new).unwrap().size, 160);
@@ -124,7 +95,7 @@ fn another_header_in_the_same_file_is_another_array() {
 fn a_whole_file_that_is_cut_off_is_an_error_and_no_end() {
     let env = TestEnv::new();
     let fs = filesystem(&env);
-    let handle = fs.open(lookup(&fs, "big.npy").unwrap()).unwrap();
+    let handle = fs.open(lookup(&fs, "big.npy").unwrap(), Caller::ROOT).unwrap();
     let file = File::options().write(true).open(env.data().join("big.npy")).unwrap();
     file.set_len(500).unwrap();
     assert_eq!(fs.read(handle, 0, 500, <[u8]>::len).unwrap(), 500);
@@ -142,8 +113,8 @@ fn what_the_kernel_forgets_leaves_no_trace() {
     let before = fs.remembered();
     for round in 0..10_000 {
         let name = format!("{}-1000.npy", round % 1000);
-        let (ino, _) = fs.lookup(rows, name.as_ref()).unwrap();
-        let handle = fs.open(ino).unwrap();
+        let (ino, _) = fs.lookup(rows, name.as_ref(), Caller::ROOT).unwrap();
+        let handle = fs.open(ino, Caller::ROOT).unwrap();
         fs.read(handle, 0, 100, |_| ()).unwrap();
         fs.release(handle);
         fs.forget(ino, 1);
@@ -165,7 +136,8 @@ fn a_listing_without_end_costs_nothing_and_goes_on_from_anywhere() {
     file.write_all(&header).unwrap();
     file.set_len(header.len() as u64 + rows).unwrap();
     let fs = filesystem(&env);
-    let windows = fs.open_directory(lookup(&fs, "long/windows/10,1").unwrap()).unwrap();
+    let windows =
+        fs.open_directory(lookup(&fs, "long/windows/10,1").unwrap(), Caller::ROOT).unwrap();
     let names = |from, count| {
         let mut names = Vec::new();
         fs.read_directory(windows, from, |entry| {
@@ -186,7 +158,8 @@ fn a_listing_without_end_costs_nothing_and_goes_on_from_anywhere() {
 fn a_listing_whose_array_is_gone_is_an_error_and_has_an_end() {
     let env = TestEnv::new();
     let fs = filesystem(&env);
-    let parts = fs.open_directory(lookup(&fs, "big/parts/4294967296").unwrap()).unwrap();
+    let parts =
+        fs.open_directory(lookup(&fs, "big/parts/4294967296").unwrap(), Caller::ROOT).unwrap();
     std::fs::remove_file(env.data().join("big.npy")).unwrap();
     // A file stays open for a while after its last use; every look at it is a use.
     std::thread::sleep(Duration::from_millis(2100));

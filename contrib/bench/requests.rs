@@ -10,6 +10,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use npyfs::caller::Caller;
 use npyfs::fs::Fs;
 use npyfs::inode::ROOT;
 use npyfs::node::{self, Tree};
@@ -27,8 +28,8 @@ fn main() -> io::Result<()> {
 
     let source = Source::open(Path::new(directory), source::Options::default()).map_err(failed)?;
     let fs = Fs::new(Tree::new(source, node::Options::default()));
-    let (array, _) = fs.lookup(ROOT, OsStr::new(array)).map_err(failed)?;
-    let (group, _) = fs.lookup(array, OsStr::new("rows")).map_err(failed)?;
+    let (array, _) = fs.lookup(ROOT, OsStr::new(array), Caller::ROOT).map_err(failed)?;
+    let (group, _) = fs.lookup(array, OsStr::new("rows"), Caller::ROOT).map_err(failed)?;
 
     let mut times = [("lookup", Duration::ZERO); 5];
     let mut bytes = 0;
@@ -42,9 +43,9 @@ fn main() -> io::Result<()> {
             times[slot] = (name, times[slot].1 + (now - last));
             last = now;
         };
-        let (ino, attr) = fs.lookup(group, OsStr::new(&name)).map_err(failed)?;
+        let (ino, attr) = fs.lookup(group, OsStr::new(&name), Caller::ROOT).map_err(failed)?;
         lap(0, "lookup");
-        let handle = fs.open(ino).map_err(failed)?;
+        let handle = fs.open(ino, Caller::ROOT).map_err(failed)?;
         lap(1, "open");
         let store = |given: &[u8]| {
             bytes += given.len() as u64;

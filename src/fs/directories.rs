@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ffi::OsStr;
 
 use super::{Fs, Handle};
+use crate::caller::Caller;
 use crate::error::Error;
 use crate::inode::Ino;
 use crate::meta::Kind;
@@ -31,7 +32,7 @@ pub struct DirEntry<'a> {
 
 impl Fs {
     /// Opens a directory, to be closed by [`Fs::release_directory`].
-    pub fn open_directory(&self, ino: Ino) -> Result<Handle, Error> {
+    pub fn open_directory(&self, ino: Ino, _caller: Caller) -> Result<Handle, Error> {
         let node = self.node(ino)?;
         let listing = self.tree.list(&node)?;
         self.inodes().opened(ino);

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::changes::{But, Change};
 use super::{Fs, Handle};
+use crate::caller::Caller;
 use crate::error::Error;
 use crate::inode::Ino;
 use crate::meta::FileId;
-use crate::node::{Attr, Caller, Writing};
+use crate::node::{Attr, Writing};
 
 /// What a file open for writing is besides.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use fuser::{FileHandle, FopenFlags, INodeNo, OpenAccMode, OpenFlags, ReplyOpen};
 use super::Adapter;
 use super::translate::errno;
 use super::ways::Way;
+use crate::caller::Caller;
 use crate::inode::Ino;
-use crate::node::Caller;
 
 impl Adapter {
     pub(super) fn open_by_mode(
@@ -18,7 +18,7 @@ impl Adapter {
     ) {
         let mode = flags.acc_mode();
         let opened = match mode {
-            OpenAccMode::O_RDONLY => self.fs.open(ino),
+            OpenAccMode::O_RDONLY => self.fs.open(ino, caller),
             OpenAccMode::O_WRONLY => self.fs.open_for_writing(ino, false, caller),
             OpenAccMode::O_RDWR => self.fs.open_for_writing(ino, true, caller),
         };

@@ -2,10 +2,11 @@
 
 use fuser::{Errno, FileAttr, FileType, INodeNo, Request};
 
+use crate::caller::Caller;
 use crate::error::Error;
 use crate::inode::Ino;
 use crate::meta::Kind;
-use crate::node::{Attr, Caller};
+use crate::node::Attr;
 
 /// What `stat` names as the size to read by. With 64 KiB `np.load` needs one request less for the
 /// header than with 4 KiB.
@@ -23,7 +24,7 @@ pub(super) fn errno(request: &str, err: &Error) -> Errno {
 
 /// Who asks.
 pub(super) fn caller(request: &Request) -> Caller {
-    Caller { thread: request.pid(), user: request.uid() }
+    Caller { thread: request.pid(), user: request.uid(), group: request.gid() }
 }
 
 pub(super) fn file_type(kind: Kind) -> FileType {

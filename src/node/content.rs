@@ -51,16 +51,6 @@ impl Content {
         }
     }
 
-    /// Whether the backing file stays open without this.
-    pub fn is_shared(&self) -> bool {
-        match self {
-            Content::Whole { open, .. } | Content::Array { open, .. } => {
-                Arc::strong_count(open) > 1
-            }
-            Content::Text(_) => true,
-        }
-    }
-
     /// Whether this is a file that is made here, so that its length never changes, of at least one
     /// byte and at most `max`.
     pub fn is_made_of(&self, max: usize) -> bool {

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::{Content, Node, Tree, WHOLE};
 use crate::backing::Writer;
+use crate::caller::Caller;
 use crate::error::Error;
 use crate::file::{self, Incoming, VirtualFile, WriteError};
 use crate::meta::Meta;
@@ -25,15 +26,6 @@ pub struct Writing {
     view: View,
     layout: Layout,
     failed: Mutex<Option<Failure>>,
-}
-
-/// Who opens a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Caller {
-    /// The thread's number; 0 where it is none of ours.
-    pub thread: u32,
-    /// The user's number.
-    pub user: u32,
 }
 
 /// A write that failed, and has not been made good since. Programs that do not look at what `write`
@@ -66,7 +58,7 @@ impl Tree {
         if !self.options.writable {
             return Err(Error::ReadOnly);
         }
-        let content = self.open(node)?;
+        let content = self.open(node, caller)?;
         let (path, expression, open, meta, root, view, own) = match (node, &content) {
             (Node::Encoded(encoded), Content::Array { open, root, meta, .. }) => {
                 let selection = encoded.selection()?;

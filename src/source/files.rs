@@ -144,13 +144,6 @@ impl OpenFile {
         writer.strong_count() > 0 || self.backing.may_have_unseen_changes()
     }
 
-    /// Whether its filesystem is known to answer at once, and its header need not be read again unless it
-    /// has changed.
-    pub(super) fn is_at_hand(&self) -> bool {
-        let knows_header = |(stamp, _): &(Option<Stamp>, Array)| stamp.is_some();
-        self.backing.answers_at_once() && lock(&self.array).as_ref().is_some_and(knows_header)
-    }
-
     /// Whether the file has a POSIX access list beside its mode bits.
     pub fn has_access_list(&self) -> bool {
         let mut too_short = [0; 1];
