@@ -83,9 +83,11 @@ impl Runs {
             match inner_first.last_mut() {
                 _ if axis.len == 1 => {}
                 None if axis.stride == runs.run.cast_signed() => runs.run *= axis.len,
-                // A step of this axis is as far as the whole inner axis reaches: they are one. It
-                // cannot overflow: both lie inside the data.
-                Some(inner) if inner.stride * inner.len.cast_signed() == axis.stride => {
+                // A step of this axis is as far as the whole inner axis reaches: they are one. How far
+                // that is may be more than there can be bytes: then they are not.
+                Some(inner)
+                    if inner.stride.checked_mul(inner.len.cast_signed()) == Some(axis.stride) =>
+                {
                     inner.len *= axis.len;
                 }
                 _ => inner_first.push(axis),
@@ -334,6 +336,66 @@ mod tests {
             prop_assert!(!common || one.may_overlap(&other));
             prop_assert_eq!(one.may_overlap(&other), other.may_overlap(&one));
         }
+    }
+
+    proptest! {
+        /// As large as they come: no bytes are visited, but no number overflows either.
+        #[test]
+        fn the_largest_arrays_have_runs(
+            bits in prop::collection::vec(0u32..62, 1..5),
+            start in 0u64..3, step in -3i64..4,
+            axis in 0usize..4, fortran: bool, transpose: bool,
+        ) {
+            let mut left = 63;
+            let shape: Vec<u64> = bits.into_iter().map(|bits| {
+                let bits = bits.min(left);
+                left -= bits;
+                (1u64 << bits) - u64::from(bits > 2)
+            }).collect();
+            let header = Header {
+                version: (1, 0),
+                dtype: Arc::new(crate::npy::dtype::DType::Scalar("|u1".parse().unwrap())),
+                order: if fortran { Order::Fortran } else { Order::C },
+                shape,
+                data_offset: 128,
+            };
+            // Beyond what a file can hold there is no view.
+            let Some(mut view) = View::of_header(&header) else { return Ok(()) };
+            let axis = axis % view.ndim();
+            let len = (view.shape()[axis].saturating_sub(start)) / step.unsigned_abs().max(1);
+            let start = if step < 0 { view.shape()[axis].saturating_sub(1) } else { start };
+            view = view.steps(axis, Steps { start, step, len }).unwrap_or(view);
+            if transpose {
+                view = view.transposed();
+            }
+            for order in [Order::C, Order::Fortran] {
+                let runs = Runs::new(&view, order);
+                prop_assert_eq!(runs.len(), view.nbytes());
+                for at in [0, runs.len() / 2, runs.len().saturating_sub(1)] {
+                    let first: u64 = runs.pieces(at, 1).map(|piece| piece.bytes()).sum();
+                    prop_assert_eq!(first, u64::from(at < runs.len()));
+                    let rest = runs.pieces(at, u64::MAX).next().map_or(0, |piece| piece.bytes());
+                    prop_assert!(rest <= runs.len() - at);
+                }
+                prop_assert!(runs.is_empty() || runs.may_overlap(&runs));
+            }
+        }
+    }
+
+    #[test]
+    fn an_axis_that_reaches_further_than_any_file_is_an_axis_of_its_own() {
+        let header = Header {
+            version: (1, 0),
+            dtype: Arc::new(crate::npy::dtype::DType::Scalar("|u1".parse().unwrap())),
+            order: Order::C,
+            shape: vec![3, 1 << 61],
+            data_offset: 128,
+        };
+        let view = View::of_header(&header).unwrap();
+        let turned = view.steps(0, Steps { start: 0, step: 2, len: 2 }).unwrap().transposed();
+        let runs = Runs::new(&turned, Order::C);
+        assert_eq!(runs.contiguous(1, 1), Some(128 + (2 << 61)));
+        assert_eq!(runs.contiguous(2, 1), Some(129));
     }
 
     #[test]
