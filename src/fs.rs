@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Condvar, Mutex, MutexGuard};
 
 use rustix::fs::StatVfs;
 
@@ -10,13 +10,14 @@ use crate::caller::Caller;
 use crate::error::Error;
 use crate::inode::{Ino, Inodes, ROOT};
 use crate::meta::Stamp;
-use crate::node::{Attr, Content, Node, Tree};
+use crate::node::{Attr, Content, Node, Tree, Version};
 use crate::sync::lock;
 
 mod changes;
 mod directories;
 mod handles;
-mod pages;
+mod page_cache;
+mod retries;
 mod tidying;
 mod writing;
 
@@ -24,7 +25,8 @@ use changes::Changes;
 pub use directories::DirEntry;
 use directories::OpenedDirectory;
 use handles::Handles;
-use pages::Turns;
+pub use page_cache::Give;
+use retries::Retries;
 use tidying::Pace;
 pub use tidying::Tidied;
 use writing::OpenedToWrite;
@@ -37,13 +39,27 @@ pub struct Fs {
     files: Handles<OpenedFile>,
     directories: Handles<OpenedDirectory>,
     changes: Changes,
-    giving: Turns,
+    /// Some inode is not being given to the kernel any more.
+    given: Condvar,
+    retries: Retries,
     pace: Mutex<Pace>,
 }
+
+/// How often something is done again that a replaced file got in the way of.
+const RETRIES: usize = 16;
 
 /// What a handle stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Handle(pub u64);
+
+/// A file that was opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Opened {
+    /// To be given back by [`Fs::release`].
+    pub handle: Handle,
+    /// The kernel may keep the pages that it has of the file.
+    pub keeps_pages: bool,
+}
 
 #[derive(Debug)]
 struct OpenedFile {
@@ -52,8 +68,6 @@ struct OpenedFile {
     /// What the backing file looked like as pages of it began to be cached anew: to be noted when
     /// the first of them is read.
     stamp: Mutex<Option<Stamp>>,
-    /// It had been open before, so that the kernel may have pages of it.
-    was_open_before: bool,
     /// Of few, and so in a box.
     to_write: Option<Box<OpenedToWrite>>,
 }
@@ -67,7 +81,8 @@ impl Fs {
             files: Handles::default(),
             directories: Handles::default(),
             changes: Changes::default(),
-            giving: Turns::default(),
+            given: Condvar::default(),
+            retries: Retries::default(),
             pace: Mutex::default(),
         }
     }
@@ -89,10 +104,47 @@ impl Fs {
         }
     }
 
+    /// Does something with the node of a number. If that is the directory of an array whose file was replaced,
+    /// what its name means now takes its place: a directory beside a file is that of whatever file stands there.
+    fn with_node<T>(&self, ino: Ino, work: impl Fn(&Node) -> Result<T, Error>) -> Result<T, Error> {
+        let mut node = self.node(ino)?;
+        for _ in 1..RETRIES {
+            match work(&node) {
+                Err(Error::Stale) if matches!(node, Node::ArrayFile(_)) && ino != ROOT => {
+                    let (parent, name) = self.inodes().place(ino).ok_or(Error::Stale)?;
+                    node = self.tree.lookup(&self.node(parent)?, &name)?.0;
+                }
+                result => return result,
+            }
+        }
+        work(&node)
+    }
+
     /// Looks an entry up. Its number is to be given back by [`Fs::forget`].
-    pub fn lookup(&self, parent: Ino, name: &OsStr, _caller: Caller) -> Result<(Ino, Attr), Error> {
-        let (node, attr) = self.tree.lookup(&self.node(parent)?, name)?;
-        Ok((self.inodes().remember(parent, name, node), attr))
+    pub fn lookup(&self, parent: Ino, name: &OsStr, caller: Caller) -> Result<(Ino, Attr), Error> {
+        if !self.retries.is_expected(caller) {
+            let (node, attr) = self.with_node(parent, |node| self.tree.lookup(node, name))?;
+            return Ok((self.inodes().remember(parent, name, node), attr));
+        }
+        let found = (0..RETRIES).find_map(|_| {
+            let found = self.with_node(parent, |node| {
+                let (node, attr) = self.tree.lookup(node, name)?;
+                let file = self.tree.hold(&node)?;
+                Ok((node, attr, file))
+            });
+            (!matches!(found, Err(Error::Stale))).then_some(found)
+        });
+        match found.unwrap_or(Err(Error::Stale)) {
+            Ok((node, attr, file)) => {
+                let ino = self.inodes().remember(parent, name, node);
+                self.retries.found(caller, ino, file);
+                Ok((ino, attr))
+            }
+            Err(err) => {
+                self.retries.end(caller);
+                Err(err)
+            }
+        }
     }
 
     /// Gives back `count` lookups of a number.
@@ -107,7 +159,7 @@ impl Fs {
 
     /// The attributes of a number.
     pub fn attr(&self, ino: Ino) -> Result<Attr, Error> {
-        self.tree.attr(&self.node(ino)?)
+        self.with_node(ino, |node| self.tree.attr(node))
     }
 
     /// The attributes of a number that is open. An open file whose array has been rewritten keeps
@@ -127,16 +179,28 @@ impl Fs {
         self.tree.read_link(&self.node(ino)?)
     }
 
-    /// Opens a file for reading, to be closed by [`Fs::release`].
-    pub fn open(&self, ino: Ino, caller: Caller) -> Result<Handle, Error> {
-        let content = self.tree.open(&self.node(ino)?, caller)?;
-        Ok(self.add_file(ino, content, None))
+    /// Opens a file for reading. What is small is given to the kernel on the way, by `give`.
+    pub fn open(&self, ino: Ino, caller: Caller, give: Option<Give<'_>>) -> Result<Opened, Error> {
+        let node = self.node(ino)?;
+        let walk = self.retries.end(caller).filter(|walk| walk.ends_at(ino));
+        let which = if walk.is_some() { Version::LookedUp } else { Version::AtPath };
+        let opened = self.tree.open(&node, caller, which);
+        if which == Version::AtPath && matches!(opened, Err(Error::Stale)) {
+            self.retries.expect(caller);
+        }
+        self.add_file(ino, opened?, None, give)
     }
 
-    fn add_file(&self, ino: Ino, content: Content, to_write: Option<Box<OpenedToWrite>>) -> Handle {
-        let was_open_before = self.inodes().opened(ino);
-        let stamp = Mutex::default();
-        self.files.add(OpenedFile { ino, content, stamp, was_open_before, to_write })
+    fn add_file(
+        &self,
+        ino: Ino,
+        content: Content,
+        to_write: Option<Box<OpenedToWrite>>,
+        give: Option<Give<'_>>,
+    ) -> Result<Opened, Error> {
+        let handle = self.files.add(OpenedFile { ino, content, stamp: Mutex::default(), to_write });
+        let keeps_pages = self.open_pages(&*self.files.get(handle)?, give);
+        Ok(Opened { handle, keeps_pages })
     }
 
     /// Calls `use_file` with the descriptor of the backing file, where the open file is a file of
@@ -170,7 +234,7 @@ impl Fs {
             if let Some(err) = file.to_write.as_deref().and_then(OpenedToWrite::untold) {
                 log::warn!("{err}");
             }
-            self.inodes().closed(file.ino);
+            self.inodes().close(file.ino);
         }
     }
 

@@ -12,6 +12,11 @@ use std::sync::Arc;
 use crate::meta::Stamp;
 use crate::node::Node;
 
+mod pages;
+
+pub use pages::Opening;
+use pages::Pages;
+
 /// An inode number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ino(pub u64);
@@ -49,13 +54,7 @@ struct Inode {
     name: Arc<OsStr>,
     /// How often the kernel was told the number and has not forgotten it yet.
     lookups: u64,
-    /// What the backing file looked like when pages of this inode may have been cached last, with
-    /// nobody writing to it. In a box, since small slices seldom have one.
-    cached: Option<Box<Stamp>>,
-    /// How often it is open.
-    opens: u32,
-    /// It has been opened.
-    was_opened: bool,
+    pages: Pages,
     /// It is among the nodes that the kernel may be asked to forget.
     queued: bool,
 }
@@ -119,8 +118,7 @@ impl Inodes {
         let name: Arc<OsStr> = name.into();
         siblings.insert(name.clone(), ino);
         let queued = node.is_made();
-        let (lookups, cached, opens, was_opened) = (1, None, 0, false);
-        let inode = Inode { node, parent, name, lookups, cached, opens, was_opened, queued };
+        let inode = Inode { node, parent, name, lookups: 1, pages: Pages::default(), queued };
         if queued {
             self.queue.push_back(ino);
             self.live += 1;
@@ -172,17 +170,22 @@ impl Inodes {
         self.by_number.get(&ino).map_or(ROOT, |inode| inode.parent)
     }
 
-    /// Notes what the backing file looks like as pages of an inode begin to be cached; none if that
-    /// is no guarantee for what they hold.
-    pub fn note_cached(&mut self, ino: Ino, stamp: Option<Stamp>) {
+    /// The directory and the name in it under which a node was looked up.
+    pub fn place(&self, ino: Ino) -> Option<(Ino, Arc<OsStr>)> {
+        self.by_number.get(&ino).map(|inode| (inode.parent, inode.name.clone()))
+    }
+
+    /// Notes what the backing file looks like as pages of an inode begin to be read anew; none if that is
+    /// no guarantee for what they hold.
+    pub fn note_pages(&mut self, ino: Ino, stamp: Option<Stamp>) {
         if let Some(inode) = self.by_number.get_mut(&ino) {
-            inode.cached = stamp.map(Box::new);
+            inode.pages.note(stamp);
         }
     }
 
-    /// What was noted last.
-    pub fn cached(&self, ino: Ino) -> Option<Stamp> {
-        self.by_number.get(&ino)?.cached.as_deref().copied()
+    /// What the backing file looked like when the pages that the kernel may have were read, or before.
+    pub fn pages_as_of(&self, ino: Ino) -> Option<Stamp> {
+        self.by_number.get(&ino)?.pages.as_of()
     }
 
     /// How many lookups and opens there have been.
@@ -226,7 +229,7 @@ impl Inodes {
             }
             let Some(ino) = self.queue.pop_front() else { break };
             let Some(inode) = self.by_number.get_mut(&ino) else { continue };
-            if inode.opens > 0 || self.by_name.contains_key(&ino) {
+            if inode.pages.are_in_use() || self.by_name.contains_key(&ino) {
                 self.queue.push_back(ino);
                 continue;
             }
@@ -238,25 +241,27 @@ impl Inodes {
         asked
     }
 
-    /// An inode is open once more. Returns whether it has been open before.
-    pub fn opened(&mut self, ino: Ino) -> bool {
-        self.asked += 1;
-        self.by_number.get_mut(&ino).is_some_and(|inode| {
-            inode.opens += 1;
-            std::mem::replace(&mut inode.was_opened, true)
-        })
+    /// An inode is opened once more, and is being given to the kernel from now on if it may and can be; or
+    /// it has to wait.
+    pub fn open(&mut self, ino: Ino, may_give: bool) -> Opening {
+        let Some(inode) = self.by_number.get_mut(&ino) else { return Opening::Shared };
+        let opening = inode.pages.open(may_give);
+        self.asked += u64::from(opening != Opening::Wait);
+        opening
     }
 
-    /// An inode is open once less.
-    pub fn closed(&mut self, ino: Ino) {
+    /// An inode is not being given any more.
+    pub fn given(&mut self, ino: Ino) {
         if let Some(inode) = self.by_number.get_mut(&ino) {
-            inode.opens = inode.opens.saturating_sub(1);
+            inode.pages.given();
         }
     }
 
-    /// Whether an inode is open, and only once.
-    pub fn is_open_once(&self, ino: Ino) -> bool {
-        self.by_number.get(&ino).is_some_and(|inode| inode.opens == 1)
+    /// An inode is open once less.
+    pub fn close(&mut self, ino: Ino) {
+        if let Some(inode) = self.by_number.get_mut(&ino) {
+            inode.pages.close();
+        }
     }
 
     /// How many numbers the kernel remembers, besides the root's.
@@ -330,9 +335,9 @@ mod tests {
         assert_eq!(names(0), ["c"], "none of them twice");
         file("a", &mut inodes);
         let a = inodes.known(ROOT, OsStr::new("a")).unwrap();
-        inodes.opened(a);
+        inodes.open(a, false);
         assert!(inodes.surplus(0).is_empty(), "it is open");
-        inodes.closed(a);
+        inodes.close(a);
         assert_eq!(inodes.surplus(0).len(), 1, "it was looked up again");
         for round in 0..20_000 {
             let name = OsString::from(round.to_string());

@@ -69,6 +69,15 @@ pub struct Selection {
     expression: String,
 }
 
+/// Which version of a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// The one that was looked up, if it still has its path: that may have been a while ago.
+    AtPath,
+    /// The one that was looked up, whatever has its path by now: that was only just now.
+    LookedUp,
+}
+
 /// What a directory entry is, to its users.
 #[derive(Clone, Copy, Debug)]
 pub struct Attr {
@@ -184,12 +193,27 @@ impl Tree {
         Ok(meta)
     }
 
-    /// As [`Tree::current`], with the open file, which must still have its path.
-    fn at_path(&self, selection: &Selection) -> Result<(Arc<OpenFile>, Meta), Error> {
-        let meta = self.source.array_meta(&selection.file)?;
-        let open = self.source.open_seen(&selection.file.path, &meta)?;
-        selection.root.check(&open, &meta).map_err(as_stale)?;
-        Ok((open, meta))
+    /// The open file of a version of an array, and its attributes. A file that is too short for it is opened
+    /// all the same, as any other is: it is reading it that fails.
+    fn open_version(
+        &self,
+        selection: &Selection,
+        which: Version,
+    ) -> Result<(Arc<OpenFile>, Meta), Error> {
+        let path = &selection.file.path;
+        let (open, meta) = match which {
+            Version::AtPath => {
+                let meta = self.source.array_meta(&selection.file)?;
+                (self.source.open_seen(path, &meta)?, meta)
+            }
+            Version::LookedUp => {
+                self.source.open_file(path, selection.file.id.ok_or(Error::Stale)?)?
+            }
+        };
+        match selection.root.check(&open, &meta) {
+            Ok(()) | Err(Error::Short { .. }) => Ok((open, meta)),
+            Err(err) => Err(as_stale(err)),
+        }
     }
 
     /// The text of a symlink.
@@ -202,24 +226,28 @@ impl Tree {
 
     /// Opens a node for reading.
     ///
-    /// [`Error::Stale`] where its path has another file by now: the caller may have found the node
-    /// a while ago, and what is opened is what is there.
-    pub fn open(&self, node: &Node, _caller: Caller) -> Result<Content, Error> {
+    /// [`Error::Stale`] where its path has another file by now, unless the version that was looked up is wanted.
+    pub fn open(&self, node: &Node, _caller: Caller, which: Version) -> Result<Content, Error> {
         match node {
             Node::File(path, id) => {
-                let meta = self.source.entry_meta(path, *id)?;
-                let open = self.source.open_seen(path, &meta)?;
+                let (open, meta) = match which {
+                    Version::AtPath => {
+                        let meta = self.source.entry_meta(path, *id)?;
+                        (self.source.open_seen(path, &meta)?, meta)
+                    }
+                    Version::LookedUp => self.source.open_file(path, *id)?,
+                };
                 Ok(Content::Whole { open, meta })
             }
             Node::Encoded(encoded) => {
-                let (open, meta) = self.at_path(&encoded.of)?;
+                let (open, meta) = self.open_version(&encoded.of, which)?;
                 let file = encoded.encoding.file(&encoded.view()?);
                 Ok(Content::Array { open, root: encoded.of.root.clone(), file, meta })
             }
             Node::Text(text) => {
                 match &text.about {
                     About::Header(selection) | About::Usage(selection, _) => {
-                        self.at_path(selection)?;
+                        self.open_version(selection, which)?;
                     }
                     _ => {
                         self.source.array_meta(&text.file)?;
@@ -290,6 +318,21 @@ impl Node {
                     }
             }
             _ => false,
+        }
+    }
+
+    /// The file of the source that this is, or whose array this is of.
+    fn file(&self) -> Option<(&Path, FileId)> {
+        fn of_array(file: &ArrayFile) -> Option<(&Path, FileId)> {
+            file.id.map(|id| (&*file.path, id))
+        }
+        match self {
+            Node::Directory(_) | Node::Symlink(..) => None,
+            Node::File(path, id) => Some((path, *id)),
+            Node::ArrayFile(file) => of_array(file),
+            Node::Selection(selection) | Node::Group(selection, _) => of_array(&selection.file),
+            Node::Encoded(encoded) => of_array(&encoded.of.file),
+            Node::Text(text) => of_array(&text.file),
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::{TestEnv, counting};
 use npyfs::caller::Caller;
 use npyfs::error::Error;
-use npyfs::node::{Node, Options, Tree};
+use npyfs::node::{Node, Options, Tree, Version};
 use npyfs::source::{self, Source};
 
 fn tree(env: &TestEnv, follow_symlinks: bool) -> Tree {
@@ -22,7 +22,11 @@ fn find(tree: &Tree, path: &str) -> Result<Node, Error> {
 }
 
 fn read(tree: &Tree, path: &str) -> Result<Vec<u8>, Error> {
-    tree.open(&find(tree, path)?, Caller::ROOT)?.read_at(0, 1 << 20, <[u8]>::to_vec)
+    tree.open(&find(tree, path)?, Caller::ROOT, Version::AtPath)?.read_at(
+        0,
+        1 << 20,
+        <[u8]>::to_vec,
+    )
 }
 
 fn listed(tree: &Tree, path: &str) -> Vec<String> {

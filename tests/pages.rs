@@ -4,11 +4,13 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -32,23 +34,30 @@ fn filesystem(env: &TestEnv, options: Options) -> Fs {
     Fs::new(Tree::new(Source::open(&env.data(), source::Options::default()).unwrap(), options))
 }
 
-fn open(fs: &Fs, path: &str) -> Result<(Ino, Handle), Error> {
-    let ino = path.split('/').try_fold(ROOT, |ino, name| {
-        fs.lookup(ino, name.as_ref(), Caller::ROOT).map(|(ino, _)| ino)
-    })?;
-    Ok((ino, fs.open(ino, Caller::ROOT)?))
+fn lookup(fs: &Fs, path: &str) -> Result<Ino, Error> {
+    let entry = |ino, name: &str| fs.lookup(ino, name.as_ref(), Caller::ROOT).map(|(ino, _)| ino);
+    path.split('/').try_fold(ROOT, entry)
 }
 
-/// What is given of an open file, if the kernel takes it.
-fn given(fs: &Fs, handle: Handle) -> Option<Vec<u8>> {
-    let mut all = None;
-    let store = |bytes: &[u8]| {
-        all = Some(bytes.to_vec());
-        true
-    };
-    let kept = fs.may_keep_pages(handle, Some(store));
-    assert_eq!(kept, all.is_some(), "there is nothing else to be kept");
-    all
+/// Opens a file, and what is given of it meanwhile, if the kernel takes it.
+fn open_given(fs: &Fs, path: &str) -> Result<(Handle, Option<Vec<u8>>), Error> {
+    let all = Cell::new(None);
+    let opened = fs.open(
+        lookup(fs, path)?,
+        Caller::ROOT,
+        Some(&|_, bytes| {
+            all.set(Some(bytes.to_vec()));
+            true
+        }),
+    )?;
+    let all = all.take();
+    assert_eq!(opened.keeps_pages, all.is_some(), "there is nothing else to be kept");
+    Ok((opened.handle, all))
+}
+
+/// What is given of a file that is opened.
+fn given(fs: &Fs, path: &str) -> Option<Vec<u8>> {
+    open_given(fs, path).unwrap().1
 }
 
 #[test]
@@ -62,11 +71,11 @@ fn what_is_given_is_the_whole_file() {
         "large/rows/0-163.raw",
         "big/header.json",
     ] {
-        let (ino, handle) = open(&fs, path).unwrap();
-        let size = fs.attr(ino).unwrap().size as usize;
+        let (handle, given) = open_given(&fs, path).unwrap();
+        let size = fs.attr(lookup(&fs, path).unwrap()).unwrap().size as usize;
         let read = fs.read(handle, 0, 1 << 20, <[u8]>::to_vec).unwrap();
         assert_eq!(read.len(), size);
-        assert_eq!(given(&fs, handle), Some(read), "{path}");
+        assert_eq!(given, Some(read), "{path}");
     }
 }
 
@@ -75,11 +84,11 @@ fn large_files_whole_ones_and_empty_ones_are_not_given() {
     let env = with_large();
     let fs = filesystem(&env, Options::default());
     for path in ["large/rows/0-164.raw", "large/T.npy", "big.npy", "big/rows/5-5.raw"] {
-        assert_eq!(given(&fs, open(&fs, path).unwrap().1), None, "{path}");
+        assert_eq!(given(&fs, path), None, "{path}");
     }
-    assert_eq!(given(&fs, open(&fs, "big/cols/2.raw").unwrap().1), None, "nor strided ones");
+    assert_eq!(given(&fs, "big/cols/2.raw"), None, "nor strided ones");
     let writable = filesystem(&env, Options { writable: true, ..Options::default() });
-    assert_eq!(given(&writable, open(&writable, "big/rows/3-7.npy").unwrap().1), None);
+    assert_eq!(given(&writable, "big/rows/3-7.npy"), None);
 }
 
 #[test]
@@ -87,44 +96,50 @@ fn a_file_is_given_only_while_nobody_else_has_it_open() {
     let env = TestEnv::new();
     let fs = filesystem(&env, Options::default());
     let path = "big/rows/3-7.npy";
-    let (_, first) = open(&fs, path).unwrap();
-    let (_, second) = open(&fs, path).unwrap();
-    assert_eq!((given(&fs, first), given(&fs, second)), (None, None));
-    assert!(given(&fs, open(&fs, "big/rows/3-8.npy").unwrap().1).is_some(), "others are");
+    // In whichever way: this one reads no pages.
+    let first = fs.open(lookup(&fs, path).unwrap(), Caller::ROOT, None).unwrap().handle;
+    let (second, nothing) = open_given(&fs, path).unwrap();
+    assert_eq!(nothing, None);
+    assert!(given(&fs, "big/rows/3-8.npy").is_some(), "others are");
     fs.release(first);
-    assert!(given(&fs, second).is_some());
+    assert_eq!(given(&fs, path), None);
     fs.release(second);
-    assert_eq!(given(&fs, second), None, "it is closed");
+    assert_eq!(given(&fs, path), None, "two more have it open");
 }
 
 #[test]
 fn until_a_file_is_given_no_other_open_of_it_is_answered() {
     let env = TestEnv::new();
     let fs = filesystem(&env, Options::default());
-    let path = "big/rows/3-7.npy";
-    let (_, first) = open(&fs, path).unwrap();
-    let (begun, wait_for_begin) = mpsc::channel();
-    let (opened, wait_for_open) = mpsc::channel();
-    let (ended, wait_for_end) = mpsc::channel();
-    std::thread::scope(|scope| {
-        let fs = &fs;
-        scope.spawn(move || {
-            wait_for_begin.recv().unwrap();
-            let (_, second) = open(fs, path).unwrap();
-            opened.send(()).unwrap();
-            assert_eq!(given(fs, second), None);
-            ended.send(()).unwrap();
+    for path in ["big/rows/3-7.npy", "big/header.json"] {
+        let (opened, wait_for_open) = mpsc::channel();
+        let ino = lookup(&fs, path).unwrap();
+        std::thread::scope(|scope| {
+            let give = |_: Ino, _: &[u8]| {
+                // Whatever kind of open: this one reads no pages.
+                let (fs, opened) = (&fs, opened.clone());
+                scope.spawn(move || {
+                    fs.open(ino, Caller::ROOT, None).unwrap();
+                    opened.send(()).unwrap();
+                });
+                let early = wait_for_open.recv_timeout(Duration::from_millis(200));
+                assert!(early.is_err(), "{path}: the other open was answered first");
+                true
+            };
+            assert!(fs.open(ino, Caller::ROOT, Some(&give)).unwrap().keeps_pages);
+            wait_for_open.recv_timeout(Duration::from_secs(20)).unwrap();
         });
-        let store = |_: &[u8]| {
-            begun.send(()).unwrap();
-            wait_for_open.recv().unwrap();
-            let early = wait_for_end.recv_timeout(Duration::from_millis(200));
-            assert!(early.is_err(), "the other open was answered first");
-            true
-        };
-        assert!(fs.may_keep_pages(first, Some(store)));
-        wait_for_end.recv().unwrap();
-    });
+    }
+}
+
+#[test]
+fn an_open_that_panics_while_it_gives_keeps_nobody_waiting() {
+    let env = TestEnv::new();
+    let fs = filesystem(&env, Options::default());
+    let ino = lookup(&fs, "big/rows/3-7.npy").unwrap();
+    let panics = || fs.open(ino, Caller::ROOT, Some(&|_, _| panic!("on purpose")));
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
+    fs.open(ino, Caller::ROOT, None).unwrap();
 }
 
 #[test]
@@ -132,42 +147,80 @@ fn pages_of_a_file_that_is_opened_again_and_again_are_kept_and_not_given_each_ti
     let env = TestEnv::new();
     std::thread::sleep(Duration::from_millis(1100));
     let fs = filesystem(&env, Options::default());
-    let give = |handle| given(&fs, handle).is_some();
     let path = "big/rows/3-7.npy";
     let gives: Vec<_> = (0..2)
         .map(|_| {
-            let (_, handle) = open(&fs, path).unwrap();
-            let given = give(handle);
+            let (handle, given) = open_given(&fs, path).unwrap();
             fs.release(handle);
-            given
+            given.is_some()
         })
         .collect();
     assert_eq!(gives, [true, true], "the first open says nothing of who writes to the file");
-    let nothing = |_: &[u8]| -> bool { panic!("they were to be kept") };
-    let (_, third) = open(&fs, path).unwrap();
-    assert!(fs.may_keep_pages(third, Some(nothing)));
-    fs.release(third);
-    let _writer = File::options().write(true).open(env.data().join("big.npy")).unwrap();
-    assert!(give(open(&fs, path).unwrap().1), "somebody may write without a trace");
+    let ino = lookup(&fs, path).unwrap();
+    let third = fs.open(ino, Caller::ROOT, Some(&|_, _| panic!("they were to be kept"))).unwrap();
+    assert!(third.keeps_pages);
+    fs.release(third.handle);
+    let file = File::options().write(true).open(env.data().join("big.npy")).unwrap();
+    file.write_at(&[0], 200).unwrap();
+    assert!(given(&fs, path).is_some(), "it was written to");
+}
+
+/// A file is asked whether anybody has it open for writing once for each state of it, and not at each open: to
+/// ask is a lease, which another program's open without waiting would meet.
+#[test]
+fn who_opens_the_file_without_waiting_meets_no_lease_of_ours() {
+    npyfs::backing::ignore_signals();
+    let env = TestEnv::new();
+    std::thread::sleep(Duration::from_millis(1100));
+    let fs = filesystem(&env, Options::default());
+    let (path, stop) = (env.data().join("big.npy"), AtomicBool::new(false));
+    let refused = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let (mut opens, mut refused) = (0, 0);
+            while !stop.load(Ordering::Relaxed) {
+                let flags = libc::O_NONBLOCK;
+                match File::options().write(true).custom_flags(flags).open(&path) {
+                    Ok(_) => opens += 1,
+                    Err(err) if err.kind() == std::io::ErrorKind::WouldBlock => refused += 1,
+                    Err(err) => panic!("{err}"),
+                }
+                std::thread::sleep(Duration::from_micros(20));
+            }
+            assert!(opens > 100, "only {opens} opens");
+            refused
+        });
+        // Nobody opens it for writing at this moment, as far as the first of these can tell.
+        for round in 0..30_000u64 {
+            let row = round % 10;
+            let path = format!("big/rows/{row}-{}.npy", row + 5);
+            let handle = fs.open(lookup(&fs, &path).unwrap(), Caller::ROOT, None).unwrap().handle;
+            fs.release(handle);
+        }
+        stop.store(true, Ordering::Relaxed);
+        writer.join().unwrap()
+    });
+    assert!(refused <= 3, "{refused} opens were refused");
 }
 
 #[test]
 fn what_the_kernel_does_not_take_is_not_given_and_read_all_the_same() {
     let env = TestEnv::new();
     let fs = filesystem(&env, Options::default());
-    let (_, handle) = open(&fs, "big/rows/3-7.raw").unwrap();
-    assert!(!fs.may_keep_pages(handle, Some(|_: &[u8]| false)));
-    assert_eq!(fs.read(handle, 0, 8, <[u8]>::to_vec).unwrap(), 30u64.to_le_bytes());
+    let ino = lookup(&fs, "big/rows/3-7.raw").unwrap();
+    let opened = fs.open(ino, Caller::ROOT, Some(&|_, _| false)).unwrap();
+    assert!(!opened.keeps_pages);
+    let number = fs.read(opened.handle, 0, 8, <[u8]>::to_vec).unwrap();
+    assert_eq!(number, 30u64.to_le_bytes());
 }
 
 #[test]
 fn an_array_that_is_cut_off_is_opened_not_given_and_an_error_to_who_reads_it() {
     let env = TestEnv::new();
     let fs = filesystem(&env, Options::default());
-    let (_, handle) = open(&fs, "big/rows/3-7.raw").unwrap();
+    let ino = lookup(&fs, "big/rows/3-7.raw").unwrap();
     File::options().write(true).open(env.data().join("big.npy")).unwrap().set_len(200).unwrap();
-    assert_eq!(given(&fs, handle), None);
-    assert!(matches!(fs.read(handle, 0, 8, |_| ()), Err(Error::Short { .. })));
+    let opened = fs.open(ino, Caller::ROOT, Some(&|_, _| panic!("it is not whole"))).unwrap();
+    assert!(matches!(fs.read(opened.handle, 0, 8, |_| ()), Err(Error::Short { .. })));
 }
 
 #[test]
@@ -175,10 +228,11 @@ fn what_is_not_in_memory_is_not_given_so_that_no_open_waits_for_a_disk() {
     let env = with_large();
     let fs = filesystem(&env, Options::default());
     let file = File::open(env.data().join("large.npy")).unwrap();
-    let (_, handle) = open(&fs, "large/rows/1000-1100.raw").unwrap();
+    lookup(&fs, "large/rows/1000-1100.raw").unwrap();
     file.sync_all().unwrap();
     rustix::fs::fadvise(&file, 0, None, Advice::DontNeed).unwrap();
-    assert_eq!(given(&fs, handle), None);
+    let (handle, given) = open_given(&fs, "large/rows/1000-1100.raw").unwrap();
+    assert_eq!(given, None);
     let read = fs.read(handle, 0, 8, <[u8]>::to_vec).unwrap();
     assert_eq!(read, 100_000u64.to_le_bytes());
 }
@@ -192,7 +246,7 @@ fn mount_logged(env: &TestEnv, options: &[&str]) -> (Mounted, impl Fn(&str) -> u
     let mounted = env.mount_by(&mut command);
     let count = move |request: &str| {
         let log = std::fs::read_to_string(&path).unwrap();
-        log.lines().filter(|line| line.ends_with(&format!("] {request}"))).count()
+        log.lines().filter(|line| line.contains(&format!("] {request} for "))).count()
     };
     (mounted, count)
 }

@@ -39,7 +39,7 @@ fn a_replaced_file_is_a_new_array_and_readers_of_the_old_one_keep_it() {
     let env = TestEnv::new();
     let fs = filesystem(&env);
     let old = lookup(&fs, "big/rows/2.raw").unwrap();
-    let handle = fs.open(old, Caller::ROOT).unwrap();
+    let handle = fs.open(old, Caller::ROOT, None).unwrap().handle;
     let whole = lookup(&fs, "big.npy").unwrap();
     let json = lookup(&fs, "big/header.json").unwrap();
     replace(&env, &counting(&[5]));
@@ -47,7 +47,7 @@ fn a_replaced_file_is_a_new_array_and_readers_of_the_old_one_keep_it() {
     assert_eq!(read(0).unwrap(), 20u64.to_le_bytes());
     assert_eq!(fs.attr(old).unwrap().size, 80, "the old version is open, so it has its size");
     for known in [old, whole, json] {
-        let opened = fs.open(known, Caller::ROOT);
+        let opened = fs.open(known, Caller::ROOT, None);
         assert!(matches!(opened, Err(Error::Stale)), "but what is opened is what is there");
     }
     let new = lookup(&fs, "big/rows/2.raw").unwrap();
@@ -56,6 +56,119 @@ fn a_replaced_file_is_a_new_array_and_readers_of_the_old_one_keep_it() {
     fs.release(handle);
     fs.tree().source().files().close_idle();
     assert!(lookup(&fs, "big/cols").is_err(), "the new array has one axis");
+}
+
+/// Who has dirty pages of a file mapped changes them with no trace in its timestamps, its header too.
+#[test]
+fn a_header_that_is_changed_with_no_trace_is_another_array_all_the_same() {
+    let env = TestEnv::new();
+    let path = env.data().join("big.npy");
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    // SAFETY: nobody cuts the file off.
+    let mut map = unsafe { memmap2::MmapMut::map_mut(&file) }.unwrap();
+    let other = counting(&[10, 1000]);
+    map[100] = b' ';
+    std::thread::sleep(Duration::from_millis(1100));
+    let tree = Tree::new(
+        Source::open(&env.data(), source::Options::default()).unwrap(),
+        Options { writable: true, ..Options::default() },
+    );
+    let fs = Fs::new(tree);
+    let ino = lookup(&fs, "big/rows/2.raw").unwrap();
+    let reader = fs.open(ino, Caller::ROOT, None).unwrap().handle;
+    assert_eq!(fs.read(reader, 0, 8, <[u8]>::to_vec).unwrap(), 20u64.to_le_bytes());
+    let writer = fs.open_for_writing(ino, false, Caller::ROOT).unwrap().handle;
+    let before = file.metadata().unwrap().modified().unwrap();
+    map[..128].copy_from_slice(&other[..128]);
+    assert_eq!(file.metadata().unwrap().modified().unwrap(), before, "there is no trace");
+    assert!(matches!(fs.read(reader, 0, 8, |_| ()), Err(Error::Rewritten { .. })));
+    assert!(matches!(fs.write(writer, 0, &[9; 80], false), Err(Error::Rewritten { .. })));
+    assert_eq!(map[128..], other[128..], "nothing was written");
+    assert!(matches!(fs.open(ino, Caller::ROOT, None), Err(Error::Stale)));
+    let row = lookup(&fs, "big/rows/2.raw").unwrap();
+    assert_eq!(fs.attr(row).unwrap().size, 8000, "it has rows of another length now");
+}
+
+/// The open is tried again by the kernel, once. Two replacements within one open are seldom: so they are made.
+#[test]
+fn what_the_second_walk_of_an_open_finds_is_opened_though_it_is_replaced_again() {
+    let env = TestEnv::new();
+    let fs = filesystem(&env);
+    let caller = Caller { thread: 77, ..Caller::ROOT };
+    let walk = |path: &str, caller| {
+        let entry = |ino, name: &str| fs.lookup(ino, name.as_ref(), caller).map(|(ino, _)| ino);
+        path.split('/').try_fold(ROOT, entry).unwrap()
+    };
+    for (path, at) in [("big/rows/2.raw", 0), ("big.npy", 128), ("big.raw", 0), ("big/T.npy", 128)]
+    {
+        replace(&env, &counting(&[1000, 10]));
+        let old = walk(path, caller);
+        replace(&env, &counting(&[3, 7]));
+        assert!(matches!(fs.open(old, caller, None), Err(Error::Stale)));
+        let found = walk(path, caller);
+        let size = fs.attr(found).unwrap().size;
+        replace(&env, &counting(&[1000]));
+        // Another thread's call began later.
+        let other = Caller { thread: 78, ..caller };
+        assert!(matches!(fs.open(found, other, None), Err(Error::Stale)));
+        let opened = fs.open(found, caller, None).unwrap().handle;
+        let read = fs.read(opened, 0, 1 << 20, <[u8]>::to_vec).unwrap();
+        assert_eq!(read.len() as u64, size, "{path}: it is of the version that was found");
+        assert!(read.len() > at && read.len() < 500, "{path}");
+        fs.release(opened);
+        // But no later call: it began after that.
+        assert!(matches!(fs.open(found, caller, None), Err(Error::Stale)), "{path}");
+        let lost = Caller { thread: 79, ..caller };
+        assert!(matches!(fs.open(found, lost, None), Err(Error::Stale)), "{path}");
+        let found = walk(path, lost);
+        replace(&env, &counting(&[1000, 10]));
+        fs.tidy(Instant::now() + Duration::from_secs(2));
+        assert!(matches!(fs.open(found, lost, None), Err(Error::Stale)), "it has been given up");
+    }
+}
+
+/// Four readers open what somebody replaces all the time. None of them ever fails.
+#[test]
+fn no_open_of_a_name_that_always_exists_fails_however_fast_it_is_replaced() {
+    let env = TestEnv::new();
+    let mounted = env.mount(&["--ttl=60"]);
+    let contents = [counting(&[1000, 10]), counting(&[10, 1000]), counting(&[500, 20])];
+    let until = Instant::now() + Duration::from_secs(6);
+    let (replaced, opened) = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut count = 0;
+            while Instant::now() < until {
+                replace(&env, &contents[count % 3]);
+                count += 1;
+            }
+            count
+        });
+        let readers: Vec<_> = ["big.npy", "big/rows/2.raw", "big/T.npy", "big/header.json"]
+            .into_iter()
+            .map(|name| {
+                let path = mounted.path(name);
+                scope.spawn(move || {
+                    let (mut count, mut failed) = (0, Vec::new());
+                    while Instant::now() < until {
+                        count += 1;
+                        failed.extend(File::open(&path).err().map(|err| err.to_string()));
+                    }
+                    (name, count, failed)
+                })
+            })
+            .collect();
+        let readers = readers.into_iter().map(|reader| reader.join().unwrap());
+        (writer.join().unwrap(), readers.collect::<Vec<_>>())
+    });
+    for (name, count, failed) in opened {
+        assert!(count > 100, "only {count} opens of {name}, and {replaced} replacements");
+        assert!(
+            failed.is_empty(),
+            "{name}: {} of {count} opens failed beside {replaced} replacements: {}",
+            failed.len(),
+            failed[0]
+        );
+    }
 }
 
 #[test]
@@ -67,7 +180,7 @@ fn new_values_in_the_same_file_are_the_same_array() {
     file.write_all_at(&7u64.to_le_bytes(), 128 + 160).unwrap();
     let after = lookup(&fs, "big/rows/2.raw").unwrap();
     assert_eq!(before, after);
-    let handle = fs.open(after, Caller::ROOT).unwrap();
+    let handle = fs.open(after, Caller::ROOT, None).unwrap().handle;
     assert_eq!(fs.read(handle, 0, 8, <[u8]>::to_vec).unwrap(), 7u64.to_le_bytes());
 }
 
@@ -77,7 +190,7 @@ fn another_header_in_the_same_file_is_another_array() {
     let fs = filesystem(&env);
     let rows = lookup(&fs, "big/rows").unwrap();
     let old = lookup(&fs, "big/rows/2.raw").unwrap();
-    let handle = fs.open(old, Caller::ROOT).unwrap();
+    let handle = fs.open(old, Caller::ROOT, None).unwrap().handle;
     // As np.save does: the file is cut to nothing, then the header comes, then the data.
     let mut file = File::create(env.data().join("big.npy")).unwrap();
     let short = fs.read(handle, 0, 8, <[u8]>::to_vec).unwrap_err();
@@ -95,7 +208,7 @@ fn another_header_in_the_same_file_is_another_array() {
 fn a_whole_file_that_is_cut_off_is_an_error_and_no_end() {
     let env = TestEnv::new();
     let fs = filesystem(&env);
-    let handle = fs.open(lookup(&fs, "big.npy").unwrap(), Caller::ROOT).unwrap();
+    let handle = fs.open(lookup(&fs, "big.npy").unwrap(), Caller::ROOT, None).unwrap().handle;
     let file = File::options().write(true).open(env.data().join("big.npy")).unwrap();
     file.set_len(500).unwrap();
     assert_eq!(fs.read(handle, 0, 500, <[u8]>::len).unwrap(), 500);
@@ -114,7 +227,7 @@ fn what_the_kernel_forgets_leaves_no_trace() {
     for round in 0..10_000 {
         let name = format!("{}-1000.npy", round % 1000);
         let (ino, _) = fs.lookup(rows, name.as_ref(), Caller::ROOT).unwrap();
-        let handle = fs.open(ino, Caller::ROOT).unwrap();
+        let handle = fs.open(ino, Caller::ROOT, None).unwrap().handle;
         fs.read(handle, 0, 100, |_| ()).unwrap();
         fs.release(handle);
         fs.forget(ino, 1);

@@ -8,6 +8,7 @@ use std::path::Path;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use npyfs::caller::Caller;
+use npyfs::node::Version;
 
 use super::locate::Located;
 use super::{Outcome, unless_closed};
@@ -20,7 +21,10 @@ const LARGE: u64 = 64 << 20;
 
 pub(crate) fn run(path: &Path) -> Outcome {
     let found = Located::new(path)?;
-    let content = found.tree.open(&found.node, Caller::ROOT).map_err(|err| found.error(&err))?;
+    let content = found
+        .tree
+        .open(&found.node, Caller::ROOT, Version::AtPath)
+        .map_err(|err| found.error(&err))?;
     let size = found.tree.attr(&found.node).map_err(|err| found.error(&err))?.size;
     // Not through the buffer of `io::stdout`, which would look for lines in them.
     let mut out = File::from(io::stdout().as_fd().try_clone_to_owned()?);

@@ -35,7 +35,7 @@ impl Fs {
     pub fn open_directory(&self, ino: Ino, _caller: Caller) -> Result<Handle, Error> {
         let node = self.node(ino)?;
         let listing = self.tree.list(&node)?;
-        self.inodes().opened(ino);
+        self.inodes().open(ino, false);
         Ok(self.directories.add(OpenedDirectory { ino, node, listing }))
     }
 
@@ -132,7 +132,7 @@ impl Fs {
     /// Closes a directory.
     pub fn release_directory(&self, handle: Handle) {
         if let Some(directory) = self.directories.remove(handle) {
-            self.inodes().closed(directory.ino);
+            self.inodes().close(directory.ino);
         }
     }
 }

@@ -67,6 +67,7 @@ impl Fs {
     /// To forget a name takes the kernel as long as a lookup, and no other name is looked up in that
     /// directory meanwhile. So that waits until nobody is at work, if there is room until then.
     pub fn tidy(&self, now: Instant) -> Tidied {
+        self.retries.give_up(now);
         self.tree.source().files().close_idle();
         let mut inodes = self.inodes();
         inodes.shrink();

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::changes::{But, Change};
-use super::{Fs, Handle};
+use super::{Fs, Handle, Opened};
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::inode::Ino;
@@ -38,12 +38,12 @@ impl OpenedToWrite {
 impl Fs {
     /// Opens a file for writing, and for reading too if it is to be; to be closed by
     /// [`Fs::release`].
-    pub fn open_for_writing(&self, ino: Ino, reads: bool, by: Caller) -> Result<Handle, Error> {
+    pub fn open_for_writing(&self, ino: Ino, reads: bool, by: Caller) -> Result<Opened, Error> {
         let (content, writing) = self.tree.open_for_writing(&self.node(ino)?, reads, by)?;
         let (_, meta) = content.open_file().ok_or(Error::BadHandle)?;
         let file = meta.id;
         let to_write = OpenedToWrite { writing, file, by, told: AtomicBool::new(false) };
-        Ok(self.add_file(ino, content, Some(to_write.into())))
+        self.add_file(ino, content, Some(to_write.into()), None)
     }
 
     /// Writes `bytes` from `at` on, and returns how many: not all if the operating system refuses

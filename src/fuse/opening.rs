@@ -6,6 +6,7 @@ use super::Adapter;
 use super::translate::errno;
 use super::ways::Way;
 use crate::caller::Caller;
+use crate::fs::{Give, Opened};
 use crate::inode::Ino;
 
 impl Adapter {
@@ -17,13 +18,15 @@ impl Adapter {
         reply: ReplyOpen,
     ) {
         let mode = flags.acc_mode();
+        let reads_pages = mode == OpenAccMode::O_RDONLY && flags.0 & libc::O_DIRECT == 0;
+        let give: Give<'_> = &|ino, bytes| self.give(ino, bytes);
         let opened = match mode {
-            OpenAccMode::O_RDONLY => self.fs.open(ino, caller),
+            OpenAccMode::O_RDONLY => self.fs.open(ino, caller, reads_pages.then_some(give)),
             OpenAccMode::O_WRONLY => self.fs.open_for_writing(ino, false, caller),
             OpenAccMode::O_RDWR => self.fs.open_for_writing(ino, true, caller),
         };
-        let handle = match opened {
-            Ok(handle) => handle,
+        let Opened { handle, keeps_pages } = match opened {
+            Ok(opened) => opened,
             Err(err) => return reply.error(errno("open", &err)),
         };
         let way = self
@@ -42,17 +45,13 @@ impl Adapter {
             OpenAccMode::O_RDWR if self.maps_direct => FopenFlags::FOPEN_DIRECT_IO,
             OpenAccMode::O_RDWR => FopenFlags::empty(),
         };
-        let reads_pages = mode == OpenAccMode::O_RDONLY && flags.0 & libc::O_DIRECT == 0;
-        let store = reads_pages.then_some(|bytes: &[u8]| self.store(ino, bytes));
-        if self.fs.may_keep_pages(handle, store) {
-            answer |= FopenFlags::FOPEN_KEEP_CACHE;
-        }
+        answer.set(FopenFlags::FOPEN_KEEP_CACHE, keeps_pages);
         reply.opened(FileHandle(handle.0), answer);
     }
 
     /// Puts bytes into the kernel's pages of an inode that it has, from the first on. Returns whether
     /// they are there.
-    fn store(&self, ino: Ino, bytes: &[u8]) -> bool {
+    fn give(&self, ino: Ino, bytes: &[u8]) -> bool {
         let Some(notifier) = self.notifier.get() else { return false };
         let stored = notifier.store(INodeNo(ino.0), 0, bytes);
         if let Err(err) = &stored {

@@ -8,7 +8,7 @@ use crate::encoding::Encoding;
 use crate::error::Error;
 use crate::meta::{Kind, Meta, NAME_MAX};
 use crate::selection::{Group, Selector};
-use crate::source::{ArrayFile, Found, Source, Unreadable};
+use crate::source::{ArrayFile, Found, OpenFile, Source, Unreadable};
 
 /// The longest expression of a directory, in bytes: about as long as a path can be. Selections of
 /// selections without end would otherwise take memory without end. That of a file is longer by what its
@@ -46,6 +46,17 @@ impl Tree {
         };
         let attr = self.attr_by(&node, &meta);
         Ok((node, attr))
+    }
+
+    /// The file of a node, open, so that this version of it stays to be had; none if it has none, or it cannot
+    /// be opened.
+    pub fn hold(&self, node: &Node) -> Result<Option<Arc<OpenFile>>, Error> {
+        let Some((path, id)) = node.file() else { return Ok(None) };
+        match self.source.open_file(path, id) {
+            Ok((open, _)) => Ok(Some(open)),
+            Err(Error::Stale) => Err(Error::Stale),
+            Err(_) => Ok(None),
+        }
     }
 
     fn in_directory(

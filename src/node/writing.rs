@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::{Content, Node, Tree, WHOLE};
+use super::{Content, Node, Tree, Version, WHOLE};
 use crate::backing::Writer;
 use crate::caller::Caller;
 use crate::error::Error;
@@ -58,7 +58,7 @@ impl Tree {
         if !self.options.writable {
             return Err(Error::ReadOnly);
         }
-        let content = self.open(node, caller)?;
+        let content = self.open(node, caller, Version::AtPath)?;
         let (path, expression, open, meta, root, view, own) = match (node, &content) {
             (Node::Encoded(encoded), Content::Array { open, root, meta, .. }) => {
                 let selection = encoded.selection()?;

@@ -111,17 +111,28 @@ impl Unreadable {
 /// What the header of a file makes of it.
 pub type Array = Result<Arc<Root>, Arc<Unreadable>>;
 
+/// What was made of a file, by its size and its first bytes.
+#[derive(Clone, Debug)]
+enum Parsed {
+    /// An array, as long as the file begins with the same header and is long enough.
+    Whole(Arc<Root>),
+    /// None, as long as the file has the same size and begins with these bytes.
+    Not { size: u64, begins_with: Arc<[u8]>, why: Arc<Unreadable> },
+}
+
 /// A backing file that is open.
 #[derive(Debug)]
 pub struct OpenFile {
     /// The bytes.
     pub backing: Backing,
     name: String,
-    /// What the header said last, and the file's stamp then, if a later change would show in it.
-    array: Mutex<Option<(Option<Stamp>, Array)>>,
+    /// What the header said when it was read last.
+    array: Mutex<Option<Parsed>>,
     used: Mutex<Instant>,
     /// The file open for writing, while somebody writes.
     writer: Mutex<Weak<Writer>>,
+    /// The stamp that it had when nobody had it open for writing.
+    unwritten: Mutex<Option<Stamp>>,
 }
 
 impl OpenFile {
@@ -135,13 +146,22 @@ impl OpenFile {
         self.backing.meta().map_err(|err| Error::io(&self.name, err))
     }
 
-    /// Whether the content may change, or may have changed, with no trace in the timestamps.
+    /// Whether the content may have changed, or may yet change, while the file keeps this stamp, which is a
+    /// settled one.
     ///
-    /// Not asked while the file is being opened for writing here: the lease by which it is found out
-    /// would be in the way.
-    pub fn may_have_unseen_changes(&self) -> bool {
+    /// Who has the file open for writing may store through a map that left its trace long ago. But once there
+    /// is nobody, whoever comes later leaves a trace by the first of their stores, and the stamp is another. So one
+    /// look is enough for each stamp. That matters, since the look is a lease, which is in the way of those who open
+    /// the file at that very moment and do not want to wait.
+    pub fn may_have_unseen_changes(&self, stamp: Stamp) -> bool {
+        // Not while the file is being opened for writing here, either.
         let writer = lock(&self.writer);
-        writer.strong_count() > 0 || self.backing.may_have_unseen_changes()
+        let mut unwritten = lock(&self.unwritten);
+        if writer.strong_count() > 0 || *unwritten != Some(stamp) {
+            let may = writer.strong_count() > 0 || self.backing.may_have_unseen_changes();
+            *unwritten = Some(stamp).filter(|_| !may);
+        }
+        unwritten.is_none()
     }
 
     /// Whether the file has a POSIX access list beside its mode bits.
@@ -166,39 +186,61 @@ impl OpenFile {
     }
 
     /// The array as the header has it now. The same [`Root`] as before if the header is the same.
+    ///
+    /// The header is read each time: who has the file mapped may change it with no trace in the timestamps. To read
+    /// it is quick, to parse it is not.
     pub fn array(&self, meta: &Meta) -> Result<Array, Error> {
-        // Asked before the header is read: what changes later moves the stamp.
-        let stamp = Some(meta.stamp()).filter(Stamp::is_settled);
         let last = lock(&self.array).clone();
-        let array = match last {
-            Some((known, array)) if known.is_some() && known == stamp => return Ok(array),
-            // To read it again is quick, to parse it is not; and a file that is being written to
-            // has a new stamp every time.
-            Some((_, Ok(root)))
-                if root.view.data().end <= meta.size && self.begins_with(&root.bytes) =>
+        match last {
+            Some(Parsed::Whole(version))
+                if version.view.data().end <= meta.size && self.begins_with(&version.bytes) =>
             {
-                Ok(root)
+                return Ok(Ok(version));
             }
-            _ => self.read_array(meta.size)?,
+            Some(Parsed::Not { size, begins_with, why })
+                if size == meta.size && self.begins_with(&begins_with) =>
+            {
+                return Ok(Err(why));
+            }
+            _ => {}
+        }
+        let mut looked_at = Some(Vec::new());
+        let array = self.read_array(meta.size, &mut looked_at)?;
+        *lock(&self.array) = match &array {
+            Ok(version) => Some(Parsed::Whole(version.clone())),
+            Err(why) => looked_at.map(|bytes| Parsed::Not {
+                size: meta.size,
+                begins_with: bytes.into(),
+                why: why.clone(),
+            }),
         };
-        *lock(&self.array) = Some((stamp, array.clone()));
         Ok(array)
     }
 
     fn begins_with(&self, bytes: &[u8]) -> bool {
-        let mut now = vec![0; bytes.len()];
-        self.backing.read_at(0, &mut now).is_ok() && now == bytes
+        let mut now = [0; 4096];
+        bytes.chunks(now.len()).zip(0u64..).all(|(chunk, number)| {
+            let now = &mut now[..chunk.len()];
+            self.backing.read_at(number * 4096, now).is_ok() && now == chunk
+        })
     }
 
-    fn read_array(&self, size: u64) -> Result<Array, Error> {
-        let bytes = RefCell::new(Vec::new());
+    /// Reads the header of a file of `size` bytes, and leaves in `bytes` all that was looked at; none if the
+    /// file was cut off meanwhile.
+    fn read_array(&self, size: u64, bytes: &mut Option<Vec<u8>>) -> Result<Array, Error> {
+        let looked_at = RefCell::new(bytes);
         let read = |offset: u64, buf: &mut [u8]| {
-            self.backing.read_at(offset, buf)?;
-            // What was read last of a byte is what counts for the header.
-            let mut bytes = bytes.borrow_mut();
-            bytes.truncate(offset as usize);
-            bytes.extend_from_slice(buf);
-            Ok(())
+            let read = self.backing.read_at(offset, buf);
+            let mut bytes = looked_at.borrow_mut();
+            match &mut **bytes {
+                // What was read last of a byte is what counts for the header.
+                Some(bytes) if read.is_ok() => {
+                    bytes.truncate(offset as usize);
+                    bytes.extend_from_slice(buf);
+                }
+                bytes => *bytes = None,
+            }
+            Ok(read?)
         };
         let header = match Header::read(size, read) {
             Ok(header) => header,
@@ -221,7 +263,11 @@ impl OpenFile {
             let why = format!("header says {needs} bytes, the file has {size}");
             return Ok(Err(Unreadable::new(why, Some(header))));
         }
-        Ok(Ok(Arc::new(Root { header, bytes: bytes.into_inner(), view })))
+        Ok(Ok(Arc::new(Root {
+            header,
+            bytes: looked_at.into_inner().clone().unwrap_or_default(),
+            view,
+        })))
     }
 
     fn touch(&self) {
@@ -283,6 +329,7 @@ impl Files {
             array: Mutex::new(None),
             used: Mutex::new(Instant::now()),
             writer: Mutex::default(),
+            unwritten: Mutex::default(),
         });
         let meta = now(&file)?;
         let mut open = lock(&self.open);

@@ -145,6 +145,22 @@ pub fn mount_count(mountpoint: &Path) -> usize {
     table.lines().filter(|line| line.split(' ').nth(4).map(Path::new) == Some(mountpoint)).count()
 }
 
+/// Ends the connection of a mount that hangs, so that whoever waits for it gets an error.
+pub fn abort(mountpoint: &Path) {
+    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let of_mount = |line: &&str| line.split(' ').nth(4).map(Path::new) == Some(mountpoint);
+    let line = table.lines().find(of_mount).expect("it is mounted");
+    let minor = line.split(' ').nth(2).and_then(|device| device.split(':').nth(1)).unwrap();
+    let connections = tempfile::tempdir().unwrap();
+    let control = connections.path();
+    assert!(
+        run(Command::new("mount").args(["-t", "fusectl", "none"]).arg(control)).status.success()
+    );
+    let aborted = std::fs::write(control.join(minor).join("abort"), "1");
+    assert!(run(Command::new("umount").arg(control)).status.success());
+    aborted.unwrap();
+}
+
 /// A mount whose daemon is a child of the test. Dropped, it is unmounted and has ended.
 pub struct Mounted {
     pub child: Child,

@@ -1,0 +1,82 @@
+//! Opens that the kernel tries again.
+//!
+//! It answers ESTALE, the sign that a file was replaced, by walking the whole path anew and opening what it
+//! finds, once. Where files are replaced fast, that may be replaced as well by then, and the caller would get ESTALE for
+//! a name that was there all the time. So what the second walk finds is held, and is opened whatever has its path by
+//! then: it was what the path meant after the call had begun.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::caller::Caller;
+use crate::inode::Ino;
+use crate::source::OpenFile;
+use crate::sync::lock;
+
+/// How many threads may be at it at once. Any others get ESTALE if they have bad luck.
+const MAX_THREADS: usize = 1024;
+
+/// How many files are held for one walk. A path leads through few.
+const MAX_HELD: usize = 8;
+
+/// When a walk is given up that nothing more was heard of, such as that of a process that was killed.
+const LOST: Duration = Duration::from_secs(1);
+
+/// The walks that are under way, by the threads that they are for.
+#[derive(Debug, Default)]
+pub(super) struct Retries(Mutex<HashMap<u32, Walk>>);
+
+/// The second walk of an open.
+#[derive(Debug)]
+pub(super) struct Walk {
+    since: Instant,
+    held: Vec<Arc<OpenFile>>,
+    /// What was found last.
+    last: Option<Ino>,
+}
+
+impl Walk {
+    /// Whether this is what the walk has found.
+    pub(super) fn ends_at(&self, ino: Ino) -> bool {
+        self.last == Some(ino)
+    }
+}
+
+impl Retries {
+    /// The kernel was told that what a caller opens was replaced, and will walk its path once more.
+    pub(super) fn expect(&self, caller: Caller) {
+        let mut walks = lock(&self.0);
+        // Where the thread is not known, its next lookup is not either.
+        if caller.thread != 0 && walks.len() < MAX_THREADS {
+            let walk = Walk { since: Instant::now(), held: Vec::new(), last: None };
+            walks.insert(caller.thread, walk);
+        }
+    }
+
+    /// Whether a caller's lookups are a second walk.
+    pub(super) fn is_expected(&self, caller: Caller) -> bool {
+        lock(&self.0).contains_key(&caller.thread)
+    }
+
+    /// A caller's walk has come to an inode, whose file is held.
+    pub(super) fn found(&self, caller: Caller, ino: Ino, file: Option<Arc<OpenFile>>) {
+        if let Some(walk) = lock(&self.0).get_mut(&caller.thread) {
+            walk.last = Some(ino);
+            walk.held.extend(file.filter(|_| walk.held.len() < MAX_HELD));
+        }
+    }
+
+    /// A caller's walk is at its end.
+    pub(super) fn end(&self, caller: Caller) -> Option<Walk> {
+        lock(&self.0).remove(&caller.thread)
+    }
+
+    /// Lets go of what is held for walks of which nothing more was heard.
+    pub(super) fn give_up(&self, now: Instant) {
+        let is_lost = |_: &u32, walk: &mut Walk| now.saturating_duration_since(walk.since) > LOST;
+        // Files are closed outside of the lock.
+        let lost: Vec<_> = lock(&self.0).extract_if(is_lost).collect();
+        drop(lost);
+    }
+}
