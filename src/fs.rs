@@ -127,17 +127,19 @@ impl Fs {
             return Ok((self.inodes().remember(parent, name, node), attr));
         }
         let found = (0..RETRIES).find_map(|_| {
-            let found = self.with_node(parent, |node| {
-                let (node, attr) = self.tree.lookup(node, name)?;
-                let file = self.tree.hold(&node)?;
+            let found = self.with_node(parent, |directory| {
+                let (node, attr) = self.tree.lookup(directory, name)?;
+                let is_of_source = parent == ROOT || matches!(directory, Node::Directory(_));
+                let file = if is_of_source { self.tree.hold(&node)? } else { None };
                 Ok((node, attr, file))
             });
             (!matches!(found, Err(Error::Stale))).then_some(found)
         });
         match found.unwrap_or(Err(Error::Stale)) {
             Ok((node, attr, file)) => {
+                let id = node.file().map(|(_, id)| id);
                 let ino = self.inodes().remember(parent, name, node);
-                self.retries.found(caller, ino, file);
+                self.retries.found(caller, ino, id, file);
                 Ok((ino, attr))
             }
             Err(err) => {
@@ -160,6 +162,11 @@ impl Fs {
     /// The attributes of a number.
     pub fn attr(&self, ino: Ino) -> Result<Attr, Error> {
         self.with_node(ino, |node| self.tree.attr(node))
+    }
+
+    /// The attributes of a number, for somebody who may be about to open it.
+    pub fn attr_for(&self, ino: Ino, caller: Caller) -> Result<Attr, Error> {
+        self.attr(ino).inspect_err(|_| drop(self.retries.end(caller)))
     }
 
     /// The attributes of a number that is open. An open file whose array has been rewritten keeps

@@ -112,7 +112,7 @@ impl Filesystem for Adapter {
             let ino = Ino(ino.0);
             let attr = match fh {
                 Some(handle) => self.fs.attr_of_open(ino, Handle(handle.0)),
-                None => self.fs.attr(ino),
+                None => self.fs.attr_for(ino, caller(req)),
             };
             match attr {
                 Ok(attr) => reply.attr(&self.ttl, &file_attr(ino, &attr)),

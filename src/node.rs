@@ -322,7 +322,7 @@ impl Node {
     }
 
     /// The file of the source that this is, or whose array this is of.
-    fn file(&self) -> Option<(&Path, FileId)> {
+    pub fn file(&self) -> Option<(&Path, FileId)> {
         fn of_array(file: &ArrayFile) -> Option<(&Path, FileId)> {
             file.id.map(|id| (&*file.path, id))
         }

@@ -120,6 +120,15 @@ fn what_the_second_walk_of_an_open_finds_is_opened_though_it_is_replaced_again()
         assert!(matches!(fs.open(found, caller, None), Err(Error::Stale)), "{path}");
         let lost = Caller { thread: 79, ..caller };
         assert!(matches!(fs.open(found, lost, None), Err(Error::Stale)), "{path}");
+        // Nor one that begins in a directory which is known already, or after a failure.
+        let rows = walk("big/rows", other);
+        replace(&env, &counting(&[1000, 10]));
+        let known = fs.lookup(rows, "1.raw".as_ref(), lost).unwrap().0;
+        assert!(matches!(fs.open(known, lost, None), Err(Error::Stale)), "{path}");
+        let found = walk(path, lost);
+        replace(&env, &counting(&[7, 10]));
+        assert!(fs.attr_for(Ino(1 << 40), lost).is_err());
+        assert!(matches!(fs.open(found, lost, None), Err(Error::Stale)), "{path}");
         let found = walk(path, lost);
         replace(&env, &counting(&[1000, 10]));
         fs.tidy(Instant::now() + Duration::from_secs(2));

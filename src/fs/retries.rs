@@ -4,6 +4,9 @@
 //! finds, once. Where files are replaced fast, that may be replaced as well by then, and the caller would get ESTALE for
 //! a name that was there all the time. So what the second walk finds is held, and is opened whatever has its path by
 //! then: it was what the path meant after the call had begun.
+//!
+//! Only what is found in a directory of the source is known to be at its path at that moment; the rest of the path
+//! belongs to the same file. Any request of the walk that fails ends it, so that the caller's next call begins anew.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -11,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::caller::Caller;
 use crate::inode::Ino;
+use crate::meta::FileId;
 use crate::source::OpenFile;
 use crate::sync::lock;
 
@@ -31,8 +35,8 @@ pub(super) struct Retries(Mutex<HashMap<u32, Walk>>);
 #[derive(Debug)]
 pub(super) struct Walk {
     since: Instant,
-    held: Vec<Arc<OpenFile>>,
-    /// What was found last.
+    held: Vec<(FileId, Arc<OpenFile>)>,
+    /// What was found last, if it is of a file that is held.
     last: Option<Ino>,
 }
 
@@ -59,11 +63,19 @@ impl Retries {
         lock(&self.0).contains_key(&caller.thread)
     }
 
-    /// A caller's walk has come to an inode, whose file is held.
-    pub(super) fn found(&self, caller: Caller, ino: Ino, file: Option<Arc<OpenFile>>) {
+    /// A caller's walk has come to an inode of a file, which is to be held if it was found at its path.
+    pub(super) fn found(
+        &self,
+        caller: Caller,
+        ino: Ino,
+        id: Option<FileId>,
+        file: Option<Arc<OpenFile>>,
+    ) {
         if let Some(walk) = lock(&self.0).get_mut(&caller.thread) {
-            walk.last = Some(ino);
-            walk.held.extend(file.filter(|_| walk.held.len() < MAX_HELD));
+            let room = walk.held.len() < MAX_HELD;
+            walk.held.extend(id.zip(file).filter(|_| room));
+            let is_held = walk.held.iter().any(|(held, _)| Some(*held) == id);
+            walk.last = Some(ino).filter(|_| is_held);
         }
     }
 
