@@ -185,16 +185,15 @@ impl Tree {
     }
 
     /// The attributes of the file of a version of an array, by whatever path that file has now;
-    /// [`Error::Stale`] if the header is another, or the array no longer whole.
+    /// [`Error::Stale`] if the header is another.
     fn current(&self, selection: &Selection) -> Result<Meta, Error> {
         let id = selection.file.id.ok_or(Error::Stale)?;
         let (open, meta) = self.source.open_file(&selection.file.path, id)?;
-        selection.root.check(&open, &meta).map_err(as_stale)?;
+        check_version(selection, &open, &meta)?;
         Ok(meta)
     }
 
-    /// The open file of a version of an array, and its attributes. A file that is too short for it is opened
-    /// all the same, as any other is: it is reading it that fails.
+    /// The open file of a version of an array, and its attributes.
     fn open_version(
         &self,
         selection: &Selection,
@@ -210,10 +209,8 @@ impl Tree {
                 self.source.open_file(path, selection.file.id.ok_or(Error::Stale)?)?
             }
         };
-        match selection.root.check(&open, &meta) {
-            Ok(()) | Err(Error::Short { .. }) => Ok((open, meta)),
-            Err(err) => Err(as_stale(err)),
-        }
+        check_version(selection, &open, &meta)?;
+        Ok((open, meta))
     }
 
     /// The text of a symlink.
@@ -393,11 +390,14 @@ impl Selection {
     }
 }
 
-/// What a path means, or meant, is looked up anew where its file has come to hold something else.
-fn as_stale(err: Error) -> Error {
-    match err {
-        Error::Short { .. } | Error::Rewritten { .. } => Error::Stale,
-        other => other,
+/// Checks that a file still holds the version of a selection's array. One that is too short for it, as files are
+/// that somebody is saving over, can be looked at and opened all the same, as any file can: it is reading it that
+/// fails. [`Error::Stale`] if the header is another, so that the path is looked up anew.
+fn check_version(selection: &Selection, open: &OpenFile, meta: &Meta) -> Result<(), Error> {
+    match selection.root.check(open, meta) {
+        Ok(()) | Err(Error::Short { .. }) => Ok(()),
+        Err(Error::Rewritten { .. }) => Err(Error::Stale),
+        Err(err) => Err(err),
     }
 }
 
