@@ -1,5 +1,7 @@
 //! The command line: what can be typed, and what is meant by it.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use npyfs::npy::dtype::DType;
 use npyfs::npy::header::Order;
 use npyfs::npy::typed::{self, Shape};
+use npyfs::shown::shown;
 
 /// Mount a directory so that every NumPy array in it can be sliced by path
 #[derive(Debug, Parser)]
@@ -219,12 +222,20 @@ impl MountArgs {
     }
 }
 
+/// What was typed, or the end of the program with the reason why it means nothing.
+pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Cli {
+    let args = with_command(args);
+    Cli::try_parse_from(&args).unwrap_or_else(|err| {
+        // A shell may have put in any name of a file for a `*`, and errors quote it.
+        let shown_args = args.iter().map(|arg| shown(arg).to_string());
+        Cli::try_parse_from(shown_args).err().unwrap_or(err).exit()
+    })
+}
+
 /// `mount -t fuse.npyfs` calls us with source and mountpoint, and no word for what to do.
-pub(crate) fn with_command(
-    args: impl Iterator<Item = std::ffi::OsString>,
-) -> Vec<std::ffi::OsString> {
+fn with_command(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut args: Vec<_> = args.collect();
-    let is_path = |arg: &std::ffi::OsString| arg.to_string_lossy().contains('/');
+    let is_path = |arg: &OsString| arg.as_bytes().contains(&b'/');
     if args.get(1).is_some_and(is_path) && args.len() > 2 {
         args.insert(1, "mount".into());
     }

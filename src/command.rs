@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::ffi::OsStr;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use npyfs::meta::Kind;
 use npyfs::mount::{Gone, Place};
 use npyfs::node::Node;
+use npyfs::shown::shown;
 
 pub(crate) mod cat;
 pub(crate) mod create;
@@ -25,23 +26,29 @@ pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 
 pub(crate) fn umount(mountpoint: &Path) -> Outcome {
     if npyfs::mount::unmount(mountpoint)? == Gone::Lazily {
-        eprintln!("npyfs: {}: in use; it ends with its last user", mountpoint.display());
+        eprintln!("npyfs: {}: in use; it ends with its last user", shown(mountpoint));
     }
     Ok(())
 }
 
-/// Lists a directory, as it is read: a listing without end starts at once.
+/// Lists a directory, as it is read: a listing without end starts at once. Names are escaped where a
+/// terminal would act on them, and are what they are for a program that reads them.
 pub(crate) fn ls(path: &Path) -> Outcome {
     let found = Located::new(path)?;
+    let for_terminal = io::stdout().is_terminal();
+    let written_as = |name: &OsStr| match for_terminal {
+        true => shown(name).to_string().into_bytes(),
+        false => name.as_bytes().to_vec(),
+    };
     if !found.node.is_directory() {
-        let line = [path.as_os_str().as_bytes(), b"\n"].concat();
+        let line = [&*written_as(path.as_os_str()), b"\n"].concat();
         return unless_closed(io::stdout().write_all(&line));
     }
     let listing = found.tree.list(&found.node).map_err(|err| found.error(&err))?;
     let mut entries = (0..listing.places()).filter_map(|place| listing.at(place));
     let mut out = BufWriter::new(io::stdout().lock());
     let write = |(name, kind): (Cow<'_, OsStr>, Kind)| {
-        out.write_all(name.as_bytes())?;
+        out.write_all(&written_as(&name))?;
         out.write_all(if kind == Kind::Directory { b"/\n" } else { b"\n" })
     };
     let written = if matches!(found.node, Node::Directory(_)) {

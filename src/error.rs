@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 use crate::selection::Refusal;
+use crate::shown::shown;
 
 /// An error of the filesystem.
 #[derive(Debug)]
@@ -76,8 +78,8 @@ pub enum Error {
 
 impl Error {
     /// An error of the operating system about a file.
-    pub fn io(file: impl fmt::Display, source: impl Into<io::Error>) -> Error {
-        let mut file = file.to_string();
+    pub fn io(file: impl AsRef<Path>, source: impl Into<io::Error>) -> Error {
+        let mut file = shown(file.as_ref()).to_string();
         if file.is_empty() {
             file.push_str("the source");
         }

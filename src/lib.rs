@@ -9,7 +9,7 @@
 //! | [`npy`] | the .npy format: literals, dtypes, headers |
 //! | [`view`], [`runs`] | which bytes are the elements, and where they lie together |
 //! | [`selection`] | names that select: `rows/0-50`, `slice/::2`, `fields/r` |
-//! | [`caller`] | who asks |
+//! | [`caller`], [`shown`] | who asks; names as they may be shown |
 //! | [`meta`], [`backing`] | files: their attributes, every read and write of them; the only home of unsafe code |
 //! | [`mod@file`], [`encoding`], [`text`] | virtual files, the forms of arrays, the small texts |
 //! | [`error`], [`source`] | what can go wrong; the mirrored directory and its border |
@@ -22,6 +22,7 @@
 pub mod npy;
 pub mod runs;
 pub mod selection;
+pub mod shown;
 pub mod view;
 
 #[allow(unsafe_code)]

@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use log::{Level, Log, Metadata, Record};
+use npyfs::shown::shown;
 
 /// How often one warning or error is written in each period, and how many different ones of one
 /// origin are; what comes beyond is counted.
@@ -16,14 +19,14 @@ const PERIOD: Duration = Duration::from_secs(60);
 
 /// Starts logging to standard error, or to a file. `NPYFS_LOG` sets the filter; without it warnings
 /// and errors are written, with `debug` everything.
-pub(crate) fn start(debug: bool, file: Option<&Path>) -> std::io::Result<()> {
+pub(crate) fn start(debug: bool, file: Option<&Path>) -> io::Result<()> {
     let mut builder = env_logger::Builder::new();
     builder.filter_level(if debug { log::LevelFilter::Debug } else { log::LevelFilter::Warn });
     if let Ok(filter) = std::env::var("NPYFS_LOG") {
         builder.parse_filters(&filter);
     }
     if let Some(path) = file {
-        let file = File::options().create(true).append(true).open(path)?;
+        let file = open(path)?;
         builder.target(env_logger::Target::Pipe(Box::new(file)));
     }
     let inner = builder.build();
@@ -32,6 +35,19 @@ pub(crate) fn start(debug: bool, file: Option<&Path>) -> std::io::Result<()> {
     // Fails only if a logger was set before, which is nowhere else done.
     let _ = log::set_boxed_logger(Box::new(limited));
     Ok(())
+}
+
+/// Opens a log. It names files that others may not be able to see, so that a new one is its owner's
+/// alone; and its directory may be everybody's, so that no symlink leads it elsewhere.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.create(true).append(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    options.open(path).map_err(|err| match err.raw_os_error() {
+        Some(libc::ELOOP) => {
+            io::Error::other("a symlink, which a log does not follow; name the file itself")
+        }
+        _ => err,
+    })
 }
 
 /// A log in which no message can drown the others, nor any number of them from one origin.
@@ -79,6 +95,11 @@ impl Limited {
         count.messages.insert(kind, times + 1);
         Some(left_out)
     }
+
+    fn write(&self, metadata: &Metadata<'_>, message: &str) {
+        let args = format_args!("{message}");
+        self.inner.log(&Record::builder().args(args).metadata(metadata.clone()).build());
+    }
 }
 
 impl Log for Limited {
@@ -90,22 +111,20 @@ impl Log for Limited {
         if !self.inner.matches(record) {
             return;
         }
+        // Whatever a message quotes, it is one line.
+        let message = shown(&record.args().to_string()).to_string();
         if record.level() <= Level::Warn {
             let origin = (record.file_static(), record.line());
-            match self.admits(origin, &record.args().to_string(), Instant::now()) {
+            match self.admits(origin, &message, Instant::now()) {
                 None => return,
                 Some(0) => {}
-                Some(left_out) => self.inner.log(
-                    &Record::builder()
-                        .args(format_args!(
-                            "{left_out} messages from the same place were not written"
-                        ))
-                        .metadata(record.metadata().clone())
-                        .build(),
+                Some(left_out) => self.write(
+                    record.metadata(),
+                    &format!("{left_out} messages from the same place were not written"),
                 ),
             }
         }
-        self.inner.log(record);
+        self.write(record.metadata(), &message);
     }
 
     fn flush(&self) {

@@ -4,21 +4,21 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use npyfs::shown::shown;
 
 mod cli;
 mod command;
 mod logging;
 
-use cli::{Cli, Command};
+use cli::Command;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse_from(cli::with_command(std::env::args_os()));
+    let cli = cli::parse(std::env::args_os());
     let done = match cli.command {
         Command::Mount(args) => match args.with_options() {
             Ok(args) => command::mount::run(&args),
             Err(usage) => {
-                eprintln!("npyfs: {usage}");
+                eprintln!("npyfs: {}", shown(&usage));
                 return ExitCode::from(2);
             }
         },
@@ -33,7 +33,8 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            eprintln!("npyfs: {why}");
+            // One line, whatever it quotes.
+            eprintln!("npyfs: {}", shown(&why.to_string()));
             ExitCode::FAILURE
         }
     }

@@ -14,6 +14,7 @@ use fuser::{Config, Session, SessionACL};
 use crate::fs::Fs;
 use crate::fuse::Adapter;
 use crate::meta::{FileId, Meta};
+use crate::shown::shown;
 
 mod device;
 mod table;
@@ -51,7 +52,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.display(), self.why)
+        write!(f, "{}: {}", shown(&self.path), shown(&self.why))
     }
 }
 
@@ -116,7 +117,7 @@ fn check_mountpoint(mountpoint: &Path) -> Result<PathBuf, Error> {
     let meta = match std::fs::metadata(mountpoint) {
         Err(err) if err.kind() == io::ErrorKind::NotConnected => {
             let remedy = if is_npyfs { "npyfs umount" } else { "umount" };
-            let path = mountpoint.display();
+            let path = shown(mountpoint);
             return Err(error(&format!("a dead mount is in the way; {remedy} {path} removes it")));
         }
         result => result.map_err(|err| error(&err))?,

@@ -87,9 +87,9 @@ impl Source {
     /// Opens a directory or a file as a source.
     pub fn open(path: &Path, options: Options) -> Result<Source, Error> {
         let Options { follow_symlinks, for_others } = options;
-        let about = |err: Errno| Error::io(path.display(), err);
+        let about = |err: Errno| Error::io(path, err);
         // A symlink to a file stands for that file: its own directory may be another.
-        let real = path.canonicalize().map_err(|err| Error::io(path.display(), err))?;
+        let real = path.canonicalize().map_err(|err| Error::io(path, err))?;
         let (directory, single) = if real.is_dir() {
             (&*real, None)
         } else if real.is_file() {
@@ -97,7 +97,7 @@ impl Source {
             (real.parent().unwrap_or(Path::new("/")), Some(name.to_owned()))
         } else {
             let why = io::Error::other("neither a directory nor a regular file");
-            return Err(Error::io(path.display(), why));
+            return Err(Error::io(path, why));
         };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(directory, flags, Mode::empty()).map_err(about)?;
@@ -163,7 +163,7 @@ impl Source {
 
     /// The attributes of an entry by its path, as [`Source::find`] would give them.
     pub fn meta(&self, path: &Path) -> Result<Meta, Error> {
-        let about = |err: io::Error| Error::io(path.display(), err);
+        let about = |err: io::Error| Error::io(path, err);
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Meta::of(&self.root).map_err(about);
         };
@@ -188,7 +188,7 @@ impl Source {
     }
 
     fn array_target(&self, path: &Path) -> Result<Meta, Error> {
-        let about = |err: io::Error| Error::io(path.display(), err);
+        let about = |err: io::Error| Error::io(path, err);
         // A name in the source directory itself leads nowhere else if it is no symlink: one system
         // call rather than three.
         if let (Some(parent), Some(name)) = (path.parent(), path.file_name())
@@ -235,7 +235,7 @@ impl Source {
 
     /// The entries of a directory: those of the source, then the arrays' directories.
     pub fn list(&self, path: &Arc<Path>) -> Result<Vec<Entry>, Error> {
-        let about = |err: Errno| Error::io(path.display(), err);
+        let about = |err: Errno| Error::io(path, err);
         let directory = self.directory(path, OFlags::RDONLY)?;
         let mut entries = Vec::new();
         // Sockets and the like are not served, but have their names.
@@ -280,7 +280,7 @@ impl Source {
 
     /// The text of a symlink.
     pub fn read_link(&self, path: &Path) -> Result<OsString, Error> {
-        let about = |err: Errno| Error::io(path.display(), err);
+        let about = |err: Errno| Error::io(path, err);
         let parent = path.parent().unwrap_or(Path::new("")).into();
         let directory = self.directory(&parent, OFlags::PATH)?;
         let name = path.file_name().ok_or(Error::NotASymlink)?;

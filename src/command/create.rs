@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use npyfs::npy::header::{self, Header, HeaderError};
+use npyfs::shown::shown;
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
@@ -24,7 +25,7 @@ use crate::cli::CreateArgs;
 const CHUNK: usize = 1 << 20;
 
 pub(crate) fn run(args: &CreateArgs) -> Outcome {
-    create(args).map_err(|why| format!("{}: {why}", args.path.display()).into())
+    create(args).map_err(|why| format!("{}: {why}", shown(&args.path)).into())
 }
 
 fn create(args: &CreateArgs) -> Result<(), Box<dyn Error>> {

@@ -13,6 +13,7 @@ use npyfs::node::{self, Tree};
 use npyfs::npy::dtype::DType;
 use npyfs::npy::header::{self, Order};
 use npyfs::npy::literal;
+use npyfs::shown::shown;
 use npyfs::source::{self, Source};
 
 use super::mount::ask_on_signal;
@@ -34,11 +35,11 @@ pub(crate) fn run() -> Outcome {
     let options =
         Options { allow_other: false, ttl: Duration::from_secs(1), threads: 2, no_exec: false };
     let mount = Mount::new(Fs::new(tree), &mountpoint, &options)?;
-    let shown = mountpoint.clone();
+    let toured = mountpoint.clone();
     // The mount answers only while `serve` runs.
     let failed = asked.clone();
     let tour = thread::spawn(move || {
-        show(&shown).inspect_err(|_| {
+        show(&toured).inspect_err(|_| {
             // Nobody listens any more when the end has come already.
             let _ = failed.send(End::Asked);
         })
@@ -46,11 +47,11 @@ pub(crate) fn run() -> Outcome {
     mount.serve(asked, &end)?;
     match tour.join() {
         Ok(Err(err)) if err.kind() != io::ErrorKind::BrokenPipe => {
-            return Err(format!("{}: {err}", mountpoint.display()).into());
+            return Err(format!("{}: {err}", shown(&mountpoint)).into());
         }
         _ => {}
     }
-    let farewell = format!("\nUnmounted; {} is removed.\n", directory.path().display());
+    let farewell = format!("\nUnmounted; {} is removed.\n", shown(directory.path()));
     directory.close()?;
     unless_closed(io::stdout().write_all(farewell.as_bytes()))
 }
@@ -99,7 +100,7 @@ fn make_samples(data: &Path) -> io::Result<()> {
 }
 
 fn show(mountpoint: &Path) -> io::Result<()> {
-    let at = mountpoint.display();
+    let at = shown(mountpoint);
     let header = std::fs::read_to_string(mountpoint.join("big/rows/0-50/header.json"))?;
     let value = std::fs::read(mountpoint.join("big/slice/500,25.raw"))?;
     let value = <[u8; 8]>::try_from(value).map_or(f64::NAN, f64::from_le_bytes);
@@ -141,7 +142,7 @@ Ctrl-C unmounts and removes everything.
 fn names(directory: &Path) -> io::Result<String> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(directory)? {
-        names.push(entry?.file_name().to_string_lossy().into_owned());
+        names.push(shown(&entry?.file_name()).to_string());
     }
     names.sort();
     Ok(names.join("  "))

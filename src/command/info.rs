@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use npyfs::encoding::Encoding;
 use npyfs::node::Described;
+use npyfs::shown::shown;
 
 use super::locate::Located;
 use super::{Outcome, unless_closed};
@@ -15,7 +16,7 @@ pub(crate) fn run(paths: &[PathBuf]) -> Outcome {
         if let Err(why) = describe(path) {
             // One path's failure keeps no other from being shown; the last is reported by `main`.
             if let Some(before) = failed.replace(why) {
-                eprintln!("npyfs: {before}");
+                eprintln!("npyfs: {}", shown(&before.to_string()));
             }
         }
     }
@@ -29,7 +30,7 @@ fn in_mount(path: &Path) -> io::Result<Option<Outcome>> {
         let (error, header) = (directory.join("error.txt"), directory.join("header.json"));
         if error.is_file() {
             let why = std::fs::read_to_string(error)?;
-            return Ok(Some(Err(format!("{}: {}", path.display(), why.trim_end()).into())));
+            return Ok(Some(Err(format!("{}: {}", shown(path), why.trim_end()).into())));
         }
         if header.is_file() {
             return Ok(Some(unless_closed(io::stdout().write_all(&std::fs::read(header)?))));
@@ -49,10 +50,10 @@ fn describe(path: &Path) -> Outcome {
         Described::Array { header_json, note } => {
             unless_closed(io::stdout().write_all(header_json.as_bytes()))?;
             if let Some(note) = note {
-                eprintln!("npyfs: {}: {note}", path.display());
+                eprintln!("npyfs: {}: {note}", shown(path));
             }
             Ok(())
         }
-        Described::NoArray(why) => Err(format!("{}: {why}", path.display()).into()),
+        Described::NoArray(why) => Err(format!("{}: {why}", shown(path)).into()),
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use npyfs::error::Error;
 use npyfs::node::{Node, Options, Tree};
+use npyfs::shown::shown;
 use npyfs::source::{self, Source};
 
 /// A path with what it means.
@@ -27,7 +28,7 @@ impl PathError {
             Error::Io { source, .. } => source.to_string(),
             other => other.to_string(),
         };
-        PathError(format!("{}: {why}", path.display()))
+        PathError(format!("{}: {why}", shown(path)))
     }
 }
 

@@ -11,6 +11,7 @@ use std::thread;
 use npyfs::fs::Fs;
 use npyfs::mount::{End, Mount, Options, Place};
 use npyfs::node::{self, Tree};
+use npyfs::shown::shown;
 use npyfs::source::{self, Source};
 use rustix::process::{Resource, Rlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -85,8 +86,8 @@ fn serve(args: &MountArgs) -> Outcome {
     } else {
         eprintln!(
             "npyfs: {} is mounted on {}, {}; Ctrl-C unmounts it",
-            args.source.display(),
-            args.mountpoint.display(),
+            shown(&args.source),
+            shown(&args.mountpoint),
             if args.writable { "writable" } else { "read-only" }
         );
     }
@@ -102,7 +103,7 @@ fn serve(args: &MountArgs) -> Outcome {
 }
 
 fn named(file: Option<&Path>, err: &io::Error) -> String {
-    format!("{}: {err}", file.unwrap_or(Path::new("the log")).display())
+    format!("{}: {err}", shown(file.unwrap_or(Path::new("the log"))))
 }
 
 /// Passes on SIGINT, SIGTERM and SIGHUP as the wish to end.

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::inode::Ino;
 use crate::meta::Kind;
 use crate::node::{Attr, Listing, Node};
+use crate::shown::shown;
 
 #[derive(Debug)]
 pub(super) struct OpenedDirectory {
@@ -80,10 +81,7 @@ impl Fs {
                         Ok(_) if left_out > MAX_LEFT_OUT => Some(err),
                         Ok(_) => {
                             if !err.is_answer() {
-                                log::warn!(
-                                    "{}: left out of a listing: {err}",
-                                    entry.name.display()
-                                );
+                                log::warn!("{}: left out of a listing: {err}", shown(&entry.name));
                             }
                             None
                         }

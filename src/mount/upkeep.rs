@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use fuser::{INodeNo, Notifier};
 
 use crate::fs::Fs;
+use crate::shown::shown;
 
 /// How long a writable mount may take in the end to write back what was stored through maps.
 const WRITE_BACK: Duration = Duration::from_secs(20);
@@ -30,7 +31,7 @@ pub(super) fn keep_tidy(fs: &Fs, notifier: &Notifier, stopped: &mpsc::Receiver<(
                 return;
             }
             if let Err(err) = notifier.inval_entry(INodeNo(parent.0), &name) {
-                log::debug!("{}: not forgotten: {err}", name.display());
+                log::debug!("{}: not forgotten: {err}", shown(&name));
             }
         }
     }
@@ -61,8 +62,8 @@ pub(super) fn write_back(mountpoint: &Path) {
     });
     match written.recv_timeout(WRITE_BACK) {
         Ok(Ok(())) => {}
-        Ok(Err(err)) => log::warn!("{}: not all is written back: {err}", mountpoint.display()),
-        Err(_) => log::warn!("{}: not all is written back in time", mountpoint.display()),
+        Ok(Err(err)) => log::warn!("{}: not all is written back: {err}", shown(mountpoint)),
+        Err(_) => log::warn!("{}: not all is written back in time", shown(mountpoint)),
     }
 }
 

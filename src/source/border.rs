@@ -87,7 +87,7 @@ impl Source {
             |err| match err {
                 // It was a directory when it was looked up.
                 Errno::NOTDIR | Errno::LOOP => Error::Stale,
-                err => Error::io(path.display(), err),
+                err => Error::io(path, err),
             },
         )?;
         Ok(Directory { fd: DirectoryFd::Other(fd), path: path.clone() })
@@ -95,7 +95,7 @@ impl Source {
 
     pub(super) fn open_backing(&self, path: &Path, id: FileId) -> Result<Backing, Error> {
         let file = self.open_regular(path, id, OFlags::RDONLY)?;
-        Backing::new(file).map_err(|err| Error::io(path.display(), err))
+        Backing::new(file).map_err(|err| Error::io(path, err))
     }
 
     /// Opens a file for writing, which the caller knows to be open for reading.
@@ -118,7 +118,7 @@ impl Source {
     /// Opens a file only once it has turned out to be the one that was looked up: to open what has
     /// taken its place, a FIFO or a device, could have an effect of its own.
     fn open_regular(&self, path: &Path, id: FileId, access: OFlags) -> Result<File, Error> {
-        let about = |err: io::Error| Error::io(path.display(), err);
+        let about = |err: io::Error| Error::io(path, err);
         let place = self
             .resolve(path, OFlags::PATH, ResolveFlags::empty())
             .map_err(|err| about(err.into()))?;

@@ -16,6 +16,7 @@ use crate::backing::{Backing, Writer};
 use crate::error::Error;
 use crate::meta::{FileId, Meta, Stamp};
 use crate::npy::header::{Header, HeaderError};
+use crate::shown::shown;
 use crate::sync::lock;
 use crate::view::View;
 
@@ -87,7 +88,8 @@ const MAX_WHY: usize = 300;
 impl Unreadable {
     /// A file that is no array for this reason.
     pub(super) fn new(why: impl fmt::Display, header: Option<Header>) -> Arc<Unreadable> {
-        let mut why = why.to_string();
+        // What a header quotes of itself can be anything.
+        let mut why = shown(&why.to_string()).to_string();
         if let Some((end, _)) = why.char_indices().nth(MAX_WHY) {
             why.truncate(end);
             why.push('…');
@@ -104,7 +106,7 @@ impl Unreadable {
 
     /// One sentence that names the file.
     pub fn sentence(&self, file: &ArrayFile) -> String {
-        format!("{}: {}", file.path.display(), self.why)
+        format!("{}: {}", shown(&*file.path), self.why)
     }
 }
 
@@ -136,7 +138,7 @@ pub struct OpenFile {
 }
 
 impl OpenFile {
-    /// The file's path in the source, for messages.
+    /// The file's path in the source, as it is shown in messages.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -325,7 +327,7 @@ impl Files {
         }
         let file = Arc::new(OpenFile {
             backing: open()?,
-            name: path.to_string_lossy().into_owned(),
+            name: shown(path).to_string(),
             array: Mutex::new(None),
             used: Mutex::new(Instant::now()),
             writer: Mutex::default(),

@@ -27,7 +27,7 @@ impl Source {
                 return Err(Error::not_found("sockets, FIFOs and devices are left out"));
             }
             Err(err) if err.kind() == io::ErrorKind::NotFound => {}
-            Err(err) => return Err(Error::io(directory.join(name).display(), err)),
+            Err(err) => return Err(Error::io(directory.join(name), err)),
         }
         for file in names::files_of(name) {
             let is_taken = |name: &OsStr| Meta::of_entry_unasked(&dir.fd, name).is_ok();

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use crate::shown::is_plain;
+
 /// A Python `str`, as WTF-8: UTF-8, but that a lone surrogate (U+D800 to U+DFFF), which an escape
 /// such as `'\ud800'` can write, is encoded as three bytes in the same manner.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -122,9 +124,17 @@ impl<'a> Text<'a> {
     }
 }
 
-/// `text` as a JSON string.
+/// `text` as a JSON string. JSON itself lets some characters stand that a terminal would act on; they
+/// are escaped as well, which says the same.
 pub(super) fn json_string(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    let json = serde_json::Value::from(text).to_string();
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        // All of those have four digits at most.
+        let _ =
+            if is_plain(c) { out.write_char(c) } else { write!(out, "\\u{:04x}", u32::from(c)) };
+    }
+    out
 }
 
 /// Whether Python's `repr` writes `c` as itself: `str.isprintable`, the same Unicode categories
@@ -170,5 +180,9 @@ mod tests {
     #[test]
     fn json_escapes_what_json_must() {
         assert_eq!(Text::new("a\"\\\n\u{1}é").to_json(), "\"a\\\"\\\\\\n\\u0001é\"");
+        let acts = "\u{7f}\u{9b}\u{202e}";
+        assert_eq!(Text::new(acts).to_json(), "\"\\u007f\\u009b\\u202e\"");
+        let read: String = serde_json::from_str(&Text::new(acts).to_json()).unwrap();
+        assert_eq!(read, acts);
     }
 }
