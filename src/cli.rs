@@ -95,7 +95,7 @@ pub(crate) struct MountArgs {
     /// Unmount also when the daemon is killed
     #[arg(long)]
     pub(crate) auto_unmount: bool,
-    /// Append the log to this file
+    /// Append the log to this file [default: the terminal; in the background, the system's log]
     #[arg(long, value_name = "FILE")]
     pub(crate) log_file: Option<PathBuf>,
     /// Set by the process that waits in the foreground for this one

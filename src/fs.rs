@@ -9,6 +9,7 @@ use rustix::fs::StatVfs;
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::inode::{Ino, Inodes, ROOT};
+use crate::messages;
 use crate::meta::Stamp;
 use crate::node::{Attr, Content, Node, Tree, Version};
 use crate::sync::lock;
@@ -221,6 +222,11 @@ impl Fs {
         file.content.whole_file().map(|open| use_file(open.backing.as_fd()))
     }
 
+    /// Whether an open file was made for who opened it, and so is read past the kernel's pages.
+    pub fn is_report(&self, handle: Handle) -> bool {
+        self.files.get(handle).is_ok_and(|file| matches!(file.content, Content::Report(_)))
+    }
+
     /// Reads `len` bytes from `at` on, fewer only at the end of the file, and passes them to
     /// `respond`.
     pub fn read<R>(
@@ -238,8 +244,11 @@ impl Fs {
     /// Closes a file.
     pub fn release(&self, handle: Handle) {
         if let Some(file) = self.files.remove(handle) {
-            if let Some(err) = file.to_write.as_deref().and_then(OpenedToWrite::untold) {
-                log::warn!("{err}");
+            if let Some(to_write) = &file.to_write
+                && let Some(err) = to_write.untold()
+            {
+                // Whoever closes it last is not named by the kernel.
+                messages::for_user(to_write.user(), || log::warn!("{err}"));
             }
             self.inodes().close(file.ino);
         }

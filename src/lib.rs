@@ -9,7 +9,7 @@
 //! | [`npy`] | the .npy format: literals, dtypes, headers |
 //! | [`view`], [`runs`] | which bytes are the elements, and where they lie together |
 //! | [`selection`] | names that select: `rows/0-50`, `slice/::2`, `fields/r` |
-//! | [`caller`], [`shown`] | who asks; names as they may be shown |
+//! | [`caller`], [`shown`], [`messages`] | who asks; names as they may be shown; the last messages of the log |
 //! | [`meta`], [`backing`] | files: their attributes, every read and write of them; the only home of unsafe code |
 //! | [`mod@file`], [`encoding`], [`text`] | virtual files, the forms of arrays, the small texts |
 //! | [`error`], [`source`] | what can go wrong; the mirrored directory and its border |
@@ -34,6 +34,7 @@ pub mod file;
 pub mod fs;
 pub mod fuse;
 pub mod inode;
+pub mod messages;
 pub mod meta;
 pub mod mount;
 pub mod node;

@@ -5,11 +5,17 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use log::{Level, Log, Metadata, Record};
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use npyfs::messages;
 use npyfs::shown::shown;
+
+mod syslog;
+
+use syslog::Syslog;
 
 /// How often one warning or error is written in each period, and how many different ones of one
 /// origin are; what comes beyond is counted.
@@ -17,11 +23,15 @@ const BURST: u32 = 5;
 const MAX_DIFFERENT: usize = 200;
 const PERIOD: Duration = Duration::from_secs(60);
 
+/// Set once standard error leads nowhere any more.
+static DETACHED: AtomicBool = AtomicBool::new(false);
+
 /// Starts logging to standard error, or to a file. `NPYFS_LOG` sets the filter; without it warnings
-/// and errors are written, with `debug` everything.
+/// and errors are written, with `debug` everything. Whatever it is, the last messages can be read
+/// through the mount.
 pub(crate) fn start(debug: bool, file: Option<&Path>) -> io::Result<()> {
     let mut builder = env_logger::Builder::new();
-    builder.filter_level(if debug { log::LevelFilter::Debug } else { log::LevelFilter::Warn });
+    builder.filter_level(if debug { LevelFilter::Debug } else { LevelFilter::Warn });
     if let Ok(filter) = std::env::var("NPYFS_LOG") {
         builder.parse_filters(&filter);
     }
@@ -30,11 +40,29 @@ pub(crate) fn start(debug: bool, file: Option<&Path>) -> io::Result<()> {
         builder.target(env_logger::Target::Pipe(Box::new(file)));
     }
     let inner = builder.build();
-    log::set_max_level(inner.filter());
-    let limited = Limited { inner, seen: Mutex::default() };
+    log::set_max_level(inner.filter().max(KEPT));
+    // Without a socket it is as if nobody listened.
+    let syslog = if file.is_none() { Syslog::new().ok() } else { None };
+    let limited = Limited { inner, syslog, seen: Mutex::default() };
     // Fails only if a logger was set before, which is nowhere else done.
     let _ = log::set_boxed_logger(Box::new(limited));
     Ok(())
+}
+
+/// What was to be written to standard error goes to the system's log from now on: the daemon leaves the
+/// terminal.
+pub(crate) fn detach() {
+    DETACHED.store(true, Ordering::Relaxed);
+}
+
+/// The least important messages that are kept for those who read them through the mount: why
+/// something was refused is among them.
+const KEPT: LevelFilter = LevelFilter::Info;
+
+/// Whether a message is kept, whatever is written: those of libraries only if they are warnings.
+fn is_kept(metadata: &Metadata<'_>) -> bool {
+    let ours = metadata.target().split(':').next() == Some("npyfs");
+    metadata.level() <= if ours { KEPT } else { LevelFilter::Warn }
 }
 
 /// Opens a log. It names files that others may not be able to see, so that a new one is its owner's
@@ -53,6 +81,8 @@ fn open(path: &Path) -> io::Result<File> {
 /// A log in which no message can drown the others, nor any number of them from one origin.
 struct Limited {
     inner: env_logger::Logger,
+    /// Where messages go once we are detached; none if they have a file.
+    syslog: Option<Syslog>,
     seen: Mutex<HashMap<Origin, Count>>,
 }
 
@@ -97,6 +127,9 @@ impl Limited {
     }
 
     fn write(&self, metadata: &Metadata<'_>, message: &str) {
+        if let Some(syslog) = self.syslog.as_ref().filter(|_| DETACHED.load(Ordering::Relaxed)) {
+            return syslog.send(metadata.level(), message);
+        }
         let args = format_args!("{message}");
         self.inner.log(&Record::builder().args(args).metadata(metadata.clone()).build());
     }
@@ -104,15 +137,23 @@ impl Limited {
 
 impl Log for Limited {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.inner.enabled(metadata)
+        self.inner.enabled(metadata) || is_kept(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !self.inner.matches(record) {
+        let (written, kept) = (self.inner.matches(record), is_kept(record.metadata()));
+        if !written && !kept {
             return;
         }
         // Whatever a message quotes, it is one line.
         let message = shown(&record.args().to_string()).to_string();
+        if kept {
+            // They have a bound of their own, for each user: what one was told keeps nothing from another.
+            messages::note(record.level(), &message);
+        }
+        if !written {
+            return;
+        }
         if record.level() <= Level::Warn {
             let origin = (record.file_static(), record.line());
             match self.admits(origin, &message, Instant::now()) {
@@ -136,9 +177,14 @@ impl Log for Limited {
 mod tests {
     use super::*;
 
+    fn log() -> Limited {
+        let inner = env_logger::Builder::new().build();
+        Limited { inner, syslog: None, seen: Mutex::default() }
+    }
+
     #[test]
     fn a_storm_is_counted_and_not_written() {
-        let log = Limited { inner: env_logger::Builder::new().build(), seen: Mutex::default() };
+        let log = log();
         let (here, there) = ((Some("a.rs"), Some(1)), (Some("b.rs"), Some(1)));
         let start = Instant::now();
         let written = (0..1000).filter(|_| log.admits(here, "x", start).is_some()).count();
@@ -151,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_storm_of_many_messages_is_bounded_too() {
-        let log = Limited { inner: env_logger::Builder::new().build(), seen: Mutex::default() };
+        let log = log();
         let (here, start) = ((Some("a.rs"), Some(1)), Instant::now());
         let admitted = |message: String| log.admits(here, &message, start).is_some();
         let of_one_file = |i: u32| format!("read: a.npy: the file has {i} bytes");

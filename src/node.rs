@@ -17,6 +17,7 @@ use crate::source::{ArrayFile, OpenFile, Root, Source};
 use crate::view::View;
 
 mod content;
+mod control;
 mod describe;
 mod encoded;
 mod listing;
@@ -25,6 +26,7 @@ mod text;
 mod writing;
 
 pub use content::Content;
+pub use control::Control;
 pub use describe::Described;
 pub use encoded::Encoded;
 pub use listing::Listing;
@@ -54,6 +56,8 @@ pub enum Node {
     Encoded(Encoded),
     /// A small text about an array
     Text(Arc<Text>),
+    /// What the mount says of itself
+    Control(Control),
 }
 
 /// An array reached by a path: a file's, or a selection of it.
@@ -151,7 +155,10 @@ impl Tree {
     /// The attributes of a node. [`Error::Stale`] where its file has been replaced by another, or
     /// its header by one that means something else.
     pub fn attr(&self, node: &Node) -> Result<Attr, Error> {
-        Ok(self.attr_by(node, &self.meta(node)?))
+        match node {
+            Node::Control(control) => Ok(control.attr()),
+            _ => Ok(self.attr_by(node, &self.meta(node)?)),
+        }
     }
 
     /// The attributes that a node had when it was opened; none of a text.
@@ -181,6 +188,8 @@ impl Tree {
             Node::Text(text) => self.source.array_meta(&text.file).or(Ok(text.meta)),
             Node::Selection(selection) | Node::Group(selection, _) => self.current(selection),
             Node::Encoded(encoded) => self.current(&encoded.of),
+            // It has no file.
+            Node::Control(_) => Err(Error::Stale),
         }
     }
 
@@ -224,7 +233,7 @@ impl Tree {
     /// Opens a node for reading.
     ///
     /// [`Error::Stale`] where its path has another file by now, unless the version that was looked up is wanted.
-    pub fn open(&self, node: &Node, _caller: Caller, which: Version) -> Result<Content, Error> {
+    pub fn open(&self, node: &Node, caller: Caller, which: Version) -> Result<Content, Error> {
         match node {
             Node::File(path, id) => {
                 let (open, meta) = match which {
@@ -252,6 +261,9 @@ impl Tree {
                 }
                 Ok(Content::Text(text.content()))
             }
+            Node::Control(control) => {
+                control.content(caller).map(Content::Report).ok_or(Error::IsADirectory)
+            }
             // Who follows symlinks does not get here, unless it leads nowhere.
             Node::Symlink(..) => Err(Error::not_found("the symlink leads nowhere")),
             Node::Directory(_) | Node::ArrayFile(_) | Node::Selection(_) | Node::Group(..) => {
@@ -274,6 +286,7 @@ impl Node {
             }
             Node::Encoded(encoded) => (Kind::File, encoded.len, meta.mode & 0o777, 1),
             Node::Text(text) => (Kind::File, text.len, meta.mode & 0o555, 1),
+            Node::Control(control) => return control.attr(),
         };
         Attr {
             kind,
@@ -298,6 +311,7 @@ impl Node {
             (Node::File(a, id), Node::File(b, other))
             | (Node::Symlink(a, id), Node::Symlink(b, other)) => a == b && id == other,
             (Node::ArrayFile(a), Node::ArrayFile(b)) => a == b,
+            (Node::Control(a), Node::Control(b)) => a == b,
             // Under one path, the same version of an array gives the same view.
             (Node::Selection(a), Node::Selection(b)) => same_root(a, b),
             (Node::Group(a, group), Node::Group(b, other)) => same_root(a, b) && group == other,
@@ -349,6 +363,7 @@ impl Node {
             Node::Selection(selection) | Node::Group(selection, _) => selection.footprint(),
             Node::Encoded(encoded) => encoded.footprint(),
             Node::Text(text) => text.footprint(),
+            Node::Control(_) => 0,
         }
     }
 
@@ -356,6 +371,7 @@ impl Node {
     pub fn is_directory(&self) -> bool {
         match self {
             Node::Directory(_) | Node::ArrayFile(_) | Node::Selection(_) | Node::Group(..) => true,
+            Node::Control(control) => *control == Control::Directory,
             Node::File(..) | Node::Symlink(..) | Node::Encoded(..) | Node::Text(..) => false,
         }
     }

@@ -115,6 +115,11 @@ impl Source {
         }))
     }
 
+    /// Whether it is one file.
+    pub fn is_single(&self) -> bool {
+        self.single.is_some()
+    }
+
     /// Leaves out the mount by which this source is served, known by its device, `major:minor`, and
     /// its path. Symlinks may lead there where they are followed, and a look into it would wait for
     /// itself. (A link to such a link, outside of the source, is not seen through.)

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 /// Every module of the library, each after those that it may import from.
-const LAYERS: [&str; 19] = [
+const LAYERS: [&str; 20] = [
     "sync",
     "caller",
     "shown",
+    "messages",
     "meta",
     "npy",
     "view",

@@ -92,6 +92,10 @@ fn serve(args: &MountArgs) -> Outcome {
         );
     }
     let served = mount.serve(asked, &end);
+    if let (true, Err(err)) = (args.in_background, &served) {
+        // The terminal is out of reach.
+        log::error!("{err}");
+    }
     if let Some(mut input) = watcher.and_then(|watcher| watcher.stdin) {
         // The watcher unmounts if its input ends without a word.
         if served.is_ok() {
@@ -136,6 +140,7 @@ fn detach() -> io::Result<()> {
     let mut out = io::stdout();
     out.write_all(READY)?;
     out.flush()?;
+    logging::detach();
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(&null)?;
     Ok(rustix::stdio::dup2_stderr(&null)?)

@@ -28,6 +28,11 @@ impl OpenedToWrite {
         Change { file: self.file, bytes: self.writing.runs(), but }
     }
 
+    /// The user who opened it.
+    pub(super) fn user(&self) -> u32 {
+        self.by.user
+    }
+
     /// What nobody has been told of a file that is closed for good.
     pub(super) fn untold(&self) -> Option<Error> {
         let told = self.told.load(Ordering::Relaxed) || self.writing.check().is_err();

@@ -36,6 +36,10 @@ impl Adapter {
             let flags = FopenFlags::FOPEN_NOFLUSH;
             return reply.opened_passthrough(FileHandle(handle.0), flags, &id);
         }
+        if self.fs.is_report(handle) {
+            let flags = FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_NOFLUSH;
+            return reply.opened(FileHandle(handle.0), flags);
+        }
         let mut answer = match mode {
             // Nothing is to be written when it is closed.
             OpenAccMode::O_RDONLY => FopenFlags::FOPEN_NOFLUSH,

@@ -1,6 +1,7 @@
 //! Our own types in those of the library that speaks to the kernel.
 
 use fuser::{Errno, FileAttr, FileType, INodeNo, Request};
+use log::Level;
 
 use crate::caller::Caller;
 use crate::error::Error;
@@ -14,11 +15,13 @@ const BLOCK_SIZE: u32 = 64 << 10;
 
 /// The one place where an error becomes a log line and an errno.
 pub(super) fn errno(request: &str, err: &Error) -> Errno {
-    if err.is_answer() {
-        log::debug!("{request}: {err}");
-    } else {
-        log::warn!("{request}: {err}");
-    }
+    let level = match err {
+        // Nothing is wrong, but whoever is refused can read why.
+        Error::NotPermitted(_) => Level::Info,
+        _ if err.is_answer() => Level::Debug,
+        _ => Level::Warn,
+    };
+    log::log!(level, "{request}: {err}");
     Errno::from_i32(err.errno())
 }
 

@@ -32,6 +32,9 @@ pub enum Content {
     },
     /// A small text
     Text(String),
+    /// A text that was made for who opened the file, of a length that `stat` does not know: it is
+    /// read past the kernel's pages
+    Report(String),
 }
 
 impl Content {
@@ -47,7 +50,7 @@ impl Content {
     pub fn open_file(&self) -> Option<(&OpenFile, &Meta)> {
         match self {
             Content::Whole { open, meta } | Content::Array { open, meta, .. } => Some((open, meta)),
-            Content::Text(_) => None,
+            Content::Text(_) | Content::Report(_) => None,
         }
     }
 
@@ -55,7 +58,7 @@ impl Content {
     /// byte and at most `max`.
     pub fn is_made_of(&self, max: usize) -> bool {
         let len = match self {
-            Content::Whole { .. } => return false,
+            Content::Whole { .. } | Content::Report(_) => return false,
             Content::Array { file, .. } => file.len(),
             Content::Text(text) => text.len() as u64,
         };
@@ -67,7 +70,7 @@ impl Content {
         match self {
             Content::Whole { .. } => true,
             Content::Array { file, .. } => file.runs().may_overlap(runs),
-            Content::Text(_) => false,
+            Content::Text(_) | Content::Report(_) => false,
         }
     }
 
@@ -86,7 +89,7 @@ impl Content {
     pub fn read_now<R>(&self, respond: impl FnOnce(&[u8]) -> R) -> Option<R> {
         match self {
             Content::Text(text) => Some(respond(text.as_bytes())),
-            Content::Whole { .. } => None,
+            Content::Whole { .. } | Content::Report(_) => None,
             Content::Array { open, root, file, .. } => file.read_now(&open.backing, |bytes| {
                 let is_right = open.meta().is_ok_and(|meta| root.check(open, &meta).is_ok());
                 is_right.then(|| respond(bytes))
@@ -102,7 +105,7 @@ impl Content {
         respond: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, Error> {
         match self {
-            Content::Text(text) => {
+            Content::Text(text) | Content::Report(text) => {
                 let bytes = text.as_bytes();
                 let from = usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
                 let to = from.saturating_add(len).min(bytes.len());

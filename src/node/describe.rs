@@ -46,6 +46,7 @@ impl Tree {
             Node::Directory(_) => no_array("a directory"),
             Node::Group(..) => no_array("a directory of selections, which are arrays"),
             Node::Text(..) => no_array("a text about an array"),
+            Node::Control(..) => no_array("what the mount says of itself"),
         }
     }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
-use super::{Node, Selection, Tree};
+use super::{Control, Node, Selection, Tree};
 use crate::encoding::Encoding;
 use crate::error::Error;
 use crate::meta::Kind;
@@ -80,9 +80,12 @@ impl Tree {
                 };
                 (Listing::of(usage, Kind::File), Some(made))
             }
-            Node::File(..) | Node::Symlink(..) | Node::Encoded(..) | Node::Text(..) => {
-                return Err(Error::NotADirectory);
-            }
+            Node::Control(Control::Directory) => (Listing::of(Control::listed(), Kind::File), None),
+            Node::File(..)
+            | Node::Symlink(..)
+            | Node::Encoded(..)
+            | Node::Text(..)
+            | Node::Control(_) => return Err(Error::NotADirectory),
         };
         Ok(Listing { noted, made })
     }

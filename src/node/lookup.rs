@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::sync::Arc;
 
-use super::{About, Attr, Encoded, Node, Selection, Text, Tree, as_text};
+use super::{About, Attr, Control, Encoded, Node, Selection, Text, Tree, as_text};
 use crate::encoding::Encoding;
 use crate::error::Error;
 use crate::meta::{Kind, Meta, NAME_MAX};
@@ -21,8 +21,23 @@ impl Tree {
         if name.len() > NAME_MAX {
             return Err(Error::NameTooLong);
         }
-        let (node, meta) = match parent {
-            Node::Directory(path) => self.in_directory(path, name)?,
+        match self.find(parent, name) {
+            Ok((node, meta)) => {
+                let attr = self.attr_by(&node, &meta);
+                Ok((node, attr))
+            }
+            Err(Error::NotFound(why)) => match self.control(parent, name) {
+                Some(control) => Ok((Node::Control(control), control.attr())),
+                None => Err(Error::NotFound(why)),
+            },
+            Err(err) => Err(err),
+        }
+    }
+
+    /// The entry `name` of a directory, and the attributes of the file that it is about.
+    fn find(&self, parent: &Node, name: &OsStr) -> Result<(Node, Meta), Error> {
+        match parent {
+            Node::Directory(path) => self.in_directory(path, name),
             Node::ArrayFile(file) => {
                 let (array, meta) = self.source.array(file)?;
                 let name = as_text(name)?;
@@ -30,22 +45,23 @@ impl Tree {
                     Ok(root) => in_array(&Arc::new(Selection::whole(file, root)), &meta, name)?,
                     Err(unreadable) => about_unreadable(file, &meta, &unreadable, name)?,
                 };
-                (node, meta)
+                Ok((node, meta))
             }
             Node::Selection(selection) => {
                 let meta = self.current(selection)?;
-                (in_array(selection, &meta, as_text(name)?)?, meta)
+                Ok((in_array(selection, &meta, as_text(name)?)?, meta))
             }
             Node::Group(selection, group) => {
                 let meta = self.current(selection)?;
-                (in_group(selection, &meta, group, as_text(name)?)?, meta)
+                Ok((in_group(selection, &meta, group, as_text(name)?)?, meta))
             }
-            Node::File(..) | Node::Symlink(..) | Node::Encoded(..) | Node::Text(..) => {
-                return Err(Error::NotADirectory);
-            }
-        };
-        let attr = self.attr_by(&node, &meta);
-        Ok((node, attr))
+            Node::Control(Control::Directory) => Err(Error::not_found("there is no such file")),
+            Node::File(..)
+            | Node::Symlink(..)
+            | Node::Encoded(..)
+            | Node::Text(..)
+            | Node::Control(_) => Err(Error::NotADirectory),
+        }
     }
 
     /// The file of a node, open, so that this version of it stays to be had; none if it has none, or it cannot

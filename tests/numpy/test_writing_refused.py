@@ -150,6 +150,14 @@ def test_raw_bytes_past_the_end_are_refused(tree, unchanged, path):
     assert refused(replaced, tree / path, content + b"\0") == "EFBIG"
 
 
+def test_the_reason_can_be_read_in_the_mount(tree, unchanged):
+    with pytest.raises(OSError) as refusal:
+        np.save(tree / "x/rows/10-40.npy", np.zeros((30, 49)))
+    assert refusal.value.errno == errno.EINVAL
+    last = (tree / ".npyfs/log").read_text().splitlines()[-1]
+    assert "x.npy: a[10:40]: " in last and "(30, 49)" in last and "(30, 50)" in last
+
+
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("size", [1, 7, 64])
 def test_a_header_in_pieces_that_turns_out_wrong_is_refused(tree, unchanged, path, size):

@@ -1,0 +1,88 @@
+//! `.npyfs`: what a mount says of itself. It is in the mount's root, by name and not listed, so that
+//! no copy of the mount takes it along; a `.npyfs` of the source keeps its name.
+
+use std::ffi::OsStr;
+use std::time::SystemTime;
+
+use super::{Attr, Node, Tree};
+use crate::caller::Caller;
+use crate::messages;
+use crate::meta::Kind;
+
+/// The directory `.npyfs`, and what is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// The directory itself
+    Directory,
+    /// `log`: the last messages, as far as they are for the caller
+    Log,
+}
+
+impl Control {
+    /// The files in the directory.
+    const FILES: [Control; 1] = [Control::Log];
+
+    fn name(self) -> &'static str {
+        match self {
+            Control::Directory => ".npyfs",
+            Control::Log => "log",
+        }
+    }
+
+    /// The names in the directory.
+    pub(super) fn listed() -> impl Iterator<Item = &'static str> {
+        Control::FILES.into_iter().map(Control::name)
+    }
+
+    /// Its attributes. How long a file is depends on who opens it, and when.
+    pub(super) fn attr(self) -> Attr {
+        let now = SystemTime::now();
+        let (kind, mode, nlink) = match self {
+            Control::Directory => (Kind::Directory, 0o555, 2),
+            Control::Log => (Kind::File, 0o444, 1),
+        };
+        Attr {
+            kind,
+            size: 0,
+            mode,
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+            nlink,
+            accessed: now,
+            modified: now,
+            changed: now,
+        }
+    }
+
+    /// What a file holds for a caller; none of the directory.
+    pub(super) fn content(self, caller: Caller) -> Option<String> {
+        match self {
+            Control::Directory => None,
+            Control::Log => Some(messages::seen_by(caller.user)),
+        }
+    }
+}
+
+impl Tree {
+    /// What a name stands for in a directory that has no other entry of this name.
+    pub(super) fn control(&self, parent: &Node, name: &OsStr) -> Option<Control> {
+        match parent {
+            Node::Control(Control::Directory) => {
+                Control::FILES.into_iter().find(|file| file.name() == name)
+            }
+            _ if self.is_root(parent) => {
+                Some(Control::Directory).filter(|directory| directory.name() == name)
+            }
+            _ => None,
+        }
+    }
+
+    fn is_root(&self, node: &Node) -> bool {
+        match node {
+            Node::Directory(path) => path.as_os_str().is_empty(),
+            // There is no other where the source is one file.
+            Node::ArrayFile(_) => self.source.is_single(),
+            _ => false,
+        }
+    }
+}
