@@ -246,7 +246,7 @@ fn mount_logged(env: &TestEnv, options: &[&str]) -> (Mounted, impl Fn(&str) -> u
     let mounted = env.mount_by(&mut command);
     let count = move |request: &str| {
         let log = std::fs::read_to_string(&path).unwrap();
-        log.lines().filter(|line| line.contains(&format!("] {request} for "))).count()
+        log.lines().filter(|line| line.contains(&format!("] {request} for user "))).count()
     };
     (mounted, count)
 }

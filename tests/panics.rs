@@ -62,7 +62,7 @@ impl Log for Saboteur {
         let message = record.args().to_string();
         let armed = self.armed.lock().unwrap().clone();
         match record.level() {
-            Level::Trace if message == armed => {
+            Level::Trace if message.starts_with(&format!("{armed} for user ")) => {
                 // As a panic, without its words on the terminal.
                 resume_unwind(Box::new("injected"));
             }
@@ -194,7 +194,7 @@ impl World {
 fn handlers() -> BTreeSet<String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/fuse.rs");
     let text = std::fs::read_to_string(source).unwrap();
-    let names = text.split("self.answer").skip(1).map(|rest| rest.split('"').nth(1).unwrap());
+    let names = text.split("guarded(req, ").skip(1).map(|rest| rest.split('"').nth(1).unwrap());
     names.map(str::to_owned).collect()
 }
 
