@@ -108,14 +108,17 @@ pub(crate) struct CreateArgs {
     /// The file to make, X.npy; nothing may have that name yet
     pub(crate) path: PathBuf,
     /// The length of each axis: 1000000,100 or (1000000, 100); () has no axis
-    #[arg(long, value_name = "N,N", allow_hyphen_values = true)]
-    pub(crate) shape: Shape,
+    #[arg(long, value_name = "N,N", allow_hyphen_values = true, required_unless_present = "like")]
+    pub(crate) shape: Option<Shape>,
     /// What an item is: f8, '>i4', float64, S10, M8[ns], or fields: "[('r', '<f4'), ('i', '<f4')]"
-    #[arg(long, value_parser = typed::dtype)]
-    pub(crate) dtype: DType,
-    /// Which index runs fastest: the last (C) or the first (F)
-    #[arg(long, value_name = "C|F", default_value = "C", value_parser = order)]
-    pub(crate) order: Order,
+    #[arg(long, value_parser = typed::dtype, required_unless_present = "like")]
+    pub(crate) dtype: Option<DType>,
+    /// Which index runs fastest: the last (C) or the first (F) [default: C]
+    #[arg(long, value_name = "C|F", value_parser = order)]
+    pub(crate) order: Option<Order>,
+    /// Take what is not given of shape, dtype and order from this .npy file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) like: Option<PathBuf>,
     /// Reserve no disk space; only set the file's length
     #[arg(long)]
     pub(crate) sparse: bool,

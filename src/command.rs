@@ -12,6 +12,7 @@ use npyfs::mount::{Gone, Place};
 use npyfs::node::Node;
 use npyfs::shown::shown;
 
+mod advice;
 pub(crate) mod cat;
 pub(crate) mod create;
 pub(crate) mod demo;

@@ -146,11 +146,13 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::NotFound(why) => write!(f, "{why}"),
-            Error::NameTooLong => f.write_str("a name of more than 255 bytes"),
+            Error::NameTooLong => {
+                f.write_str("a name of more than 255 bytes, or selections of more than 4096")
+            }
             Error::NotADirectory => f.write_str("not a directory"),
             Error::IsADirectory => f.write_str("a directory"),
             Error::NotASymlink => f.write_str("not a symlink"),
-            Error::Stale => f.write_str("replaced by another version"),
+            Error::Stale => f.write_str("replaced by another version meanwhile; look it up again"),
             Error::BadHandle => f.write_str("not an open file"),
             Error::Short { file, needs, has } => {
                 write!(f, "{file}: header says {needs} bytes, the file has {has}")
@@ -160,7 +162,9 @@ impl fmt::Display for Error {
             }
             Error::Rewritten { file } => write!(f, "{file}: the header changed while it was read"),
             Error::NotPermitted(why) => write!(f, "{why}"),
-            Error::ReadOnly => f.write_str("the mount is read-only"),
+            Error::ReadOnly => {
+                f.write_str("the mount is read-only; --writable makes one that is not")
+            }
             Error::NotWritable { file, why } | Error::TooFar { file, why } => {
                 write!(f, "{file}: {why}")
             }

@@ -15,6 +15,7 @@ use fuser::{
     ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
+use crate::error::Error;
 use crate::fs::{Fs, Handle};
 use crate::inode::Ino;
 
@@ -66,6 +67,17 @@ macro_rules! refused {
     ($errno:ident: $($request:ident($($argument:ty),*) -> $reply:ty;)*) => {
         $(fn $request(&self, _: &Request, $(_: $argument,)* reply: $reply) {
             reply.error(Errno::$errno);
+        })*
+    };
+}
+
+/// Requests that would change names, which stay as they are. The kernel asks on writable mounts only.
+macro_rules! names_stay {
+    ($($request:ident($($argument:ty),*) -> $reply:ty;)*) => {
+        $(fn $request(&self, request: &Request, $(_: $argument,)* reply: $reply) {
+            let name = stringify!($request);
+            let why = "nothing is created, removed or renamed through a mount; do it in the source";
+            guarded(request, name, || reply.error(errno(name, &Error::NotPermitted(why.into()))));
         })*
     };
 }
@@ -304,7 +316,7 @@ impl Filesystem for Adapter {
                     self.fs.set_size(ino, fh.map(|fh| Handle(fh.0)), caller(req), size)
                 }
                 (None, mode, owner, None, None) => self.fs.set_owner_and_mode(ino, owner, mode),
-                _ => return reply.error(Errno::EPERM),
+                _ => Err(self.fs.stays(ino, "times stay as they are, unless a value is written")),
             };
             match set {
                 Ok(attr) => reply.attr(&self.ttl, &file_attr(ino, &attr)),
@@ -341,8 +353,7 @@ impl Filesystem for Adapter {
         });
     }
 
-    // Names stay as they are.
-    refused! { EPERM:
+    names_stay! {
         mknod(INodeNo, &OsStr, u32, u32, u32) -> ReplyEntry;
         mkdir(INodeNo, &OsStr, u32, u32) -> ReplyEntry;
         symlink(INodeNo, &OsStr, &Path) -> ReplyEntry;

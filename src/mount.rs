@@ -126,7 +126,10 @@ fn check_mountpoint(mountpoint: &Path) -> Result<PathBuf, Error> {
         return Err(error(&"not a directory"));
     }
     if is_npyfs {
-        return Err(error(&"npyfs is mounted there already"));
+        return Err(error(&format!(
+            "npyfs is mounted there already; npyfs umount {} unmounts it",
+            shown(mountpoint)
+        )));
     }
     // Resolved whole, now that it is known to be alive.
     mountpoint.canonicalize().map_err(|err| error(&err))
@@ -136,7 +139,10 @@ fn check_empty(mountpoint: &Path) -> Result<(), Error> {
     let mut entries = std::fs::read_dir(mountpoint).map_err(|err| Error::new(mountpoint, err))?;
     match entries.next() {
         None => Ok(()),
-        Some(_) => Err(Error::new(mountpoint, "the mountpoint is not empty")),
+        Some(_) => Err(Error::new(
+            mountpoint,
+            "the mountpoint is not empty; mount on an empty directory, or on a new one",
+        )),
     }
 }
 
@@ -150,6 +156,10 @@ fn check_apart(source: &Path, mountpoint: &Path) -> Result<(), Error> {
     let of_source = identities(source).map_err(|err| Error::new(source, err))?;
     let of_mountpoint = identities(mountpoint).map_err(|err| Error::new(mountpoint, err))?;
     let (source_id, mountpoint_id) = (of_source.first(), of_mountpoint.first());
+    if source_id == mountpoint_id {
+        let why = "the source and the mountpoint are the same; mount on another directory";
+        return Err(Error::new(mountpoint, why));
+    }
     if mountpoint_id.is_some_and(|id| of_source.contains(id)) {
         return Err(Error::new(mountpoint, "the source lies inside the mountpoint"));
     }

@@ -13,6 +13,7 @@ use crate::caller::Caller;
 use crate::error::Error;
 use crate::meta::{FileId, Kind, Meta};
 use crate::selection::{Group, Selector};
+use crate::shown::shown;
 use crate::source::{ArrayFile, OpenFile, Root, Source};
 use crate::view::View;
 
@@ -351,6 +352,22 @@ impl Node {
     /// it: there can be any number of those.
     pub fn is_made(&self) -> bool {
         !matches!(self, Node::Directory(_) | Node::ArrayFile(_))
+    }
+
+    /// Its path in the source, or what it is about, as it is shown in messages.
+    pub fn shown(&self) -> String {
+        let path = match self {
+            Node::Directory(path) | Node::File(path, _) | Node::Symlink(path, _) => path,
+            Node::ArrayFile(file) => &file.path,
+            Node::Selection(selection) | Node::Group(selection, _) => &selection.file.path,
+            Node::Encoded(encoded) => &encoded.of.file.path,
+            Node::Text(text) => return format!("a text about {}", shown(&*text.file.path)),
+            Node::Control(_) => return "what the mount says of itself".to_owned(),
+        };
+        match path.as_os_str().is_empty() {
+            true => "the source".to_owned(),
+            false => shown(&**path).to_string(),
+        }
     }
 
     /// About how many bytes of memory this takes besides the node itself.

@@ -55,9 +55,17 @@ fn info_says_why_a_path_does_not_exist() {
     let env = TestEnv::new();
     std::fs::write(env.data().join("bad.npy"), "no array").unwrap();
     std::fs::write(env.data().join("notes.txt"), "no array").unwrap();
+    std::fs::write(env.data().join("ONE.NPY"), counting(&[3])).unwrap();
     for (path, why) in [
         ("big/rows/0-5000000", "the array has 1000 rows"),
         ("big/rows/0-5000000.npy", "the array has 1000 rows"),
+        (
+            "big/rows/0:50.npy",
+            "\"0:50\" is neither an index such as 7 nor a range such as 0-50, in plain decimal; write \
+             rows/0-50, or slice/0:50",
+        ),
+        ("ONE.NPY", "the suffix of an array's file is .npy, in lower case; rename it to ONE.npy"),
+        ("ONE", "the suffix of an array's file is .npy, in lower case; rename it to ONE.npy"),
         ("big/cols/10", "the array has 10 columns"),
         ("big/axis2", "the array has 2 axes"),
         ("big/fields", "the dtype '<i8' has no fields"),

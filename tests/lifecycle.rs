@@ -38,12 +38,18 @@ fn every_reason_not_to_mount_is_said_on_the_terminal() {
     std::fs::create_dir(&inside).unwrap();
     for (source, mountpoint, why) in [
         (env.path("missing"), env.mountpoint(), "missing: No such file or directory"),
+        (env.data().join("big"), env.mountpoint(), "data/big.npy"),
+        (env.data().join("big/"), env.mountpoint(), "the array is the file "),
         (env.data(), full, "full: the mountpoint is not empty"),
         (env.data(), file.clone(), "file: not a directory"),
         (env.data(), env.path("no/where"), "where: No such file or directory"),
         (env.data(), inside.clone(), "inside: the mountpoint lies inside the source"),
         (inside, env.data(), "data: the source lies inside the mountpoint"),
-        (env.data(), env.data(), "data: the source lies inside the mountpoint"),
+        (
+            env.data(),
+            env.data(),
+            "data: the source and the mountpoint are the same; mount on another",
+        ),
         (file, env.mountpoint(), "file: not a .npy file"),
         ("/dev/null".into(), env.mountpoint(), "/dev/null: neither a directory nor a regular file"),
     ] {

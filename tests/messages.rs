@@ -49,6 +49,32 @@ fn the_reason_of_a_refused_write_is_read_through_the_mount() {
     }
 }
 
+#[test]
+fn what_a_mount_does_not_do_is_explained_too() {
+    let env = TestEnv::new();
+    std::fs::write(env.data().join("notes.txt"), "").unwrap();
+    let mounted = env.mount(&["--writable"]);
+    let write =
+        |name: &str| std::fs::File::options().write(true).open(mounted.path(name)).map(drop);
+    let mode = || std::fs::Permissions::from_mode(0o700);
+    let attempts: [(&str, io::Result<()>); 6] = [
+        ("create: nothing is created", std::fs::write(mounted.path("new.npy"), "")),
+        ("mkdir: nothing is created", std::fs::create_dir(mounted.path("new"))),
+        ("unlink: nothing is created, removed", std::fs::remove_file(mounted.path("big.npy"))),
+        ("open: notes.txt: only arrays can be written: ", write("notes.txt")),
+        ("open: a text about big.npy: only the values of arrays", write("big/header.json")),
+        (
+            "setattr: big.npy: owner and mode",
+            std::fs::set_permissions(mounted.path("big.npy"), mode()),
+        ),
+    ];
+    for (why, attempt) in attempts {
+        assert_eq!(attempt.unwrap_err().raw_os_error(), Some(libc::EPERM), "{why}");
+        let log = log_of(&mounted);
+        assert!(log.contains(&format!(" INFO  {why}")), "{why}: {log}");
+    }
+}
+
 /// Runs a command as another user.
 fn as_user(user: u32, command: &mut Command) -> std::process::Output {
     run(command.uid(user).gid(user).current_dir("/"))

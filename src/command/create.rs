@@ -12,10 +12,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use npyfs::npy::header::{self, Header, HeaderError};
+use indicatif::HumanBytes;
+use npyfs::npy::dtype::DType;
+use npyfs::npy::header::{self, Header, HeaderError, Order};
+use npyfs::npy::typed;
 use npyfs::shown::shown;
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
+use rustix::process::Resource;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 
 use super::Outcome;
@@ -31,31 +35,34 @@ pub(crate) fn run(args: &CreateArgs) -> Outcome {
 fn create(args: &CreateArgs) -> Result<(), Box<dyn Error>> {
     let path = &args.path;
     if !path.as_os_str().as_bytes().ends_with(b".npy") {
-        return Err("to be an array in a mount, its name must end in .npy".into());
+        return Err("to be an array in a mount, its name must end in .npy, in lower case".into());
     }
-    let (header, len) = layout(args).map_err(|err| err.to_string())?;
     // Before any work is done; what counts is the last step.
     if path.symlink_metadata().is_ok() {
         return Err(exists());
     }
+    if let Some((source, within)) = npyfs::mount::enclosing(path) {
+        let place = source.join(within);
+        return Err(format!(
+            "no file is made in a mount; make it in the source: {}",
+            shown(&place)
+        )
+        .into());
+    }
+    let (header, len) = layout(&Wanted::of(args)?).map_err(|err| err.to_string())?;
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
     let stop = Stop::on_signal()?;
+    let room = Room::on_disk_of(directory, len)?;
     // Without the ending of arrays, so that a mount of the directory shows none yet.
     let mut file = tempfile::Builder::new().prefix(".npyfs-").make_in(directory, |path| {
         // All that the umask leaves, as any program that makes a file.
         File::options().write(true).create_new(true).mode(0o666).open(path)
     })?;
-    if args.sparse {
-        file.as_file().set_len(len)?;
-    } else {
-        reserve(file.as_file_mut(), len, &stop)?;
-    }
-    file.as_file().write_all_at(&header, 0)?;
-    // Over a network a full disk is told no sooner.
-    file.as_file().sync_all()?;
+    let filled = fill(file.as_file_mut(), &header, len, args.sparse, &stop);
+    filled.map_err(|err| room.explain(&err))?;
     stop.check()?;
     match file.persist_noclobber(path) {
         Ok(_) => Ok(()),
@@ -68,10 +75,50 @@ fn exists() -> Box<dyn Error> {
     "it exists already".into()
 }
 
+/// The array that is to be made.
+struct Wanted {
+    dtype: Arc<DType>,
+    shape: Vec<u64>,
+    order: Order,
+}
+
+impl Wanted {
+    /// What was typed, and what was not as it is in another array.
+    fn of(args: &CreateArgs) -> Result<Wanted, String> {
+        let like = match &args.like {
+            Some(file) => Some(header_of(file).map_err(|why| format!("{}: {why}", shown(file)))?),
+            None => None,
+        };
+        let typed = (args.dtype.clone().map(Arc::new), args.shape.as_ref(), args.order);
+        let (dtype, shape, order) = match (typed, like) {
+            ((dtype, shape, order), Some(like)) => (
+                dtype.unwrap_or(like.dtype),
+                shape.map_or(like.shape, |shape| shape.lengths().to_vec()),
+                order.unwrap_or(like.order),
+            ),
+            ((Some(dtype), Some(shape), order), None) => {
+                (dtype, shape.lengths().to_vec(), order.unwrap_or(Order::C))
+            }
+            _ => return Err("a shape and a dtype are needed, or --like FILE".to_owned()),
+        };
+        if dtype.has_objects() {
+            return Err(typed::NO_OBJECTS.to_owned());
+        }
+        Ok(Wanted { dtype, shape, order })
+    }
+}
+
+/// The header of a .npy file.
+fn header_of(file: &Path) -> Result<Header, HeaderError> {
+    let opened = File::open(file).and_then(|file| Ok((file.metadata()?.len(), file)));
+    let (len, file) = opened.map_err(HeaderError::Io)?;
+    Header::read(len, |at, buffer| file.read_exact_at(buffer, at))
+}
+
 /// The header that `np.save` writes for these zeros, and the length of the whole file.
-fn layout(args: &CreateArgs) -> Result<(Vec<u8>, u64), HeaderError> {
-    let shape = args.shape.lengths();
-    let header = header::write(&args.dtype, shape, args.order.of_new(shape));
+fn layout(wanted: &Wanted) -> Result<(Vec<u8>, u64), HeaderError> {
+    let shape = &wanted.shape;
+    let header = header::write(&wanted.dtype, shape, wanted.order.of_new(shape));
     // What could not be served is not made: too long a header, or with it too long a file.
     let read = Header::read(i64::MAX.cast_unsigned(), |at, buffer| {
         let start = usize::try_from(at).map_err(io::Error::other)?;
@@ -81,6 +128,60 @@ fn layout(args: &CreateArgs) -> Result<(Vec<u8>, u64), HeaderError> {
     })?;
     let len = read.data_offset + read.data_len()?;
     Ok((header, len))
+}
+
+/// What a file takes, and what there is for it.
+struct Room {
+    needed: u64,
+    available: u64,
+}
+
+impl Room {
+    fn on_disk_of(directory: &Path, needed: u64) -> io::Result<Room> {
+        let stat = rustix::fs::statvfs(directory)?;
+        // Some blocks are kept for root.
+        let free = if rustix::process::geteuid().is_root() { stat.f_bfree } else { stat.f_bavail };
+        Ok(Room { needed, available: free.saturating_mul(stat.f_frsize) })
+    }
+
+    /// What an error says, and how much was too much.
+    fn explain(&self, err: &io::Error) -> String {
+        let (needed, available) = (size(self.needed), size(self.available));
+        let limit = rustix::process::getrlimit(Resource::Fsize).current;
+        match (err.raw_os_error(), limit) {
+            (Some(libc::ENOSPC), _) => {
+                format!("{err}: {needed} are needed, {available} are available")
+            }
+            (Some(libc::EFBIG), Some(limit)) if limit < self.needed => {
+                format!("{err}: {needed} are needed, a file may have {} (ulimit -f)", size(limit))
+            }
+            (Some(libc::EFBIG), _) => {
+                format!("{err}: {needed} are needed, more than the filesystem lets a file have")
+            }
+            (Some(libc::EDQUOT), _) => format!("{err}: {needed} are needed"),
+            _ => err.to_string(),
+        }
+    }
+}
+
+/// Bytes, exactly and in a unit that says something.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} bytes"),
+        _ => format!("{bytes} bytes ({})", HumanBytes(bytes)),
+    }
+}
+
+/// Gives the file its bytes, and returns when they are on the disk.
+fn fill(file: &mut File, header: &[u8], len: u64, sparse: bool, stop: &Stop) -> io::Result<()> {
+    if sparse {
+        file.set_len(len)?;
+    } else {
+        reserve(file, len, stop)?;
+    }
+    file.write_all_at(header, 0)?;
+    // Over a network a full disk is reported no sooner.
+    file.sync_all()
 }
 
 /// Makes the file this long, of zeros that have their place on the disk.

@@ -7,6 +7,7 @@ use npyfs::encoding::Encoding;
 use npyfs::node::Described;
 use npyfs::shown::shown;
 
+use super::advice;
 use super::locate::Located;
 use super::{Outcome, unless_closed};
 
@@ -54,6 +55,10 @@ fn describe(path: &Path) -> Outcome {
             }
             Ok(())
         }
-        Described::NoArray(why) => Err(format!("{}: {why}", shown(path)).into()),
+        Described::NoArray(why) => Err(match advice::for_capitals(path) {
+            Some(capitals) => capitals,
+            None => format!("{}: {why}", shown(path)),
+        }
+        .into()),
     }
 }

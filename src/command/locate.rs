@@ -5,6 +5,7 @@
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
+use super::advice;
 use npyfs::error::Error;
 use npyfs::node::{Node, Options, Tree};
 use npyfs::shown::shown;
@@ -77,7 +78,10 @@ impl Located {
                 Component::Normal(name) => tree.lookup(&node, name),
                 _ => Err(Error::NotADirectory),
             };
-            (node, _) = found.map_err(|err| PathError::new(&walked, &err))?;
+            (node, _) = found.map_err(|err| match (err, advice::for_capitals(&walked)) {
+                (Error::NotFound(_), Some(why)) => PathError(why),
+                (err, _) => PathError::new(&walked, &err),
+            })?;
         }
         Ok(Located { tree, node, path: path.to_owned() })
     }

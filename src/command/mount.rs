@@ -17,7 +17,7 @@ use rustix::process::{Resource, Rlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::Outcome;
+use super::{Outcome, advice};
 use crate::cli::MountArgs;
 use crate::logging;
 
@@ -60,7 +60,18 @@ fn serve(args: &MountArgs) -> Outcome {
         .map_err(|err| named(args.log_file.as_deref(), &err))?;
     let source_options =
         source::Options { follow_symlinks: args.follow_symlinks, for_others: args.allow_other };
-    let source = Source::open(&args.source, source_options)?;
+    let source = Source::open(&args.source, source_options).map_err(|err| {
+        match advice::file_of_array(&args.source) {
+            Some(file) if !args.source.exists() => {
+                let source = shown(&args.source);
+                format!(
+                    "{source}: there is no such directory; the array is the file {}",
+                    shown(&file)
+                )
+            }
+            _ => err.to_string(),
+        }
+    })?;
     let tree_options = node::Options { tile_bytes: args.tile_bytes, writable: args.writable };
     let tree = Tree::new(source, tree_options);
     tree.check()?;

@@ -170,11 +170,11 @@ fn header_of(
     let header = match read {
         Ok(header) => header,
         Err(HeaderError::HeaderCut { header, .. }) if header <= MAX_START => return Ok(None),
-        Err(err) => return Err(WriteError::Other(format!("what is written is no array: {err}"))),
+        Err(err) => return Err(WriteError::Other(format!("this is no array: {err}"))),
     };
     if header.dtype != *view.dtype() || header.shape != view.shape() {
         return Err(WriteError::Other(format!(
-            "what is written is {}, where {} is due",
+            "this is {}, and {} is expected",
             described(&header.dtype, &header.shape),
             described(view.dtype(), view.shape()),
         )));

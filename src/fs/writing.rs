@@ -114,7 +114,7 @@ impl Fs {
             }
         };
         if size != 0 && !is_its_size {
-            return Err(Error::NotPermitted("the size of an array stays as it is".to_owned()));
+            return Err(self.stays(ino, "the size of an array stays as it is"));
         }
         self.attr(ino)
     }
@@ -145,8 +145,16 @@ impl Fs {
         let same = mode.is_none_or(|mode| mode & 0o7777 == u32::from(attr.mode))
             && uid.is_none_or(|uid| uid == attr.uid)
             && gid.is_none_or(|gid| gid == attr.gid);
-        let refused = || Error::NotPermitted("owner, mode and times stay as they are".to_owned());
-        if same { Ok(attr) } else { Err(refused()) }
+        if same {
+            return Ok(attr);
+        }
+        Err(self.stays(ino, "owner and mode stay as they are; change them in the source"))
+    }
+
+    /// The error for attributes that are not changed through a mount.
+    pub fn stays(&self, ino: Ino, what: &str) -> Error {
+        let name = self.node(ino).map_or("a file".to_owned(), |node| node.shown());
+        Error::NotPermitted(format!("{name}: {what}"))
     }
 
     /// What a caller is told that closes a file: whether a write has failed, or, if it is who opened

@@ -74,11 +74,18 @@ impl Tree {
                 let own = VirtualFile::new(root.bytes.clone(), &view, root.header.order);
                 (path, WHOLE.to_owned(), open, meta, root, view, own)
             }
-            _ => return Err(Error::NotPermitted("only arrays can be written".to_owned())),
+            _ => {
+                let why = format!("{}: only the values of arrays can be written", node.shown());
+                return Err(Error::NotPermitted(why));
+            }
         };
         if meta.mode & SET_ID != 0 {
             // A change would have to take that away, as it does on a disk.
-            let why = format!("{}: setuid or setgid, and so not to be written", open.name());
+            let why = format!(
+                "{}: it has the setuid or setgid bit, which a write would take away; write it in the \
+                 source, or take the bit away",
+                open.name()
+            );
             return Err(Error::NotPermitted(why));
         }
         // The mode bits, by which the kernel has let them pass, are not the whole truth then.
@@ -104,11 +111,13 @@ fn whole_array(open: &OpenFile, meta: &Meta) -> Result<Arc<Root>, Error> {
     let not = |why: String| Err(Error::NotPermitted(format!("{}: {why}", open.name())));
     let root = match open.array(meta)? {
         Ok(root) => root,
-        Err(unreadable) => return not(format!("no array to write to: {}", unreadable.why)),
+        Err(unreadable) => return not(format!("only arrays can be written: {}", unreadable.why)),
     };
     match meta.size.saturating_sub(root.view.data().end) {
         0 => Ok(root),
-        rest => not(format!("{rest} bytes behind the array, which are not to be written")),
+        rest => not(format!(
+            "{rest} bytes come after the array, which would be lost; write the array by its slices"
+        )),
     }
 }
 
@@ -220,8 +229,8 @@ impl Writing {
         let (file, why) = (self.name.clone(), err.to_string());
         match err {
             WriteError::Header => {
-                let due = file::described(self.view.dtype(), self.view.shape());
-                Error::NotWritable { file, why: format!("{why}: {due}") }
+                let expected = file::described(self.view.dtype(), self.view.shape());
+                Error::NotWritable { file, why: format!("{why}: {expected}") }
             }
             WriteError::Other(_) => Error::NotWritable { file, why },
             WriteError::TooFar => Error::TooFar { file, why },

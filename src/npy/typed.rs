@@ -11,7 +11,7 @@ use super::literal::{self, Text, Value};
 /// The length of each axis of an array, at most [`MAX_NDIM`] of them.
 ///
 /// Typed as numbers with commas between them, or as the tuple that Python writes: `2,3`, `(2, 3)`,
-/// `7`, `(7,)`. No axis at all is `()`.
+/// `7`, `(7,)`; or as a list, `[2, 3]`. No axis at all is `()`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape(Vec<u64>);
 
@@ -32,7 +32,8 @@ impl FromStr for Shape {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Shape, String> {
-        let inside = text.trim().strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+        let between = |open, close| text.trim().strip_prefix(open)?.strip_suffix(close);
+        let inside = between('(', ')').or_else(|| between('[', ']'));
         if inside.is_some_and(|inside| inside.trim().is_empty()) {
             return Ok(Shape(Vec::new()));
         }
@@ -58,10 +59,15 @@ fn length(item: &str) -> Result<u64, String> {
         Err(err) => Err(match err.kind() {
             PosOverflow => format!("the length {item} is more than any axis can have"),
             NegOverflow => format!("the length {item} is negative"),
-            _ => format!("{item:?} is not a length, which is a whole number"),
+            _ => format!(
+                "{item:?} is not a length: whole numbers with commas between them, such as 1000,100"
+            ),
         }),
     }
 }
+
+/// Why an array of Python objects is not made.
+pub const NO_OBJECTS: &str = "Python objects are pickled, and no file has room for them in advance";
 
 /// The dtype of the array that `np.zeros` makes: given a name that `np.dtype` knows, or a literal
 /// that is the descr of a header, as a structured dtype needs it.
@@ -77,7 +83,7 @@ pub fn dtype(text: &str) -> Result<DType, String> {
     };
     let dtype = DType::from_descr(&descr).map_err(|err| err.to_string())?;
     if dtype.has_objects() {
-        return Err("Python objects are pickled, and no file has room for them in advance".into());
+        return Err(NO_OBJECTS.to_owned());
     }
     match dtype {
         DType::SubArray(_) => {
@@ -103,6 +109,9 @@ mod tests {
             ("(2, 3)", "(2, 3)"),
             (" ( 2 ,3, ) ", "(2, 3)"),
             ("2, 3", "(2, 3)"),
+            ("[10,10]", "(10, 10)"),
+            (" [ 7 ] ", "(7,)"),
+            ("[]", "()"),
             ("()", "()"),
             ("( )", "()"),
             ("0", "(0,)"),
@@ -130,15 +139,46 @@ mod tests {
             ("-1", "the length -1 is negative"),
             ("(2,-3)", "the length -3 is negative"),
             ("-99999999999999999999", "the length -99999999999999999999 is negative"),
-            ("2,x", "\"x\" is not a length, which is a whole number"),
-            ("1e6", "\"1e6\" is not a length, which is a whole number"),
-            ("2.0", "\"2.0\" is not a length, which is a whole number"),
-            ("2 3", "\"2 3\" is not a length, which is a whole number"),
-            ("2x3", "\"2x3\" is not a length, which is a whole number"),
-            ("(2,3", "\"(2\" is not a length, which is a whole number"),
-            ("2,3)", "\"3)\" is not a length, which is a whole number"),
-            ("[2,3]", "\"[2\" is not a length, which is a whole number"),
-            ("((2),3)", "\"(2)\" is not a length, which is a whole number"),
+            (
+                "2,x",
+                "\"x\" is not a length: whole numbers with commas between them, such as 1000,100",
+            ),
+            (
+                "1e6",
+                "\"1e6\" is not a length: whole numbers with commas between them, such as 1000,100",
+            ),
+            (
+                "2.0",
+                "\"2.0\" is not a length: whole numbers with commas between them, such as 1000,100",
+            ),
+            (
+                "2 3",
+                "\"2 3\" is not a length: whole numbers with commas between them, such as 1000,100",
+            ),
+            (
+                "2x3",
+                "\"2x3\" is not a length: whole numbers with commas between them, such as 1000,100",
+            ),
+            (
+                "(2,3",
+                "\"(2\" is not a length: whole numbers with commas between them, such as 1000,100",
+            ),
+            (
+                "2,3)",
+                "\"3)\" is not a length: whole numbers with commas between them, such as 1000,100",
+            ),
+            (
+                "[2,3)",
+                "\"[2\" is not a length: whole numbers with commas between them, such as 1000,100",
+            ),
+            (
+                "[[2,3]]",
+                "\"[2\" is not a length: whole numbers with commas between them, such as 1000,100",
+            ),
+            (
+                "((2),3)",
+                "\"(2)\" is not a length: whole numbers with commas between them, such as 1000,100",
+            ),
             (
                 "9223372036854775808",
                 "the length 9223372036854775808 is more than any axis can have",

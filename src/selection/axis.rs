@@ -1,5 +1,6 @@
 //! `rows`, `cols`, `axis<k>`: an index or a range on one axis.
 
+use super::slice::Expression;
 use super::{Refusal, Usage, counted, number, refuse};
 use crate::view::{Steps, View};
 
@@ -42,6 +43,21 @@ fn positions(axis: usize, len: u64) -> String {
     }
 }
 
+/// What to write for a name that is Python's index or range.
+fn python_spelling(name: &str, axis: usize) -> Option<String> {
+    let in_slice = ":,".repeat(axis) + name;
+    Expression::from_name(&in_slice).ok()?;
+    let range = name
+        .split_once(':')
+        .filter(|(start, stop)| number::is_canonical(start) && number::is_canonical(stop));
+    let in_group = range.map_or(String::new(), |(start, stop)| match axis {
+        0 => format!("rows/{start}-{stop}, or "),
+        1 => format!("cols/{start}-{stop}, or "),
+        _ => format!("axis{axis}/{start}-{stop}, or "),
+    });
+    Some(format!("{in_group}slice/{in_slice}"))
+}
+
 impl OnAxis {
     pub(super) fn from_name(name: &str, axis: usize, view: &View) -> Result<OnAxis, Refusal> {
         let Some(&len) = view.shape().get(axis) else {
@@ -55,7 +71,9 @@ impl OnAxis {
             (Some(n), _) => Ok(n),
             (None, true) => Err(outside()),
             (None, false) => refuse(format!(
-                "{name:?} is neither an index such as 7 nor a range such as 0-50, in plain decimal"
+                "{name:?} is neither an index such as 7 nor a range such as 0-50, in plain decimal{}",
+                python_spelling(name, axis)
+                    .map_or(String::new(), |write| format!("; write {write}"))
             )),
         };
         let pick = match name.split_once('-') {
@@ -66,7 +84,7 @@ impl OnAxis {
             Pick::Index(i) if i >= len => Err(outside()),
             Pick::Range { stop, .. } if stop > len => Err(outside()),
             Pick::Range { start, stop } if start > stop => {
-                refuse(format!("the range starts at {start}, behind its end {stop}"))
+                refuse(format!("the range starts at {start}, after its end {stop}"))
             }
             pick => Ok(OnAxis { axis, pick }),
         }

@@ -25,7 +25,7 @@ impl Part {
         match number::parse(name) {
             Some(i) if i < n => Ok(Part { n, i }),
             Some(_) => refuse(format!("the parts are 0 to {}", n - 1)),
-            None => refuse(format!("{name:?} is not the number of a part")),
+            None => refuse(format!("{name:?} is not the number of a part, from 0 to {}", n - 1)),
         }
     }
 

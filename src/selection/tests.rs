@@ -77,10 +77,25 @@ fn what_selects_nothing_says_why() {
         ("rows/10", "the array has 10 rows"),
         ("rows/99999999999999999999", "the array has 10 rows"),
         ("cols/0-5", "the array has 4 columns"),
-        ("rows/5-2", "the range starts at 5, behind its end 2"),
+        ("rows/5-2", "the range starts at 5, after its end 2"),
         (
             "rows/01",
             "\"01\" is neither an index such as 7 nor a range such as 0-50, in plain decimal",
+        ),
+        (
+            "rows/0:5",
+            "\"0:5\" is neither an index such as 7 nor a range such as 0-50, in plain decimal; \
+             write rows/0-5, or slice/0:5",
+        ),
+        (
+            "cols/-1",
+            "\"-1\" is neither an index such as 7 nor a range such as 0-50, in plain decimal; \
+             write slice/:,-1",
+        ),
+        (
+            "rows/::2",
+            "\"::2\" is neither an index such as 7 nor a range such as 0-50, in plain decimal; \
+             write slice/::2",
         ),
         ("axis2/0", "the array has 2 axes"),
         ("axis-3/0", "the array has 2 axes"),

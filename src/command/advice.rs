@@ -1,0 +1,67 @@
+//! What somebody may have meant who names a file that there is not.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use npyfs::shown::shown;
+
+const NPY: &str = ".npy";
+
+/// The file of the array whose directory in a mount a path would be.
+pub(super) fn file_of_array(path: &Path) -> Option<PathBuf> {
+    // Without a slash at the end.
+    let mut file: OsString = path.components().as_path().into();
+    file.push(NPY);
+    let file = PathBuf::from(file);
+    file.is_file().then_some(file)
+}
+
+/// Whether a name ends in `.NPY` or the like, which is not the suffix of arrays.
+fn is_in_capitals(name: &OsStr) -> bool {
+    let suffix = name.as_bytes().last_chunk::<4>();
+    suffix.is_some_and(|it| it != NPY.as_bytes() && it.eq_ignore_ascii_case(NPY.as_bytes()))
+}
+
+/// Why a file is no array that is one but for the capitals in its suffix, whether it was named itself or
+/// its array's directory.
+pub(super) fn for_capitals(path: &Path) -> Option<String> {
+    let name = path.file_name()?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let beside = || std::fs::read_dir(parent.unwrap_or(Path::new("."))).ok();
+    let file = if is_in_capitals(name) {
+        name.to_owned()
+    } else {
+        let stem = name.as_bytes().strip_suffix(NPY.as_bytes()).unwrap_or(name.as_bytes());
+        beside()?.filter_map(|entry| Some(entry.ok()?.file_name())).find(|entry| {
+            is_in_capitals(entry) && entry.as_bytes()[..entry.len() - NPY.len()] == *stem
+        })?
+    };
+    let mut lower = file.clone().into_vec();
+    let start = lower.len() - NPY.len();
+    lower[start..].make_ascii_lowercase();
+    let lower = OsString::from_vec(lower);
+    Some(format!(
+        "{}: the suffix of an array's file is {NPY}, in lower case; rename it to {}",
+        shown(&file),
+        shown(&lower)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suffix_in_capitals_is_found_by_every_name_that_would_mean_the_array() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("ONE.NPY"), "").unwrap();
+        for name in ["ONE", "ONE.npy", "ONE.NPY"] {
+            let advice = for_capitals(&directory.path().join(name)).unwrap();
+            assert!(advice.ends_with("rename it to ONE.npy"), "{name}: {advice}");
+        }
+        for name in ["one", "ONE.raw", "NPY", "npy", "ON"] {
+            assert_eq!(for_capitals(&directory.path().join(name)), None, "{name}");
+        }
+    }
+}
