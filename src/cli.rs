@@ -5,11 +5,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use npyfs::npy::dtype::DType;
 use npyfs::npy::header::Order;
 use npyfs::npy::typed::{self, Shape};
 use npyfs::shown::shown;
+
+mod options;
+
+use options::Options;
 
 /// Mount a directory so that every NumPy array in it can be sliced by path
 #[derive(Debug, Parser)]
@@ -57,6 +62,7 @@ pub(crate) enum Command {
 }
 
 #[derive(Clone, Debug, Args)]
+#[command(args_override_self = true)]
 pub(crate) struct MountArgs {
     /// The directory, or the .npy file, to serve
     pub(crate) source: PathBuf,
@@ -68,7 +74,8 @@ pub(crate) struct MountArgs {
     /// Log every request to the terminal; stays in the foreground
     #[arg(short, long)]
     pub(crate) debug: bool,
-    /// These options as mount(8) and fstab pass them, with _ for -: writable,allow_other,ttl=5
+    /// These options as mount(8) and fstab pass them, with _ for -: writable,allow_other,ttl=5. What
+    /// is meant for mount(8) is ignored; so are fsname, sync and the atime options, with a warning
     #[arg(short = 'o', value_name = "OPT,OPT", value_delimiter = ',')]
     options: Vec<String>,
     /// Let the values of arrays be written through the mount; their shapes, dtypes and names stay
@@ -98,6 +105,9 @@ pub(crate) struct MountArgs {
     /// Append the log to this file [default: the terminal; in the background, the system's log]
     #[arg(long, value_name = "FILE")]
     pub(crate) log_file: Option<PathBuf>,
+    /// What to say of ignored options
+    #[arg(skip)]
+    pub(crate) warnings: Vec<String>,
     /// Set by the process that waits in the foreground for this one
     #[arg(long, hide = true)]
     pub(crate) in_background: bool,
@@ -148,91 +158,32 @@ fn bytes(text: &str) -> Result<u64, String> {
     bytes.ok_or_else(|| "not a size from 1 byte on, such as 65536, 512K, 64M, 2G".to_owned())
 }
 
-/// Options of mount(8) that are for others, or that hold of every mount.
-const IGNORED: [&str; 34] = [
-    "defaults",
-    // mount(8) says it of every mount that is not `ro`.
-    "rw",
-    "nosuid",
-    "nodev",
-    "suid",
-    "dev",
-    "exec",
-    "auto",
-    "noauto",
-    "user",
-    "nouser",
-    "users",
-    "group",
-    "owner",
-    "nofail",
-    "_netdev",
-    "atime",
-    "noatime",
-    "relatime",
-    "norelatime",
-    "strictatime",
-    "nostrictatime",
-    "diratime",
-    "nodiratime",
-    "lazytime",
-    "nolazytime",
-    "sync",
-    "async",
-    "dirsync",
-    "silent",
-    "loud",
-    "mand",
-    "nomand",
-    "default_permissions",
-];
-
-impl MountArgs {
-    /// Applies what stands behind `-o`.
-    pub(crate) fn with_options(mut self) -> Result<MountArgs, String> {
-        let mut read_only = false;
-        for option in std::mem::take(&mut self.options) {
-            let (name, value) = match option.split_once('=') {
-                Some((name, value)) => (name, Some(value)),
-                None => (option.as_str(), None),
-            };
-            let wrong = |why: String| format!("-o {option}: {why}");
-            match (&*name.replace('-', "_"), value) {
-                ("ro", None) => read_only = true,
-                ("writable", None) => self.writable = true,
-                ("allow_other", None) => self.allow_other = true,
-                ("follow_symlinks", None) => self.follow_symlinks = true,
-                ("auto_unmount", None) => self.auto_unmount = true,
-                ("debug", None) => self.debug = true,
-                ("noexec", None) => self.no_exec = true,
-                ("ttl", Some(value)) => self.ttl = seconds(value).map_err(wrong)?,
-                ("tile_bytes", Some(value)) => self.tile_bytes = bytes(value).map_err(wrong)?,
-                ("threads", Some(value)) => {
-                    let threads = value.parse().ok().filter(|n| (1..=64).contains(n));
-                    self.threads =
-                        Some(threads.ok_or_else(|| wrong("not a number from 1 to 64".to_owned()))?);
-                }
-                ("log_file", Some(value)) => self.log_file = Some(value.into()),
-                (name, _) if IGNORED.contains(&name) || name.starts_with("x_") => {}
-                ("" | "user" | "uid" | "gid" | "fsname" | "subtype", _) => {}
-                _ => return Err(wrong("there is no such option".to_owned())),
-            }
-        }
-        if read_only && self.writable {
-            return Err("writable, and -o ro: one of the two".to_owned());
-        }
-        Ok(self)
-    }
-}
-
 /// What was typed, or the end of the program with the reason why it means nothing.
 pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Cli {
     let args = with_command(args);
-    Cli::try_parse_from(&args).unwrap_or_else(|err| {
+    read(&args).unwrap_or_else(|err| {
         // A shell may have put in any name of a file for a `*`, and errors quote it.
-        let shown_args = args.iter().map(|arg| shown(arg).to_string());
-        Cli::try_parse_from(shown_args).err().unwrap_or(err).exit()
+        let shown_args: Vec<OsString> =
+            args.iter().map(|arg| shown(arg).to_string().into()).collect();
+        read(&shown_args).err().unwrap_or(err).exit()
     })
+}
+
+fn read(args: &[OsString]) -> Result<Cli, clap::Error> {
+    let cli = Cli::try_parse_from(args)?;
+    let Command::Mount(mount) = &cli.command else { return Ok(cli) };
+    let usage = |why: String| Cli::command().error(ErrorKind::ValueValidation, why);
+    let Options { words, read_only, warnings } = Options::new(&mount.options).map_err(usage)?;
+    // After the word `mount`, so that an option by its own name comes later, and counts.
+    let (before, after) = args.split_at(2.min(args.len()));
+    let mut cli = Cli::try_parse_from([before, &*words, after].concat())?;
+    if let Command::Mount(mount) = &mut cli.command {
+        if read_only && mount.writable {
+            return Err(usage("writable, and -o ro: one of the two".to_owned()));
+        }
+        mount.warnings = warnings;
+    }
+    Ok(cli)
 }
 
 /// `mount -t fuse.npyfs` calls us with source and mountpoint, and no word for what to do.
@@ -252,8 +203,8 @@ mod tests {
     fn mount(args: &[&str]) -> Result<MountArgs, String> {
         let args =
             with_command(std::iter::once("npyfs").chain(args.iter().copied()).map(Into::into));
-        match Cli::try_parse_from(args).map_err(|err| err.to_string())?.command {
-            Command::Mount(args) => args.with_options(),
+        match read(&args).map_err(|err| err.to_string())?.command {
+            Command::Mount(args) => Ok(args),
             other => Err(format!("{other:?}")),
         }
     }
@@ -269,23 +220,40 @@ mod tests {
         let args = args.unwrap();
         assert!(args.allow_other);
         assert_eq!((args.ttl, args.tile_bytes), (Duration::from_millis(500), 2048));
-        assert_eq!(
-            mount(&["mount", "a", "b", "-o", "nonsense"]).unwrap_err(),
-            "-o nonsense: there is no such option"
-        );
-        assert_eq!(
-            mount(&["mount", "a", "b", "-o", "threads=0"]).unwrap_err(),
-            "-o threads=0: not a number from 1 to 64"
-        );
+        for (options, why) in [
+            ("nonsense", "-o nonsense: there is no such option"),
+            ("uid=7", "-o uid=7: files show the owners that they have in the source"),
+        ] {
+            let refused = mount(&["mount", "a", "b", "-o", options]).unwrap_err();
+            assert!(refused.contains(why), "{refused}");
+        }
         assert!(!args.writable, "mount(8) says rw of itself");
         assert!(mount(&["/data", "/mnt", "-o", "rw,writable"]).unwrap().writable);
         assert!(!mount(&["/data", "/mnt", "-o", "ro"]).unwrap().writable);
-        assert_eq!(
-            mount(&["mount", "a", "b", "--writable", "-o", "ro"]).unwrap_err(),
-            "writable, and -o ro: one of the two"
-        );
+        let both = mount(&["mount", "a", "b", "--writable", "-o", "ro"]).unwrap_err();
+        assert!(both.contains("writable, and -o ro: one of the two"), "{both}");
         assert!(mount(&["mount", "a", "b", "--tile-bytes", "0"]).is_err());
         assert!(mount(&["mount", "a", "b", "--ttl", "-1"]).is_err());
+    }
+
+    #[test]
+    fn an_option_means_the_same_by_either_name_and_its_own_counts() {
+        for (name, wrong) in
+            [("threads", "0"), ("threads", "65"), ("ttl", "-1"), ("tile_bytes", "0"), ("ttl", "x")]
+        {
+            let long = format!("--{}={wrong}", name.replace('_', "-"));
+            let by_long = mount(&["mount", &long, "a", "b"]).unwrap_err();
+            let by_o = mount(&["mount", "-o", &format!("{name}={wrong}"), "a", "b"]).unwrap_err();
+            assert_eq!(by_long, by_o);
+        }
+        let args =
+            mount(&["mount", "--ttl=3", "a", "b", "-o", "ttl=4,threads=5,threads=6"]).unwrap();
+        assert_eq!((args.ttl, args.threads), (Duration::from_secs(3), Some(6)));
+        let args = mount(&["/a", "/b", "-o", "ttl=4,log_file=/l", "-o", "noexec,sync"]).unwrap();
+        assert_eq!(args.warnings, ["-o sync has no effect here, and is ignored"]);
+        assert!(args.no_exec && args.log_file == Some("/l".into()));
+        assert!(mount(&["mount", "a", "b", "-o", "writable=1"]).is_err());
+        assert!(mount(&["mount", "a", "b", "-o", "ttl"]).is_err());
     }
 
     #[test]

@@ -15,13 +15,7 @@ use cli::Command;
 fn main() -> ExitCode {
     let cli = cli::parse(std::env::args_os());
     let done = match cli.command {
-        Command::Mount(args) => match args.with_options() {
-            Ok(args) => command::mount::run(&args),
-            Err(usage) => {
-                eprintln!("npyfs: {}", shown(&usage));
-                return ExitCode::from(2);
-            }
-        },
+        Command::Mount(args) => command::mount::run(&args),
         Command::Umount { mountpoint } => command::umount(&mountpoint),
         Command::Info { paths } => command::info::run(&paths),
         Command::Ls { path } => command::ls(&path),

@@ -227,10 +227,28 @@ fn a_single_file_is_mounted_as_its_array() {
 fn fstab_and_mount_call_it_without_a_command() {
     let env = TestEnv::new();
     let (data, mnt) = (env.data(), env.mountpoint());
-    let options = ["-o".as_ref(), "rw,noatime,ttl=2".as_ref()];
-    let mounted = npyfs([data.as_os_str(), mnt.as_os_str()].into_iter().chain(options));
-    assert!(mounted.status.success(), "{}", stderr(&mounted));
-    assert!(npyfs(["umount".as_ref(), mnt.as_os_str()]).status.success());
+    for (options, said) in [
+        // As mount.fuse3 passes them on.
+        ("rw,nodev,suid,nofail,ttl=2", ""),
+        (
+            "noatime,fsname=data",
+            "npyfs: -o noatime has no effect here, and is ignored\n\
+         npyfs: -o fsname=data has no effect here, and is ignored\n",
+        ),
+    ] {
+        let options = ["-o".as_ref(), options.as_ref()];
+        let mounted = npyfs([data.as_os_str(), mnt.as_os_str()].into_iter().chain(options));
+        assert!(mounted.status.success(), "{}", stderr(&mounted));
+        assert_eq!(stderr(&mounted), said);
+        assert!(npyfs(["umount".as_ref(), mnt.as_os_str()]).status.success());
+    }
+    let refused = npyfs([data.as_os_str(), mnt.as_os_str(), "-o".as_ref(), "uid=1000".as_ref()]);
+    assert_eq!(refused.status.code(), Some(2));
+    let said = stderr(&refused);
+    assert!(
+        said.contains("-o uid=1000: files show the owners that they have in the source"),
+        "{said}"
+    );
 }
 
 #[test]

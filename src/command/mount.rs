@@ -28,6 +28,9 @@ pub(super) const DONE: &[u8] = b"done";
 const READY: &[u8] = b"ready";
 
 pub(crate) fn run(args: &MountArgs) -> Outcome {
+    for warning in args.warnings.iter().filter(|_| !args.in_background) {
+        eprintln!("npyfs: {}", shown(warning));
+    }
     if args.foreground || args.debug || args.in_background {
         return serve(args);
     }
