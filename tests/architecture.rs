@@ -101,3 +101,24 @@ fn what_belongs_in_one_place_is_nowhere_else() {
         assert_eq!(users, homes, "{needle}");
     }
 }
+
+#[test]
+fn scripts_install_no_more_than_they_name() {
+    for script in ["tests/run", "contrib/bench/run"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
+        let text = std::fs::read_to_string(path).unwrap();
+        let installs: Vec<&str> =
+            text.lines().filter(|line| line.contains("apt-get install")).collect();
+        assert!(!installs.is_empty(), "{script}");
+        // An ssh server, among others, is recommended by a package that is needed.
+        assert!(installs.iter().all(|it| it.contains("--no-install-recommends")), "{installs:?}");
+        // README says which packages they may install.
+        let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+        let readme = std::fs::read_to_string(readme).unwrap();
+        let named =
+            text.lines().filter_map(|line| line.split_once("missing+=(")?.1.split_once(')'));
+        for package in named.flat_map(|(packages, _)| packages.split(' ')) {
+            assert!(readme.contains(package), "{script} installs {package}");
+        }
+    }
+}
