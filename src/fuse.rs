@@ -18,6 +18,7 @@ use fuser::{
 use crate::error::Error;
 use crate::fs::{Fs, Handle};
 use crate::inode::Ino;
+use crate::messages;
 
 mod answering;
 mod opening;
@@ -276,7 +277,8 @@ impl Filesystem for Adapter {
         guarded(req, "write", || {
             // O_SYNC has that bit too. Of what is written past its pages the kernel leaves it to us.
             let synced = flags.0 & libc::O_DSYNC != 0;
-            let written = match write_flags.contains(WriteFlags::FUSE_WRITE_CACHE) {
+            let cached = write_flags.contains(WriteFlags::FUSE_WRITE_CACHE);
+            let written = match cached {
                 // What the kernel writes back from a map it takes for written, whatever we answer
                 // but an error.
                 true => self.fs.write_back(Handle(fh.0), offset, data).map(|()| data.len()),
@@ -285,7 +287,12 @@ impl Filesystem for Adapter {
             match written {
                 // No more than was asked for, which is less than 4 GiB.
                 Ok(count) => reply.written(count as u32),
-                Err(err) => reply.error(errno("write", &err)),
+                Err(err) => {
+                    // The kernel does not say who has stored what it writes back.
+                    let user = self.fs.writer(Handle(fh.0)).filter(|_| cached);
+                    let errno = || errno("write", &err);
+                    reply.error(messages::for_user(user.unwrap_or(req.uid()), errno));
+                }
             }
         });
     }

@@ -4,7 +4,7 @@
 //! line of the log and begin another of its own.
 
 use std::ffi::OsStr;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
 /// A name or a text in which control characters, what reverses the direction of writing, ends of
@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 ///
 /// A backslash stays as it is. What is shown is to be read and not to be parsed, and so a text that
 /// holds shown names can be shown again.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Shown<'a>(&'a OsStr);
 
 /// A path, a name or a text as it may be shown.
@@ -52,14 +52,6 @@ impl fmt::Display for Shown<'_> {
             }
         }
         Ok(())
-    }
-}
-
-impl fmt::Debug for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_char('"')?;
-        fmt::Display::fmt(self, f)?;
-        f.write_char('"')
     }
 }
 

@@ -41,6 +41,11 @@ impl OpenedToWrite {
 }
 
 impl Fs {
+    /// The user who has opened a file for writing.
+    pub fn writer(&self, handle: Handle) -> Option<u32> {
+        Some(self.files.get(handle).ok()?.to_write.as_ref()?.user())
+    }
+
     /// Opens a file for writing, and for reading too if it is to be; to be closed by
     /// [`Fs::release`].
     pub fn open_for_writing(&self, ino: Ino, reads: bool, by: Caller) -> Result<Opened, Error> {
