@@ -362,7 +362,7 @@ impl Node {
             Node::Selection(selection) | Node::Group(selection, _) => &selection.file.path,
             Node::Encoded(encoded) => &encoded.of.file.path,
             Node::Text(text) => return format!("a text about {}", shown(&*text.file.path)),
-            Node::Control(_) => return "what the mount says of itself".to_owned(),
+            Node::Control(_) => return ".npyfs".to_owned(),
         };
         match path.as_os_str().is_empty() {
             true => "the source".to_owned(),

@@ -115,7 +115,7 @@ fn what_selects_nothing_says_why() {
         ("parts/4/4", "the parts are 0 to 3"),
         ("windows/3,2/4", "there are 4 whole windows of 3 rows every 2 rows"),
         ("windows/11,1/0", "the array has 10 rows"),
-        ("windows/0,1/0", "\"0,1\" is not <size>,<step>, two numbers from 1"),
+        ("windows/0,1/0", "\"0,1\" is not <size>,<step>, two numbers from 1 on, such as 10,1"),
         ("fields/r", "the dtype '<f8' has no fields"),
         ("t", NO_ENTRY),
     ] {

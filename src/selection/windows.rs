@@ -32,7 +32,9 @@ impl Windows {
             Some((Some(1..), Some(1..))) => {
                 refuse(format!("the array has {}", counted(rows(view), "row", "rows")))
             }
-            _ => refuse(format!("{name:?} is not <size>,<step>, two numbers from 1")),
+            _ => refuse(format!(
+                "{name:?} is not <size>,<step>, two numbers from 1 on, such as 10,1"
+            )),
         }
     }
 
