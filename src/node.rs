@@ -339,7 +339,7 @@ impl Node {
             file.id.map(|id| (&*file.path, id))
         }
         match self {
-            Node::Directory(_) | Node::Symlink(..) => None,
+            Node::Directory(_) | Node::Symlink(..) | Node::Control(_) => None,
             Node::File(path, id) => Some((path, *id)),
             Node::ArrayFile(file) => of_array(file),
             Node::Selection(selection) | Node::Group(selection, _) => of_array(&selection.file),
