@@ -278,11 +278,13 @@ impl Inodes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::SourceDirectory;
     use std::ffi::OsString;
     use std::path::Path;
 
     fn directory(path: &str) -> Node {
-        Node::Directory(Path::new(path).into())
+        let id = crate::meta::Meta::of_path(Path::new("/")).unwrap().id;
+        Node::Directory(SourceDirectory { path: Path::new(path).into(), id })
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::meta::{FileId, Kind, Meta};
 use crate::selection::{Group, Selector};
 use crate::shown::shown;
-use crate::source::{ArrayFile, OpenFile, Root, Source};
+use crate::source::{ArrayFile, OpenFile, Root, Source, SourceDirectory};
 use crate::view::View;
 
 mod content;
@@ -42,7 +42,7 @@ const WHOLE: &str = "a";
 #[derive(Clone, Debug)]
 pub enum Node {
     /// A directory of the source
-    Directory(Arc<Path>),
+    Directory(SourceDirectory),
     /// A regular file of the source
     File(Arc<Path>, FileId),
     /// A symlink of the source, whose text never changes
@@ -149,7 +149,7 @@ impl Tree {
     pub fn root(&self) -> Result<Node, Error> {
         match self.source.single() {
             Some(found) => found.map(|(file, _)| Node::ArrayFile(file.into())),
-            None => Ok(Node::Directory(Path::new("").into())),
+            None => Ok(Node::Directory(self.source.root())),
         }
     }
 
@@ -175,10 +175,7 @@ impl Tree {
 
     fn meta(&self, node: &Node) -> Result<Meta, Error> {
         match node {
-            Node::Directory(path) => {
-                let meta = self.source.meta(path)?;
-                if meta.kind == Some(Kind::Directory) { Ok(meta) } else { Err(Error::Stale) }
-            }
+            Node::Directory(directory) => self.source.directory_meta(directory),
             // Who has the old version of a file open keeps it.
             Node::File(path, id) => match self.source.files().known(*id) {
                 Some(open) => open.meta(),
@@ -226,7 +223,7 @@ impl Tree {
     /// The text of a symlink.
     pub fn read_link(&self, node: &Node) -> Result<OsString, Error> {
         match node {
-            Node::Symlink(path, _) => self.source.read_link(path),
+            Node::Symlink(path, id) => self.source.read_link(path, *id),
             _ => Err(Error::NotASymlink),
         }
     }
@@ -357,7 +354,8 @@ impl Node {
     /// Its path in the source, or what it is about, as it is shown in messages.
     pub fn shown(&self) -> String {
         let path = match self {
-            Node::Directory(path) | Node::File(path, _) | Node::Symlink(path, _) => path,
+            Node::Directory(directory) => &directory.path,
+            Node::File(path, _) | Node::Symlink(path, _) => path,
             Node::ArrayFile(file) => &file.path,
             Node::Selection(selection) | Node::Group(selection, _) => &selection.file.path,
             Node::Encoded(encoded) => &encoded.of.file.path,
@@ -373,9 +371,9 @@ impl Node {
     /// About how many bytes of memory this takes besides the node itself.
     pub fn footprint(&self) -> usize {
         match self {
-            Node::Directory(path) | Node::File(path, _) | Node::Symlink(path, _) => {
-                path.as_os_str().len()
-            }
+            Node::Directory(SourceDirectory { path, .. })
+            | Node::File(path, _)
+            | Node::Symlink(path, _) => path.as_os_str().len(),
             Node::ArrayFile(file) => file.footprint(),
             Node::Selection(selection) | Node::Group(selection, _) => selection.footprint(),
             Node::Encoded(encoded) => encoded.footprint(),

@@ -30,6 +30,7 @@ pub use files::{Array, Files, OpenFile, Root, Unreadable};
 #[derive(Debug)]
 pub struct Source {
     root: OwnedFd,
+    root_id: FileId,
     path: PathBuf,
     single: Option<OsString>,
     follow_symlinks: bool,
@@ -47,6 +48,16 @@ pub struct Options {
     pub follow_symlinks: bool,
     /// What is served is seen by other users too.
     pub for_others: bool,
+}
+
+/// A directory of the source: the one that was looked up, and no other that has its path by now.
+/// Whoever may rename could put a directory there that its owner has closed to them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceDirectory {
+    /// Its path beneath the source.
+    pub path: Arc<Path>,
+    /// Which directory it is.
+    pub id: FileId,
 }
 
 /// A file that has an array's directory.
@@ -101,8 +112,14 @@ impl Source {
         };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(directory, flags, Mode::empty()).map_err(about)?;
-        let (left_out, files) = (OnceLock::new(), Files::default());
-        Ok(Source { root, path: real, single, follow_symlinks, left_out, for_others, files })
+        let root_id = Meta::of(&root).map_err(|err| Error::io(path, err))?.id;
+        let (path, left_out, files) = (real, OnceLock::new(), Files::default());
+        Ok(Source { root, root_id, path, single, follow_symlinks, left_out, for_others, files })
+    }
+
+    /// The source directory itself.
+    pub fn root(&self) -> SourceDirectory {
+        SourceDirectory { path: Path::new("").into(), id: self.root_id }
     }
 
     /// The array of the file that is the whole source, if it is one file.
@@ -166,13 +183,18 @@ impl Source {
         rustix::fs::fstatvfs(&self.root).map_err(|err| Error::io("the source", err))
     }
 
+    /// The attributes of a directory.
+    pub fn directory_meta(&self, directory: &SourceDirectory) -> Result<Meta, Error> {
+        if directory.path.as_os_str().is_empty() {
+            return Meta::of(&self.root).map_err(|err| Error::io("the source", err));
+        }
+        self.open_looked_up(directory, OFlags::PATH).map(|(_, meta)| meta)
+    }
+
     /// The attributes of an entry by its path, as [`Source::find`] would give them.
-    pub fn meta(&self, path: &Path) -> Result<Meta, Error> {
-        let about = |err: io::Error| Error::io(path, err);
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Meta::of(&self.root).map_err(about);
-        };
-        self.entry(&self.directory(&parent.into(), OFlags::PATH)?, name).map_err(about)
+    fn meta(&self, path: &Path) -> Result<Meta, Error> {
+        let (parent, name) = self.parent(path)?;
+        self.entry(&parent, name).map_err(|err| Error::io(path, err))
     }
 
     /// The attributes of an entry, if it is still the file that it was.
@@ -239,9 +261,9 @@ impl Source {
     }
 
     /// The entries of a directory: those of the source, then the arrays' directories.
-    pub fn list(&self, path: &Arc<Path>) -> Result<Vec<Entry>, Error> {
-        let about = |err: Errno| Error::io(path, err);
-        let directory = self.directory(path, OFlags::RDONLY)?;
+    pub fn list(&self, directory: &SourceDirectory) -> Result<Vec<Entry>, Error> {
+        let about = |err: Errno| Error::io(&*directory.path, err);
+        let directory = self.directory(directory, OFlags::RDONLY)?;
         let mut entries = Vec::new();
         // Sockets and the like are not served, but have their names.
         let mut others = Vec::new();
@@ -283,18 +305,19 @@ impl Source {
         Ok(entries)
     }
 
-    /// The text of a symlink.
-    pub fn read_link(&self, path: &Path) -> Result<OsString, Error> {
-        let about = |err: Errno| Error::io(path, err);
-        let parent = path.parent().unwrap_or(Path::new("")).into();
-        let directory = self.directory(&parent, OFlags::PATH)?;
-        let name = path.file_name().ok_or(Error::NotASymlink)?;
+    /// The text of a symlink, if it is still the one that it was.
+    pub fn read_link(&self, path: &Path, id: FileId) -> Result<OsString, Error> {
+        let about = |err: io::Error| Error::io(path, err);
+        let (parent, name) = self.parent(path)?;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let link = rustix::fs::openat(&parent.fd, name, flags, Mode::empty())
+            .map_err(|err| about(err.into()))?;
+        let meta = Meta::of(&link).map_err(about)?;
+        if meta.id != id || meta.kind != Some(Kind::Symlink) {
+            return Err(Error::Stale);
+        }
         let text =
-            rustix::fs::readlinkat(&directory.fd, name, Vec::new()).map_err(|err| match err {
-                // It was a symlink when it was looked up.
-                Errno::INVAL => Error::Stale,
-                err => about(err),
-            })?;
+            rustix::fs::readlinkat(&link, "", Vec::new()).map_err(|err| about(err.into()))?;
         Ok(OsString::from_vec(text.into_bytes()))
     }
 

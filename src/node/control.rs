@@ -79,7 +79,7 @@ impl Tree {
 
     fn is_root(&self, node: &Node) -> bool {
         match node {
-            Node::Directory(path) => path.as_os_str().is_empty(),
+            Node::Directory(directory) => directory.path.as_os_str().is_empty(),
             // There is no other where the source is one file.
             Node::ArrayFile(_) => self.source.is_single(),
             _ => false,

@@ -56,7 +56,7 @@ impl Tree {
     /// What a directory lists.
     pub fn list(&self, node: &Node) -> Result<Listing, Error> {
         let (noted, made) = match node {
-            Node::Directory(path) => (self.source.list(path)?, None),
+            Node::Directory(directory) => (self.source.list(directory)?, None),
             Node::ArrayFile(file) => match self.source.array(file)?.0 {
                 Ok(root) => (of_array(&Selection::whole(file, root)), None),
                 Err(unreadable) => {

@@ -8,7 +8,7 @@ use crate::encoding::Encoding;
 use crate::error::Error;
 use crate::meta::{Kind, Meta, NAME_MAX};
 use crate::selection::{Group, Selector};
-use crate::source::{ArrayFile, Found, OpenFile, Source, Unreadable};
+use crate::source::{ArrayFile, Found, OpenFile, Source, SourceDirectory, Unreadable};
 
 /// The longest expression of a directory, in bytes: about as long as a path can be. Selections of
 /// selections without end would otherwise take memory without end. That of a file is longer by what its
@@ -37,7 +37,7 @@ impl Tree {
     /// The entry `name` of a directory, and the attributes of the file that it is about.
     fn find(&self, parent: &Node, name: &OsStr) -> Result<(Node, Meta), Error> {
         match parent {
-            Node::Directory(path) => self.in_directory(path, name),
+            Node::Directory(directory) => self.in_directory(directory, name),
             Node::ArrayFile(file) => {
                 let (array, meta) = self.source.array(file)?;
                 let name = as_text(name)?;
@@ -77,16 +77,16 @@ impl Tree {
 
     fn in_directory(
         &self,
-        directory: &Arc<std::path::Path>,
+        directory: &SourceDirectory,
         name: &OsStr,
     ) -> Result<(Node, Meta), Error> {
         let not_found = match self.source.find(directory, name) {
             Ok(Found::Entry(meta)) => {
-                let path = Source::path_of(directory, name);
+                let (path, id) = (Source::path_of(&directory.path, name), meta.id);
                 let node = match meta.kind {
-                    Some(Kind::Directory) => Node::Directory(path),
-                    Some(Kind::Symlink) => Node::Symlink(path, meta.id),
-                    _ => Node::File(path, meta.id),
+                    Some(Kind::Directory) => Node::Directory(SourceDirectory { path, id }),
+                    Some(Kind::Symlink) => Node::Symlink(path, id),
+                    _ => Node::File(path, id),
                 };
                 return Ok((node, meta));
             }

@@ -4,6 +4,7 @@
 //! `RESOLVE_BENEATH`), whatever symlinks say or become meanwhile. That gives a place (`O_PATH`), and
 //! only when it has turned out to be the regular file that was looked up is it opened.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -15,7 +16,7 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::Source;
+use super::{Source, SourceDirectory};
 use crate::backing::{Backing, Writer};
 use crate::error::Error;
 use crate::meta::{FileId, Kind, Meta};
@@ -75,22 +76,53 @@ impl Source {
         open()
     }
 
+    /// Opens the directory that was looked up. The root is held, and so needs no look.
     pub(super) fn directory(
         &self,
-        path: &Arc<Path>,
+        directory: &SourceDirectory,
         flags: OFlags,
     ) -> Result<Directory<'_>, Error> {
+        let path = directory.path.clone();
         if path.as_os_str().is_empty() && flags == OFlags::PATH {
-            return Ok(Directory { fd: DirectoryFd::Root(&self.root), path: path.clone() });
+            return Ok(Directory { fd: DirectoryFd::Root(&self.root), path });
         }
-        let fd = self.resolve(path, flags | OFlags::DIRECTORY, ResolveFlags::NO_SYMLINKS).map_err(
-            |err| match err {
+        let (fd, _) = self.open_looked_up(directory, flags)?;
+        Ok(Directory { fd: DirectoryFd::Other(fd), path })
+    }
+
+    /// The directory that was looked up, open, and its attributes; [`Error::Stale`] if another has
+    /// its path now. It is what is held that is compared, so that it stays the same one.
+    pub(super) fn open_looked_up(
+        &self,
+        directory: &SourceDirectory,
+        flags: OFlags,
+    ) -> Result<(OwnedFd, Meta), Error> {
+        let fd = self.open_directory(&directory.path, flags)?;
+        let meta = Meta::of(&fd).map_err(|err| Error::io(&*directory.path, err))?;
+        if meta.id == directory.id { Ok((fd, meta)) } else { Err(Error::Stale) }
+    }
+
+    /// The directory in which an entry stands by its path now, for those who know by the entry's own
+    /// identity whether it is the one that they mean; and the entry's name.
+    pub(super) fn parent<'a>(&self, path: &'a Path) -> Result<(Directory<'_>, &'a OsStr), Error> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(Error::io(path, Errno::INVAL));
+        };
+        let fd = match parent.as_os_str().is_empty() {
+            true => DirectoryFd::Root(&self.root),
+            false => DirectoryFd::Other(self.open_directory(parent, OFlags::PATH)?),
+        };
+        Ok((Directory { fd, path: parent.into() }, name))
+    }
+
+    fn open_directory(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Error> {
+        self.resolve(path, flags | OFlags::DIRECTORY, ResolveFlags::NO_SYMLINKS).map_err(|err| {
+            match err {
                 // It was a directory when it was looked up.
                 Errno::NOTDIR | Errno::LOOP => Error::Stale,
                 err => Error::io(path, err),
-            },
-        )?;
-        Ok(Directory { fd: DirectoryFd::Other(fd), path: path.clone() })
+            }
+        })
     }
 
     pub(super) fn open_backing(&self, path: &Path, id: FileId) -> Result<Backing, Error> {

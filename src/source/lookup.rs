@@ -10,13 +10,13 @@ use rustix::fs::{OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::border::{Directory, path_of_descriptor};
-use super::{ArrayFile, Found, Source, names};
+use super::{ArrayFile, Found, Source, SourceDirectory, names};
 use crate::error::Error;
 use crate::meta::{Kind, Meta};
 
 impl Source {
     /// What `name` is in a directory: an entry of the source first, then the directory of an array.
-    pub fn find(&self, directory: &Arc<Path>, name: &OsStr) -> Result<Found, Error> {
+    pub fn find(&self, directory: &SourceDirectory, name: &OsStr) -> Result<Found, Error> {
         let dir = self.directory(directory, OFlags::PATH)?;
         if self.is_left_out(&dir, name) {
             return Err(Error::not_found("it is the mount itself, or leads into it"));
@@ -27,7 +27,7 @@ impl Source {
                 return Err(Error::not_found("sockets, FIFOs and devices are left out"));
             }
             Err(err) if err.kind() == io::ErrorKind::NotFound => {}
-            Err(err) => return Err(Error::io(directory.join(name), err)),
+            Err(err) => return Err(Error::io(directory.path.join(name), err)),
         }
         for file in names::files_of(name) {
             let is_taken = |name: &OsStr| Meta::of_entry_unasked(&dir.fd, name).is_ok();
@@ -45,7 +45,7 @@ impl Source {
     /// be an entry of the source, which [`Source::find`] tells.
     pub fn array_of_stem(
         &self,
-        directory: &Arc<Path>,
+        directory: &SourceDirectory,
         stem: &str,
     ) -> Result<(ArrayFile, Meta), Error> {
         let dir = self.directory(directory, OFlags::PATH)?;
@@ -55,13 +55,10 @@ impl Source {
 
     /// The array of the file or symlink at a path, and the name of its directory, if it has any.
     pub fn array_in(&self, path: &Path) -> Result<Option<(ArrayFile, Option<OsString>)>, Error> {
-        let parent = path.parent().unwrap_or(Path::new("")).into();
-        let dir = self.directory(&parent, OFlags::PATH)?;
+        let (dir, name) = self.parent(path)?;
         let is_taken = |name: &OsStr| Meta::of_entry(&dir.fd, name).is_ok();
-        Ok(path.file_name().and_then(|name| {
-            let (file, _) = self.array_at(&dir, name)?;
-            Some((file, names::directory_of(name, is_taken)))
-        }))
+        let array = self.array_at(&dir, name);
+        Ok(array.map(|(file, _)| (file, names::directory_of(name, is_taken))))
     }
 
     /// The array of a file or symlink `X.npy`, if it has one.
