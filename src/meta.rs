@@ -79,6 +79,11 @@ impl Meta {
         Meta::at(file, "", AtFlags::EMPTY_PATH)
     }
 
+    /// The same, without asking a network or FUSE filesystem: only on which device it is can be relied on.
+    pub fn of_unasked(file: impl AsFd) -> io::Result<Meta> {
+        Meta::at(file, "", AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC)
+    }
+
     /// The attributes of what stands at a path of this process.
     pub fn of_path(path: &std::path::Path) -> io::Result<Meta> {
         Meta::at(rustix::fs::CWD, path, AtFlags::empty())

@@ -194,8 +194,7 @@ impl Tree {
     /// The attributes of the file of a version of an array, by whatever path that file has now;
     /// [`Error::Stale`] if the header is another.
     fn current(&self, selection: &Selection) -> Result<Meta, Error> {
-        let id = selection.file.id.ok_or(Error::Stale)?;
-        let (open, meta) = self.source.open_file(&selection.file.path, id)?;
+        let (open, meta) = self.source.open_file(&selection.file.path, selection.file.id)?;
         check_version(selection, &open, &meta)?;
         Ok(meta)
     }
@@ -212,9 +211,7 @@ impl Tree {
                 let meta = self.source.array_meta(&selection.file)?;
                 (self.source.open_seen(path, &meta)?, meta)
             }
-            Version::LookedUp => {
-                self.source.open_file(path, selection.file.id.ok_or(Error::Stale)?)?
-            }
+            Version::LookedUp => self.source.open_file(path, selection.file.id)?,
         };
         check_version(selection, &open, &meta)?;
         Ok((open, meta))
@@ -333,7 +330,7 @@ impl Node {
     /// The file of the source that this is, or whose array this is of.
     pub fn file(&self) -> Option<(&Path, FileId)> {
         fn of_array(file: &ArrayFile) -> Option<(&Path, FileId)> {
-            file.id.map(|id| (&*file.path, id))
+            (!file.is_refused).then_some((&*file.path, file.id))
         }
         match self {
             Node::Directory(_) | Node::Symlink(..) | Node::Control(_) => None,

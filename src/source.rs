@@ -6,12 +6,12 @@
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, StatVfs};
+use rustix::fs::{Mode, OFlags, StatVfs};
 use rustix::io::Errno;
 
 use crate::backing::Writer;
@@ -20,11 +20,13 @@ use crate::meta::{FileId, Kind, Meta, kind_of};
 
 mod border;
 mod files;
+mod links;
 mod lookup;
 mod names;
 
 use border::Directory;
 pub use files::{Array, Files, OpenFile, Root, Unreadable};
+use links::Target;
 
 /// A directory, or a single file, whose arrays are served.
 #[derive(Debug)]
@@ -65,8 +67,10 @@ pub struct SourceDirectory {
 pub struct ArrayFile {
     /// Its path beneath the source; that of the symlink where it is one.
     pub path: Arc<Path>,
-    /// Which file it is. None of a symlink that leads out of the source.
-    pub id: Option<FileId>,
+    /// Which file it is: what a symlink leads to, or the symlink itself if that is refused.
+    pub id: FileId,
+    /// It is a symlink that is not followed: it leads out of the source, or its way is closed.
+    pub is_refused: bool,
 }
 
 impl ArrayFile {
@@ -126,10 +130,10 @@ impl Source {
     pub fn single(&self) -> Option<Result<(ArrayFile, Meta), Error>> {
         let name = self.single.as_ref()?;
         let path: Arc<Path> = Path::new(name).into();
-        Some(self.array_target(&path).map(|meta| {
-            let id = Some(meta.id);
-            (ArrayFile { path, id }, meta)
-        }))
+        Some(
+            self.array_target(&path)
+                .map(|meta| (ArrayFile { path, id: meta.id, is_refused: false }, meta)),
+        )
     }
 
     /// Whether it is one file.
@@ -139,7 +143,7 @@ impl Source {
 
     /// Leaves out the mount by which this source is served, known by its device, `major:minor`, and
     /// its path. Symlinks may lead there where they are followed, and a look into it would wait for
-    /// itself. (A link to such a link, outside of the source, is not seen through.)
+    /// itself. (A link to such a link stays a link.)
     pub fn leave_out(&self, device: &str, mountpoint: &Path) {
         // Set once, for there is one mount of a source.
         let _ = self.left_out.set((device.to_owned(), mountpoint.to_owned()));
@@ -166,6 +170,14 @@ impl Source {
             }
         }
         path.starts_with(mountpoint)
+    }
+
+    /// Whether a descriptor is of something in the mount by which this source is served.
+    fn is_own_mount(&self, fd: impl AsFd) -> bool {
+        let mount = self.left_out.get().filter(|_| self.follow_symlinks);
+        mount.is_some_and(|(device, _)| {
+            Meta::of_unasked(fd).is_ok_and(|meta| meta.id.device() == *device)
+        })
     }
 
     /// The files that are open.
@@ -205,13 +217,16 @@ impl Source {
 
     /// The attributes of the file that holds an array: of the target where that is a symlink.
     pub fn array_meta(&self, file: &ArrayFile) -> Result<Meta, Error> {
-        match file.id {
-            Some(id) => {
-                let meta = self.array_target(&file.path)?;
-                if meta.id == id { Ok(meta) } else { Err(Error::Stale) }
-            }
-            None => self.meta(&file.path),
-        }
+        let meta = match file.is_refused {
+            true => self.entry_itself(&file.path)?,
+            false => self.array_target(&file.path)?,
+        };
+        if meta.id == file.id { Ok(meta) } else { Err(Error::Stale) }
+    }
+
+    fn entry_itself(&self, path: &Path) -> Result<Meta, Error> {
+        let (parent, name) = self.parent(path)?;
+        Meta::of_entry(&parent.fd, name).map_err(|err| Error::io(path, err))
     }
 
     fn array_target(&self, path: &Path) -> Result<Meta, Error> {
@@ -226,38 +241,23 @@ impl Source {
                 return Ok(meta);
             }
         }
-        let fd = self
-            .resolve(path, OFlags::PATH, ResolveFlags::empty())
-            .map_err(|err| about(err.into()))?;
-        Meta::of(fd).map_err(about)
+        Meta::of(self.resolve(path)?).map_err(about)
     }
 
     /// The attributes of an entry: with `follow_symlinks`, those of a symlink's target, unless
-    /// there is none or it is a directory that the link stands in, which would have no end.
+    /// there is none, or none for everybody, or it is a directory that the link stands in, which
+    /// would have no end.
     fn entry(&self, directory: &Directory<'_>, name: &OsStr) -> io::Result<Meta> {
         let meta = Meta::of_entry(&directory.fd, name)?;
         if !self.follow_symlinks || meta.kind != Some(Kind::Symlink) {
             return Ok(meta);
         }
-        let target = self
-            .resolve(&directory.path.join(name), OFlags::PATH, ResolveFlags::empty())
-            .map_err(io::Error::from)
-            .and_then(Meta::of);
-        match target {
-            Ok(target) if target.kind != Some(Kind::Directory) => Ok(target),
-            Ok(target) if !self.stands_in(&directory.path, target.id)? => Ok(target),
-            _ => Ok(meta),
-        }
-    }
-
-    fn stands_in(&self, path: &Path, directory: FileId) -> io::Result<bool> {
-        for ancestor in path.ancestors() {
-            let fd = self.resolve(ancestor, OFlags::PATH, ResolveFlags::empty())?;
-            if Meta::of(fd)?.id == directory {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let Ok(Target { meta: target, .. }) = self.target(directory, name) else {
+            return Ok(meta);
+        };
+        let is_endless =
+            target.kind == Some(Kind::Directory) && self.way(directory)?.passes(target.id);
+        Ok(if is_endless { meta } else { target })
     }
 
     /// The entries of a directory: those of the source, then the arrays' directories.
@@ -340,17 +340,11 @@ impl Source {
 
     /// What the header of an array's file says now, and the file's attributes.
     pub fn array(&self, file: &ArrayFile) -> Result<(Array, Meta), Error> {
-        let Some(id) = file.id else {
-            let why = match self.for_others {
-                false => "the symlink is absolute, or leads out of the source",
-                true => {
-                    "the symlink is absolute, or leads out of the source, or through a directory \
-                     that not everybody may search"
-                }
-            };
-            return Ok((Err(Unreadable::new(why, None)), self.meta(&file.path)?));
-        };
-        match self.open_file(&file.path, id) {
+        if file.is_refused {
+            let meta = self.array_meta(file)?;
+            return Ok((Err(self.why_refused(&file.path)?), meta));
+        }
+        match self.open_file(&file.path, file.id) {
             Ok((open, meta)) => Ok((open.array(&meta)?, meta)),
             // The array's directory says so.
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
@@ -358,6 +352,20 @@ impl Source {
             }
             Err(err) => Err(err),
         }
+    }
+
+    /// Why a symlink is not followed.
+    fn why_refused(&self, path: &Path) -> Result<Arc<Unreadable>, Error> {
+        let why = match self.walk(path).map(|_| ()) {
+            Err(Errno::XDEV) => "the symlink is absolute, or leads out of the source",
+            Err(Errno::ACCESS) if self.for_others => {
+                "the symlink leads through a directory that not everybody may search"
+            }
+            Err(Errno::ACCESS) => "the symlink leads through a directory that may not be searched",
+            // It leads elsewhere by now.
+            _ => return Err(Error::Stale),
+        };
+        Ok(Unreadable::new(why, None))
     }
 
     /// The path of an entry of a directory.

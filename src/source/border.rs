@@ -1,9 +1,11 @@
 //! The border: every open of something in the source.
 //!
 //! A path is resolved by the kernel beneath a descriptor of the source (`openat2` with
-//! `RESOLVE_BENEATH`), whatever symlinks say or become meanwhile. That gives a place (`O_PATH`), and
-//! only when it has turned out to be the regular file that was looked up is it opened.
+//! `RESOLVE_BENEATH`), whatever it becomes meanwhile, and without symlinks; where there is one, the
+//! module `links` follows it. That gives a place (`O_PATH`), and only when it has turned out to be
+//! the regular file that was looked up is it opened.
 
+use std::cell::OnceCell;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -16,6 +18,7 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use super::links::Way;
 use super::{Source, SourceDirectory};
 use crate::backing::{Backing, Writer};
 use crate::error::Error;
@@ -25,18 +28,26 @@ use crate::meta::{FileId, Kind, Meta};
 pub(super) struct Directory<'a> {
     pub(super) fd: DirectoryFd<'a>,
     pub(super) path: Arc<Path>,
+    /// How a caller has come to it, once that is asked for.
+    pub(super) way: OnceCell<Way>,
 }
 
 pub(super) enum DirectoryFd<'a> {
-    Root(&'a OwnedFd),
-    Other(OwnedFd),
+    Held(BorrowedFd<'a>),
+    Opened(OwnedFd),
+}
+
+impl<'a> Directory<'a> {
+    fn new(fd: DirectoryFd<'a>, path: Arc<Path>) -> Directory<'a> {
+        Directory { fd, path, way: OnceCell::new() }
+    }
 }
 
 impl AsFd for DirectoryFd<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            DirectoryFd::Root(fd) => fd.as_fd(),
-            DirectoryFd::Other(fd) => fd.as_fd(),
+            DirectoryFd::Held(fd) => *fd,
+            DirectoryFd::Opened(fd) => fd.as_fd(),
         }
     }
 }
@@ -48,24 +59,33 @@ const RETRIES: usize = 16;
 const LEASE_PATIENCE: Duration = Duration::from_millis(50);
 
 impl Source {
-    pub(super) fn resolve(
-        &self,
-        path: &Path,
-        flags: OFlags,
-        resolve: ResolveFlags,
-    ) -> Result<OwnedFd, Errno> {
-        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        let border = match self.follow_symlinks {
-            true => ResolveFlags::NO_MAGICLINKS,
-            false => ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH | resolve,
+    /// What stands at a path; what a symlink leads to, where it is one. [`Error::Stale`] if it no
+    /// longer leads where it may.
+    pub(super) fn resolve(&self, path: &Path) -> Result<OwnedFd, Error> {
+        let found = match self.beneath(path, OFlags::PATH) {
+            Err(Errno::LOOP) => match self.walk(path) {
+                Err(Errno::XDEV | Errno::ACCESS | Errno::STALE) => return Err(Error::Stale),
+                walked => walked.map(|target| target.fd),
+            },
+            found => found,
         };
+        found.map_err(|err| Error::io(path, err))
+    }
+
+    /// Opens what stands at a path. `LOOP` if there is a symlink on it, or at its end.
+    fn beneath(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let border = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         let flags = flags | OFlags::CLOEXEC;
         self.persistently(|| rustix::fs::openat2(&self.root, path, flags, Mode::empty(), border))
     }
 
     /// Opens something, again if a rename got in the way, or if there was no descriptor left and
     /// files are only kept open for those who may yet come.
-    fn persistently(&self, open: impl Fn() -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
+    pub(super) fn persistently(
+        &self,
+        open: impl Fn() -> Result<OwnedFd, Errno>,
+    ) -> Result<OwnedFd, Errno> {
         for _ in 0..RETRIES {
             match open() {
                 Err(Errno::AGAIN | Errno::INTR) => {}
@@ -84,10 +104,10 @@ impl Source {
     ) -> Result<Directory<'_>, Error> {
         let path = directory.path.clone();
         if path.as_os_str().is_empty() && flags == OFlags::PATH {
-            return Ok(Directory { fd: DirectoryFd::Root(&self.root), path });
+            return Ok(Directory::new(DirectoryFd::Held(self.root.as_fd()), path));
         }
         let (fd, _) = self.open_looked_up(directory, flags)?;
-        Ok(Directory { fd: DirectoryFd::Other(fd), path })
+        Ok(Directory::new(DirectoryFd::Opened(fd), path))
     }
 
     /// The directory that was looked up, open, and its attributes; [`Error::Stale`] if another has
@@ -109,19 +129,25 @@ impl Source {
             return Err(Error::io(path, Errno::INVAL));
         };
         let fd = match parent.as_os_str().is_empty() {
-            true => DirectoryFd::Root(&self.root),
-            false => DirectoryFd::Other(self.open_directory(parent, OFlags::PATH)?),
+            true => DirectoryFd::Held(self.root.as_fd()),
+            false => DirectoryFd::Opened(self.open_directory(parent, OFlags::PATH)?),
         };
-        Ok((Directory { fd, path: parent.into() }, name))
+        Ok((Directory::new(fd, parent.into()), name))
     }
 
     fn open_directory(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Error> {
-        self.resolve(path, flags | OFlags::DIRECTORY, ResolveFlags::NO_SYMLINKS).map_err(|err| {
-            match err {
-                // It was a directory when it was looked up.
-                Errno::NOTDIR | Errno::LOOP => Error::Stale,
-                err => Error::io(path, err),
-            }
+        let flags = flags | OFlags::DIRECTORY;
+        let opened = match self.beneath(path, flags) {
+            Err(Errno::LOOP) if self.follow_symlinks => self.walk(path).and_then(|target| {
+                let flags = flags | OFlags::CLOEXEC;
+                self.persistently(|| rustix::fs::openat(&target.fd, ".", flags, Mode::empty()))
+            }),
+            opened => opened,
+        };
+        opened.map_err(|err| match err {
+            // It was a directory when it was looked up, and there was a way to it.
+            Errno::NOTDIR | Errno::LOOP | Errno::STALE => Error::Stale,
+            err => Error::io(path, err),
         })
     }
 
@@ -151,9 +177,7 @@ impl Source {
     /// taken its place, a FIFO or a device, could have an effect of its own.
     fn open_regular(&self, path: &Path, id: FileId, access: OFlags) -> Result<File, Error> {
         let about = |err: io::Error| Error::io(path, err);
-        let place = self
-            .resolve(path, OFlags::PATH, ResolveFlags::empty())
-            .map_err(|err| about(err.into()))?;
+        let place = self.resolve(path)?;
         let meta = Meta::of(&place).map_err(about)?;
         if meta.id != id || meta.kind != Some(Kind::File) {
             return Err(Error::Stale);
@@ -170,6 +194,6 @@ impl Source {
 
 /// A path by which this process opens the file again that a descriptor stands for, whatever has
 /// its name by now.
-pub(super) fn path_of_descriptor(fd: &OwnedFd) -> String {
-    format!("/proc/self/fd/{}", fd.as_raw_fd())
+pub(super) fn path_of_descriptor(fd: impl AsFd) -> String {
+    format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())
 }

@@ -2,14 +2,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{OFlags, ResolveFlags};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::border::{Directory, path_of_descriptor};
+use super::border::Directory;
+use super::links::Target;
 use super::{ArrayFile, Found, Source, SourceDirectory, names};
 use crate::error::Error;
 use crate::meta::{Kind, Meta};
@@ -76,39 +76,16 @@ impl Source {
         let meta = self.entry(directory, name).ok()?;
         let path: Arc<Path> = directory.path.join(name).into();
         match meta.kind? {
-            Kind::File => Some((ArrayFile { path, id: Some(meta.id) }, meta)),
+            Kind::File => Some((ArrayFile { path, id: meta.id, is_refused: false }, meta)),
             Kind::Directory => None,
-            Kind::Symlink => match self.resolve(&path, OFlags::PATH, ResolveFlags::empty()) {
-                Ok(fd) => {
-                    let target = Meta::of(&fd).ok().filter(|meta| meta.kind == Some(Kind::File))?;
-                    if self.for_others && !self.is_open_from(&directory.path, &fd) {
-                        return Some((ArrayFile { path, id: None }, meta));
-                    }
-                    Some((ArrayFile { path, id: Some(target.id) }, target))
+            Kind::Symlink => match self.target(directory, name) {
+                Ok(Target { meta, .. }) => (meta.kind == Some(Kind::File))
+                    .then_some((ArrayFile { path, id: meta.id, is_refused: false }, meta)),
+                Err(Errno::XDEV | Errno::ACCESS) => {
+                    Some((ArrayFile { path, id: meta.id, is_refused: true }, meta))
                 }
-                // It leads out of the source.
-                Err(Errno::XDEV) => Some((ArrayFile { path, id: None }, meta)),
                 Err(_) => None,
             },
         }
-    }
-
-    /// Whether everybody who has come to the directory `from` may search every directory of the source
-    /// that leads to a file.
-    ///
-    /// A symlink is resolved with our rights here, not with those of the one who asks: it must not
-    /// lead past a directory that is closed to them.
-    fn is_open_from(&self, from: &Path, file: &OwnedFd) -> bool {
-        let target = std::fs::read_link(path_of_descriptor(file));
-        let beneath =
-            target.ok().and_then(|path| path.strip_prefix(&self.path).map(Path::to_owned).ok());
-        beneath.is_some_and(|path| {
-            let further = path.ancestors().skip(1).filter(|directory| !from.starts_with(directory));
-            further.into_iter().all(|directory| {
-                let fd = self.resolve(directory, OFlags::PATH, ResolveFlags::NO_SYMLINKS);
-                let meta = fd.map_err(io::Error::from).and_then(Meta::of);
-                meta.is_ok_and(|meta| meta.mode & 0o111 == 0o111)
-            })
-        })
     }
 }

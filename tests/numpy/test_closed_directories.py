@@ -1,15 +1,21 @@
 """Nobody gets past a directory that is closed to them, whatever is renamed into its place and wherever
 links lead. The closed directories belong to somebody, and another user, who may rename, reads."""
 
+import contextlib
 import os
 import shutil
+import signal
+import struct
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
 import corpus
+import oracle
 from mounting import Mount
+from test_border import exchange
 from test_other_users import GROUP, SOMEBODY, USER, as_other_user, attempted, give
 
 OPEN = corpus.sample("x", (6, 5), "<f8")
@@ -87,3 +93,139 @@ def test_a_closed_directory_in_the_place_of_one_s_own_shows_nothing(grounds, wri
         assert before is None or before["link"] == "the text of open" and "x.npy" in before["list"]
         assert all(seen in ("ESTALE", "ENOENT", "EROFS") for seen in after.values()), after
         assert os.readlink(mount / "open/sub/link") == "the text of closed", "who may enter finds it"
+
+
+@contextlib.contextmanager
+def exchanging(one, other):
+    """A process that exchanges two names, over and over."""
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            while True:
+                exchange(one, other)
+        os._exit(1)
+    try:
+        yield
+        assert os.waitpid(child, os.WNOHANG) == (0, 0), "the exchanges came to an end"
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+MOST_TRIES, MOST_SECONDS = 3000, 6
+
+
+def test_a_link_is_not_led_past_a_closed_directory_while_that_changes_places(grounds):
+    """The way there must be looked at as it is gone: looked at afterwards, it may be another."""
+    source = grounds / "source"
+    for name, mode, sample in (("turn", 0o755, OPEN), ("closed", 0o700, SECRET)):
+        add(folder(source / name) / "x.npy", sample)
+        os.chmod(source / name, mode)
+    (source / "link.npy").symlink_to("closed/x.npy")
+    allowed = {oracle.npy(OPEN.array[:3]).hex(), oracle.raw(OPEN.array).hex()}
+
+    def look():
+        tries, met, until = 0, set(), time.monotonic() + MOST_SECONDS
+        while tries < MOST_TRIES and time.monotonic() < until and met <= allowed | ERRORS:
+            tries += 1
+            met |= {attempted(opened, mount / path) for path in ("link/rows/0-3.npy", "link.raw")}
+        return tries, sorted(met)
+
+    with Mount(source, grounds / "mount", "--allow-other", "--ttl=0") as mount:
+        with exchanging(source / "turn", source / "closed"):
+            tries, met = as_other_user(look)
+    assert set(met) <= allowed | ERRORS, f"the secret was read after {tries} tries"
+    assert allowed <= set(met), f"the open directory was not met in {tries} tries"
+
+
+ERRORS = {"ENOENT", "ESTALE", "EACCES"}
+
+
+def access_list(*entries):
+    """The extended attribute of a POSIX access list."""
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+
+
+# Everybody else may, but not the user who reads.
+DENIED = access_list((1, 7, 2**32 - 1), (2, 0, USER), (4, 5, 2**32 - 1), (16, 5, 2**32 - 1), (32, 5, 2**32 - 1))
+
+CLOSED = ("closed", "closed to the group", "closed by a list")
+WAYS = ("x.npy", "sub/x.npy", "sub/../../open/x.npy")
+
+
+@pytest.fixture
+def outside(grounds):
+    """Beside the source, directories that are closed to the user and one that is open, all with files
+    that everybody may read."""
+    modes = dict(zip(CLOSED, (0o700, 0o705, 0o755)), open=0o755)
+    for name, mode in modes.items():
+        top = folder(grounds / "outside" / name, owner=(SOMEBODY, GROUP))
+        sample = OPEN if name == "open" else SECRET
+        add(top / "x.npy", sample)
+        add(folder(top / "sub") / "x.npy", sample)
+        os.chmod(top, mode)
+    os.setxattr(grounds / "outside/closed by a list", "system.posix_acl_access", DENIED)
+    return grounds / "outside"
+
+
+def as_a_link(path):
+    """What a link that is not followed is: its text, its directory if it has any, and what is there."""
+    stem = path.with_suffix("")
+    return [
+        attempted(os.readlink, path),
+        attempted(os.listdir, stem),
+        [attempted(opened, name) for name in (path, stem / "rows/0-3.npy", stem / "T.raw", f"{stem}.raw")],
+    ]
+
+
+def test_followed_links_lead_nobody_past_a_closed_directory(grounds, outside):
+    source = grounds / "source"
+    links = {}
+    for start in (outside, Path("../outside")):
+        for top in CLOSED:
+            for way in WAYS:
+                links[f"{len(links)}.npy"] = start / top / way
+    links["chain.npy"] = "0.npy"
+    folders = {"folder": outside / "closed", "folder within": "../outside/closed/sub"}
+    for name, text in {**links, **folders}.items():
+        (source / name).symlink_to(text)
+
+    def look():
+        seen = {name: as_a_link(mount / name) for name in links}
+        texts = [(mount / Path(name).stem / "error.txt").read_text() for name in links]
+        lists = {name: as_a_link(mount / name)[:2] for name in folders}
+        return seen, texts, lists
+
+    with Mount(source, grounds / "mount", "--allow-other", "--follow-symlinks") as mount:
+        seen, texts, lists = as_other_user(look)
+    for name, text in links.items():
+        assert seen[name] == [str(text), ["error.txt"], ["EACCES", *["ENOENT"] * 3]], name
+    why = "the symlink leads through a directory that not everybody may search"
+    assert texts == [f"{name}: {why}\n" for name in links]
+    # The way to the first is open, and the directory itself is not.
+    assert lists == {"folder": ["EINVAL", "EACCES"], "folder within": [str(folders["folder within"]), "EACCES"]}
+
+
+def test_followed_links_lead_everybody_through_open_directories(grounds, outside):
+    """Up to where one of them is closed."""
+    source = grounds / "source"
+    folder(source / "deep/deeper")
+    (source / "deep/deeper/up.npy").symlink_to("../../../outside/open/sub/../x.npy")
+    (source / "absolute.npy").symlink_to(outside / "open/x.npy")
+    (source / "chain.npy").symlink_to("absolute.npy")
+    (source / "folder").symlink_to("../outside/open")
+    (outside / "open/sub/beside.npy").symlink_to("../x.npy")
+    stems = ("absolute", "chain", "folder/x", "folder/sub/x", "folder/sub/beside", "deep/deeper/up")
+    ends = (".npy", "/rows/0-3.npy", "/T.raw", ".raw")
+    expected = [OPEN.blob, oracle.npy(OPEN.array[:3]), oracle.raw(OPEN.array.T), oracle.raw(OPEN.array)]
+
+    def look():
+        return [[attempted(opened, mount / f"{stem}{end}") for end in ends] for stem in stems]
+
+    with Mount(source, grounds / "mount", "--allow-other", "--follow-symlinks", "--ttl=0") as mount:
+        assert as_other_user(look) == [[blob.hex() for blob in expected]] * len(stems)
+        assert as_other_user(lambda: sorted(os.listdir(mount / "folder"))) == ["sub", "x", "x.npy"]
+        # Looked at again with each open, whatever was seen a moment ago.
+        os.chmod(outside / "open", 0o700)
+        found = as_other_user(look)
+        assert {blob for blobs in found for blob in blobs} <= ERRORS, found
