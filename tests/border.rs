@@ -199,6 +199,8 @@ fn a_followed_link_into_the_mount_itself_is_left_out() {
     let env = TestEnv::new();
     symlink(env.mountpoint().join("big"), env.data().join("straight")).unwrap();
     symlink(env.path(""), env.data().join("around")).unwrap();
+    symlink(env.mountpoint().join("big"), env.path("hop")).unwrap();
+    symlink("../hop", env.data().join("by a link")).unwrap();
     // One thread, which would wait for itself; and nothing that the kernel knows by heart.
     let mounted = env.mount(&["--follow-symlinks", "--threads", "1", "--ttl", "0"]);
     let gone = |path: &str| {
@@ -210,5 +212,8 @@ fn a_followed_link_into_the_mount_itself_is_left_out() {
     gone("around/mnt/big");
     let listed = common::run(std::process::Command::new("ls").arg(mounted.path("around")));
     assert_eq!(String::from_utf8_lossy(&listed.stdout), "data\n");
+    // That stays a link, for others to follow.
+    let text = common::run(std::process::Command::new("readlink").arg(mounted.path("by a link")));
+    assert_eq!(String::from_utf8_lossy(&text.stdout), "../hop\n");
     assert_eq!(mounted.read("big/rows/3.raw").unwrap().len(), 80);
 }
