@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{Mode, OFlags, StatVfs};
@@ -33,6 +34,8 @@ use links::Target;
 pub struct Source {
     root: OwnedFd,
     root_id: FileId,
+    /// Somebody was told that the root is no more.
+    is_removal_told: AtomicBool,
     path: PathBuf,
     single: Option<OsString>,
     follow_symlinks: bool,
@@ -117,8 +120,37 @@ impl Source {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(directory, flags, Mode::empty()).map_err(about)?;
         let root_id = Meta::of(&root).map_err(|err| Error::io(path, err))?.id;
-        let (path, left_out, files) = (real, OnceLock::new(), Files::default());
-        Ok(Source { root, root_id, path, single, follow_symlinks, left_out, for_others, files })
+        Ok(Source {
+            root,
+            root_id,
+            is_removal_told: AtomicBool::new(false),
+            path: real,
+            single,
+            follow_symlinks,
+            left_out: OnceLock::new(),
+            for_others,
+            files: Files::default(),
+        })
+    }
+
+    /// Fails if the source directory was removed: it is empty for ever then, whatever may be made at
+    /// its path. Told in full once, since it will not change.
+    fn check_root(&self) -> Result<(), Error> {
+        let is_removed = match Meta::of(&self.root) {
+            Ok(meta) => meta.nlink == 0,
+            // As a network filesystem says it.
+            Err(err) => err.raw_os_error() == Some(Errno::STALE.raw_os_error()),
+        };
+        if !is_removed {
+            return Ok(());
+        }
+        let why =
+            "the source directory was removed; unmount, and mount the new one if there is any";
+        let err = Error::io(&*self.path, io::Error::other(why));
+        match self.is_removal_told.swap(true, Ordering::Relaxed) {
+            false => Err(err),
+            true => Err(Error::Told(err.errno())),
+        }
     }
 
     /// The source directory itself.
@@ -130,10 +162,8 @@ impl Source {
     pub fn single(&self) -> Option<Result<(ArrayFile, Meta), Error>> {
         let name = self.single.as_ref()?;
         let path: Arc<Path> = Path::new(name).into();
-        Some(
-            self.array_target(&path)
-                .map(|meta| (ArrayFile { path, id: meta.id, is_refused: false }, meta)),
-        )
+        let found = self.array_target(&path).or_else(|err| self.check_root().and(Err(err)));
+        Some(found.map(|meta| (ArrayFile { path, id: meta.id, is_refused: false }, meta)))
     }
 
     /// Whether it is one file.

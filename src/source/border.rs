@@ -106,6 +106,9 @@ impl Source {
         if path.as_os_str().is_empty() && flags == OFlags::PATH {
             return Ok(Directory::new(DirectoryFd::Held(self.root.as_fd()), path));
         }
+        if directory.id == self.root_id {
+            self.check_root()?;
+        }
         let (fd, _) = self.open_looked_up(directory, flags)?;
         Ok(Directory::new(DirectoryFd::Opened(fd), path))
     }

@@ -17,6 +17,14 @@ use crate::meta::{Kind, Meta};
 impl Source {
     /// What `name` is in a directory: an entry of the source first, then the directory of an array.
     pub fn find(&self, directory: &SourceDirectory, name: &OsStr) -> Result<Found, Error> {
+        let found = self.find_in(directory, name);
+        if matches!(found, Err(Error::NotFound(_))) && directory.id == self.root_id {
+            self.check_root()?;
+        }
+        found
+    }
+
+    fn find_in(&self, directory: &SourceDirectory, name: &OsStr) -> Result<Found, Error> {
         let dir = self.directory(directory, OFlags::PATH)?;
         if self.is_left_out(&dir, name) {
             return Err(Error::not_found("it is the mount itself, or leads into it"));

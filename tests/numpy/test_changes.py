@@ -5,6 +5,7 @@ import errno
 import fcntl
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 
@@ -253,6 +254,35 @@ def hold_lease(path, held, over):
     fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
     held.set()
     over.wait()
+
+
+@pytest.mark.parametrize("made_again", [False, True])
+def test_a_source_that_was_removed_is_an_error_that_is_logged_once(own_mount, made_again):
+    """Not a directory with nothing in it; and what is open stays readable."""
+    put(own_mount, sample(1))
+    with open(own_mount / "x/rows/0-3.npy", "rb", buffering=0) as file:
+        shutil.rmtree(own_mount.source)
+        if made_again:
+            own_mount.source.mkdir()
+            put(own_mount, sample(2))
+        for _ in range(3):
+            assert error_of(os.listdir, own_mount.path) == errno.EIO
+            assert error_of(os.stat, own_mount / "never there") == errno.EIO
+            assert error_of(os.stat, own_mount / "never/there") == errno.EIO
+        wait_until(lambda: error_of(os.stat, own_mount / "x.npy") == errno.EIO, TTL_AND_MORE, "gone")
+        assert_same_bytes(file.read(), oracle.npy(sample(1).array[:3]), "the open one")
+    log = own_mount.log().splitlines()
+    said = [line for line in log if f"{own_mount.source}: the source directory was removed" in line]
+    assert len(said) == 1 and "mount the new one" in said[0], log
+
+
+def test_a_source_that_was_moved_is_still_the_source(own_mount):
+    put(own_mount, sample(1))
+    assert os.listdir(own_mount.path)
+    os.rename(own_mount.source, own_mount.source.with_name("moved"))
+    own_mount.source.mkdir()
+    assert sorted(os.listdir(own_mount.path)) == ["x", "x.npy"]
+    assert_encodings(own_mount, Chain("x", sample(1).array).rows(1, 3))
 
 
 def test_a_lease_on_a_file_keeps_nobody_waiting(own_mount):
