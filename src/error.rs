@@ -7,6 +7,23 @@ use std::path::Path;
 use crate::selection::Refusal;
 use crate::shown::shown;
 
+/// The longest path that is in a message as it is, in bytes.
+const MAX_SHOWN: usize = 512;
+
+/// A path as messages name it: of a very long one its end, and how much was left out before that.
+pub(crate) fn shortened(path: String) -> String {
+    if path.len() <= MAX_SHOWN {
+        return path;
+    }
+    let mut from = path.len() - MAX_SHOWN;
+    while !path.is_char_boundary(from) {
+        from += 1;
+    }
+    // From the beginning of a name on, if that is not all of a long name.
+    let from = path[from..].find('/').map_or(from, |at| from + at + 1);
+    format!("(…{from} bytes…){}", &path[from..])
+}
+
 /// An error of the filesystem.
 #[derive(Debug)]
 pub enum Error {
@@ -79,7 +96,7 @@ pub enum Error {
 impl Error {
     /// An error of the operating system about a file.
     pub fn io(file: impl AsRef<Path>, source: impl Into<io::Error>) -> Error {
-        let mut file = shown(file.as_ref()).to_string();
+        let mut file = shortened(shown(file.as_ref()).to_string());
         if file.is_empty() {
             file.push_str("the source");
         }
@@ -177,3 +194,19 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_path_the_end_is_shown() {
+        let short = "d/".repeat(255) + "x";
+        assert_eq!(shortened(short.clone()), short);
+        let long = "directory/".repeat(1000) + "x.npy";
+        let expected = format!("(…9500 bytes…){}x.npy", "directory/".repeat(50));
+        assert_eq!(shortened(long), expected);
+        assert_eq!(shortened("é".repeat(400)), format!("(…288 bytes…){}", "é".repeat(256)));
+        assert_eq!(shortened("é".repeat(400) + "x").len(), "(…290 bytes…)".len() + 511);
+    }
+}

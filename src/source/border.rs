@@ -10,6 +10,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -52,6 +53,9 @@ impl AsFd for DirectoryFd<'_> {
     }
 }
 
+/// The longest path that the kernel takes at once, in bytes, without the zero at its end.
+const PATH_MAX: usize = 4095;
+
 /// How often an open is tried again that something got in the way of.
 const RETRIES: usize = 16;
 
@@ -73,11 +77,24 @@ impl Source {
     }
 
     /// Opens what stands at a path. `LOOP` if there is a symlink on it, or at its end.
+    ///
+    /// A path that is too long for one call is gone in pieces, each beneath the one before: with no
+    /// symlinks and no `..` in them they lead where the whole would.
     fn beneath(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
-        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let border = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        let flags = flags | OFlags::CLOEXEC;
-        self.persistently(|| rustix::fs::openat2(&self.root, path, flags, Mode::empty(), border))
+        let open = |from: BorrowedFd<'_>, path: &[u8], flags: OFlags| {
+            let flags = flags | OFlags::CLOEXEC;
+            self.persistently(|| rustix::fs::openat2(from, path, flags, Mode::empty(), border))
+        };
+        let mut rest = path.as_os_str().as_bytes();
+        let mut held = DirectoryFd::Held(self.root.as_fd());
+        while rest.len() > PATH_MAX {
+            let end = rest[..=PATH_MAX].iter().rposition(|&byte| byte == b'/');
+            let (piece, others) = rest.split_at(end.ok_or(Errno::NAMETOOLONG)?);
+            let fd = open(held.as_fd(), piece, OFlags::PATH | OFlags::DIRECTORY)?;
+            (held, rest) = (DirectoryFd::Opened(fd), &others[1..]);
+        }
+        open(held.as_fd(), if rest.is_empty() { b"." } else { rest }, flags)
     }
 
     /// Opens something, again if a rename got in the way, or if there was no descriptor left and

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use super::ArrayFile;
 use crate::backing::{Backing, Writer};
-use crate::error::Error;
+use crate::error::{Error, shortened};
 use crate::meta::{FileId, Meta, Stamp};
 use crate::npy::header::{Header, HeaderError};
 use crate::shown::shown;
@@ -106,7 +106,7 @@ impl Unreadable {
 
     /// One sentence that names the file.
     pub fn sentence(&self, file: &ArrayFile) -> String {
-        format!("{}: {}", shown(&*file.path), self.why)
+        format!("{}: {}", shortened(shown(&*file.path).to_string()), self.why)
     }
 }
 
@@ -327,7 +327,7 @@ impl Files {
         }
         let file = Arc::new(OpenFile {
             backing: open()?,
-            name: shown(path).to_string(),
+            name: shortened(shown(path).to_string()),
             array: Mutex::new(None),
             used: Mutex::new(Instant::now()),
             writer: Mutex::default(),
