@@ -217,3 +217,24 @@ fn a_followed_link_into_the_mount_itself_is_left_out() {
     assert_eq!(String::from_utf8_lossy(&text.stdout), "../hop\n");
     assert_eq!(mounted.read("big/rows/3.raw").unwrap().len(), 80);
 }
+
+#[test]
+fn a_link_or_a_directory_is_the_one_that_was_looked_up() {
+    let env = TestEnv::new();
+    let data = env.data();
+    symlink("big.npy", data.join("link")).unwrap();
+    std::fs::create_dir(data.join("directory")).unwrap();
+    let tree = tree(&env, false);
+    let (link, directory) = (find(&tree, "link").unwrap(), find(&tree, "directory").unwrap());
+    assert_eq!(tree.read_link(&link).unwrap(), "big.npy");
+    std::fs::remove_file(data.join("link")).unwrap();
+    symlink("other.npy", data.join("link")).unwrap();
+    std::fs::rename(data.join("directory"), data.join("aside")).unwrap();
+    std::fs::create_dir(data.join("directory")).unwrap();
+    symlink("secret", data.join("directory/link")).unwrap();
+    assert!(matches!(tree.read_link(&link), Err(Error::Stale)));
+    assert!(matches!(tree.list(&directory), Err(Error::Stale)));
+    assert!(matches!(tree.attr(&directory), Err(Error::Stale)));
+    assert!(matches!(tree.lookup(&directory, "link".as_ref()), Err(Error::Stale)));
+    assert_eq!(tree.read_link(&find(&tree, "link").unwrap()).unwrap(), "other.npy");
+}
