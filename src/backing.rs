@@ -20,7 +20,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 
-use memmap2::{Mmap, MmapOptions};
+use memmap2::{MmapOptions, MmapRaw};
 use rustix::io::ReadWriteFlags;
 
 use crate::meta::Meta;
@@ -36,7 +36,7 @@ pub use writer::{Unwritten, Writer};
 #[derive(Debug)]
 pub struct Backing {
     file: File,
-    map: OnceLock<Mmap>,
+    map: OnceLock<MmapRaw>,
     /// The file's size when it was opened, and that of the map.
     size: u64,
     filesystem: Filesystem,
@@ -154,17 +154,15 @@ impl Backing {
         if rest.is_empty() { Ok(()) } else { Err(wrong().into()) }
     }
 
-    fn map(&self) -> io::Result<&[u8]> {
+    /// The map: addresses, and never a reference, since others change what is there.
+    fn map(&self) -> io::Result<&MmapRaw> {
         if let Some(map) = self.map.get() {
             return Ok(map);
         }
         // There may be no room for one; later there may be, and what lies together can be read
         // all the same.
         let len = usize::try_from(self.size).map_err(|_| io::ErrorKind::OutOfMemory)?;
-        // SAFETY: the map is read-only and shared, and others may change the file meanwhile, this
-        // process too through a map of its own. No reference into it is ever read by Rust code:
-        // `gather` copies through raw pointers, under a guard.
-        let map = unsafe { MmapOptions::new().len(len).map(&self.file) }?;
+        let map = MmapOptions::new().len(len).map_raw_read_only(&self.file)?;
         Ok(self.map.get_or_init(|| map))
     }
 

@@ -1,5 +1,7 @@
 //! Copies between strided bytes of a map and bytes that lie together.
 
+use memmap2::MmapRaw;
+
 use super::fault;
 use crate::runs::{Axis, Piece, Pieces};
 
@@ -20,8 +22,8 @@ struct Job {
 const BATCH: usize = 64;
 
 /// Copies `pieces` of `map`, one after another, to `out`, which they must fill exactly.
-pub(super) fn gather(map: &[u8], pieces: Pieces<'_>, out: &mut [u8]) -> Result<(), Missing> {
-    // SAFETY: the map is only read, `out` only written.
+pub(super) fn gather(map: &MmapRaw, pieces: Pieces<'_>, out: &mut [u8]) -> Result<(), Missing> {
+    // SAFETY: the map lives as long as the call and is only read, `out` only written.
     unsafe {
         copy_all(map.as_ptr().cast_mut(), map.len(), pieces, out.as_mut_ptr(), out.len(), false)
     }
