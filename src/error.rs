@@ -84,6 +84,13 @@ pub enum Error {
     },
     /// What the same caller was told before, by its errno.
     Told(i32),
+    /// What the operating system refuses to the caller.
+    Denied {
+        /// The file concerned.
+        file: String,
+        /// What it said.
+        source: io::Error,
+    },
     /// The operating system refused.
     Io {
         /// The file concerned.
@@ -126,13 +133,15 @@ impl Error {
             Error::Told(errno) => *errno,
             // Not what is there, and never zeros for what is not.
             Error::Short { .. } | Error::Cut { .. } | Error::Rewritten { .. } => libc::EIO,
-            Error::Io { source, .. } => match source.raw_os_error() {
-                // openat2 says EXDEV of a path that leads out of the source. To the caller there is
-                // nothing at that path.
-                Some(libc::EXDEV) => libc::ENOENT,
-                Some(errno) => errno,
-                None => libc::EIO,
-            },
+            Error::Denied { source, .. } | Error::Io { source, .. } => {
+                match source.raw_os_error() {
+                    // openat2 says EXDEV of a path that leads out of the source. To the caller there is
+                    // nothing at that path.
+                    Some(libc::EXDEV) => libc::ENOENT,
+                    Some(errno) => errno,
+                    None => libc::EIO,
+                }
+            }
         }
     }
 
@@ -147,6 +156,7 @@ impl Error {
             | Error::Stale
             | Error::NotPermitted(_)
             | Error::ReadOnly
+            | Error::Denied { .. }
             | Error::Told(_) => true,
             Error::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
             Error::BadHandle
@@ -188,7 +198,9 @@ impl fmt::Display for Error {
             Error::Told(errno) => {
                 write!(f, "as before: {}", io::Error::from_raw_os_error(*errno))
             }
-            Error::Io { file, source } => write!(f, "{file}: {source}"),
+            Error::Denied { file, source } | Error::Io { file, source } => {
+                write!(f, "{file}: {source}")
+            }
         }
     }
 }

@@ -9,7 +9,8 @@
 //! | [`npy`] | the .npy format: literals, dtypes, headers |
 //! | [`view`], [`runs`] | which bytes are the elements, and where they lie together |
 //! | [`selection`] | names that select: `rows/0-50`, `slice/::2`, `fields/r` |
-//! | [`caller`], [`shown`], [`messages`] | who asks; names as they may be shown; the last messages of the log |
+//! | [`caller`], [`credentials`] | who asks, and with whose rights it is looked at |
+//! | [`shown`], [`messages`] | names as they may be shown; the last messages of the log |
 //! | [`meta`], [`backing`] | files: their attributes, every read and write of them; the only home of unsafe code |
 //! | [`mod@file`], [`encoding`], [`text`] | virtual files, the forms of arrays, the small texts |
 //! | [`error`], [`source`] | what can go wrong; the mirrored directory and its border |
@@ -28,6 +29,7 @@ pub mod view;
 #[allow(unsafe_code)]
 pub mod backing;
 pub mod caller;
+pub mod credentials;
 pub mod encoding;
 pub mod error;
 pub mod file;

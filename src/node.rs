@@ -23,6 +23,7 @@ mod describe;
 mod encoded;
 mod listing;
 mod lookup;
+mod rights;
 mod text;
 mod writing;
 
@@ -229,6 +230,12 @@ impl Tree {
     ///
     /// [`Error::Stale`] where its path has another file by now, unless the version that was looked up is wanted.
     pub fn open(&self, node: &Node, caller: Caller, which: Version) -> Result<Content, Error> {
+        self.admit(node, caller, which)?;
+        self.content(node, caller, which)
+    }
+
+    /// What is read of a node.
+    fn content(&self, node: &Node, caller: Caller, which: Version) -> Result<Content, Error> {
         match node {
             Node::File(path, id) => {
                 let (open, meta) = match which {

@@ -15,7 +15,6 @@ use std::sync::{Arc, OnceLock};
 use rustix::fs::{Mode, OFlags, StatVfs};
 use rustix::io::Errno;
 
-use crate::backing::Writer;
 use crate::error::Error;
 use crate::meta::{FileId, Kind, Meta, kind_of};
 
@@ -24,10 +23,12 @@ mod files;
 mod links;
 mod lookup;
 mod names;
+mod rights;
 
 use border::Directory;
 pub use files::{Array, Files, OpenFile, Root, Unreadable};
 use links::Target;
+pub use rights::Access;
 
 /// A directory, or a single file, whose arrays are served.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub struct Source {
     left_out: OnceLock<(String, PathBuf)>,
     /// Others than its owner see what is served.
     for_others: bool,
+    /// What they may open is asked of the kernel.
+    asks_kernel: bool,
     files: Files,
 }
 
@@ -129,6 +132,7 @@ impl Source {
             follow_symlinks,
             left_out: OnceLock::new(),
             for_others,
+            asks_kernel: for_others && rustix::process::geteuid().is_root(),
             files: Files::default(),
         })
     }
@@ -361,11 +365,6 @@ impl Source {
     pub fn open_seen(&self, path: &Path, seen: &Meta) -> Result<Arc<OpenFile>, Error> {
         let open = || self.open_backing(path, seen.id);
         self.files.get(seen.id, path, Some(seen), open).map(|(file, _)| file)
-    }
-
-    /// An open file at this path, opened for writing too: once for all who write to it.
-    pub fn writer(&self, path: &Path, open: &OpenFile, id: FileId) -> Result<Arc<Writer>, Error> {
-        open.writer(|| self.open_writer(path, id))
     }
 
     /// What the header of an array's file says now, and the file's attributes.

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 /// Every module of the library, each after those that it may import from.
-const LAYERS: [&str; 20] = [
+const LAYERS: [&str; 21] = [
     "sync",
     "caller",
+    "credentials",
     "shown",
     "messages",
     "meta",

@@ -8,7 +8,7 @@ use crate::caller::Caller;
 use crate::error::Error;
 use crate::inode::Ino;
 use crate::meta::Kind;
-use crate::node::{Attr, Listing, Node};
+use crate::node::{Attr, Listing, Node, Version};
 use crate::shown::shown;
 
 #[derive(Debug)]
@@ -33,8 +33,9 @@ pub struct DirEntry<'a> {
 
 impl Fs {
     /// Opens a directory, to be closed by [`Fs::release_directory`].
-    pub fn open_directory(&self, ino: Ino, _caller: Caller) -> Result<Handle, Error> {
+    pub fn open_directory(&self, ino: Ino, caller: Caller) -> Result<Handle, Error> {
         let node = self.node(ino)?;
+        self.tree.admit(&node, caller, Version::AtPath)?;
         let listing = self.tree.list(&node)?;
         self.inodes().open(ino, false);
         Ok(self.directories.add(OpenedDirectory { ino, node, listing }))

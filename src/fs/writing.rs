@@ -114,7 +114,7 @@ impl Fs {
             }
             None => {
                 // Only to know whether it could be written.
-                self.tree.open_for_writing(&self.node(ino)?, true, by)?;
+                self.tree.open_for_writing(&self.node(ino)?, false, by)?;
                 size == self.attr(ino)?.size
             }
         };

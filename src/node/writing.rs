@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::file::{self, Incoming, VirtualFile, WriteError};
 use crate::meta::Meta;
 use crate::runs::Runs;
-use crate::source::{OpenFile, Root};
+use crate::source::{Access, OpenFile, Root};
 use crate::sync::lock;
 use crate::view::View;
 
@@ -58,7 +58,7 @@ impl Tree {
         if !self.options.writable {
             return Err(Error::ReadOnly);
         }
-        let content = self.open(node, caller, Version::AtPath)?;
+        let content = self.content(node, caller, Version::AtPath)?;
         let (path, expression, open, meta, root, view, own) = match (node, &content) {
             (Node::Encoded(encoded), Content::Array { open, root, meta, .. }) => {
                 let selection = encoded.selection()?;
@@ -88,11 +88,8 @@ impl Tree {
             );
             return Err(Error::NotPermitted(why));
         }
-        // The mode bits, by which the kernel has let them pass, are not the whole truth then.
-        if ![0, meta.uid].contains(&caller.user) && open.has_access_list() {
-            return Err(Error::io(open.name(), rustix::io::Errno::ACCESS));
-        }
-        let writer = self.source.writer(path, open, meta.id)?;
+        let access = if reads { Access::ReadWrite } else { Access::Write };
+        let writer = self.source.writer(path, open, meta.id, access, caller)?;
         let layout = match reads {
             true => Layout::Own(own),
             false => Layout::Incoming(Mutex::new(Incoming::new(view.clone(), own.into()))),

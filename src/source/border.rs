@@ -178,17 +178,22 @@ impl Source {
 
     /// Opens a file for writing, which the caller knows to be open for reading.
     pub(super) fn open_writer(&self, path: &Path, id: FileId) -> Result<Writer, Error> {
+        self.patiently(|| self.open_regular(path, id, OFlags::RDWR)).map(Writer::new)
+    }
+
+    /// Opens something for writing, again where somebody has a lease on it.
+    pub(super) fn patiently<T>(&self, open: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
         // Who asks by a lease whether anybody writes, as we do ourselves, has it for a moment only.
         let mut pause = Duration::from_millis(1);
         loop {
-            match self.open_regular(path, id, OFlags::RDWR) {
+            match open() {
                 Err(Error::Io { source, .. })
                     if source.kind() == io::ErrorKind::WouldBlock && pause < LEASE_PATIENCE =>
                 {
                     thread::sleep(pause);
                     pause *= 2;
                 }
-                file => return file.map(Writer::new),
+                opened => return opened,
             }
         }
     }
@@ -196,18 +201,32 @@ impl Source {
     /// Opens a file only once it has turned out to be the one that was looked up: to open what has
     /// taken its place, a FIFO or a device, could have an effect of its own.
     fn open_regular(&self, path: &Path, id: FileId, access: OFlags) -> Result<File, Error> {
+        self.open_place(path, &self.place_of(path, id)?, access)
+    }
+
+    /// The place at a path, if it is still that of the regular file that was looked up.
+    pub(super) fn place_of(&self, path: &Path, id: FileId) -> Result<OwnedFd, Error> {
         let about = |err: io::Error| Error::io(path, err);
         let place = self.resolve(path)?;
         let meta = Meta::of(&place).map_err(about)?;
         if meta.id != id || meta.kind != Some(Kind::File) {
             return Err(Error::Stale);
         }
+        Ok(place)
+    }
+
+    pub(super) fn open_place(
+        &self,
+        path: &Path,
+        place: &OwnedFd,
+        access: OFlags,
+    ) -> Result<File, Error> {
         // Without waiting until somebody gives up a lease on it: a worker would wait with it.
         let flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let again = path_of_descriptor(&place);
+        let again = path_of_descriptor(place);
         let file = self
             .persistently(|| rustix::fs::open(&again, flags, Mode::empty()))
-            .map_err(|err| about(err.into()))?;
+            .map_err(|err| Error::io(path, err))?;
         Ok(File::from(file))
     }
 }

@@ -9,8 +9,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
-
 use super::ArrayFile;
 use crate::backing::{Backing, Writer};
 use crate::error::{Error, shortened};
@@ -166,23 +164,17 @@ impl OpenFile {
         unwritten.is_none()
     }
 
-    /// Whether the file has a POSIX access list beside its mode bits.
-    pub fn has_access_list(&self) -> bool {
-        let mut too_short = [0; 1];
-        let list = rustix::fs::fgetxattr(&self.backing, "system.posix_acl_access", &mut too_short);
-        matches!(list, Ok(1..) | Err(Errno::RANGE))
-    }
-
-    /// The file open for writing, opened by `open` if it is not.
+    /// The file open for writing. It is opened by `open` in any case, and what that says holds.
     pub(super) fn writer(
         &self,
         open: impl FnOnce() -> Result<Writer, Error>,
     ) -> Result<Arc<Writer>, Error> {
         let mut known = lock(&self.writer);
+        let opened = open()?;
         if let Some(writer) = known.upgrade() {
             return Ok(writer);
         }
-        let writer = Arc::new(open()?);
+        let writer = Arc::new(opened);
         *known = Arc::downgrade(&writer);
         Ok(writer)
     }

@@ -1,0 +1,141 @@
+//! What a caller may open: asked of the kernel, in the caller's own name.
+//!
+//! A mount by root for others opens with the caller's rights, and closes again, what it is about to
+//! open, or has open, with its own. The kernel's answer is the caller's: it knows the mode bits, the
+//! access lists, the directories on the way there and wherever symlinks lead, and the file's flags. Root
+//! may open everything, and the owner of a file has been let in by its mode bits, which is all that
+//! counts for an owner.
+//!
+//! A daemon that is not root lends nobody more than its own user's rights, and has no others.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{Mode, OFlags};
+
+use super::border::path_of_descriptor;
+use super::{OpenFile, Source, SourceDirectory};
+use crate::backing::Writer;
+use crate::caller::Caller;
+use crate::credentials;
+use crate::error::Error;
+use crate::meta::FileId;
+
+/// What is to be done with a file that is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reading.
+    Read,
+    /// Writing.
+    Write,
+    /// Both.
+    ReadWrite,
+}
+
+impl Access {
+    fn flags(self) -> OFlags {
+        match self {
+            Access::Read => OFlags::RDONLY,
+            Access::Write => OFlags::WRONLY,
+            Access::ReadWrite => OFlags::RDWR,
+        }
+    }
+}
+
+impl Source {
+    /// The caller with whose rights a file or directory is to be opened first; none if ours are what
+    /// counts.
+    pub fn lent_by(&self, caller: Caller) -> Option<Caller> {
+        (self.asks_kernel && caller.user != 0).then_some(caller)
+    }
+
+    /// An error if a caller may not read the file at a path, which has this owner.
+    pub fn admit_reader(
+        &self,
+        path: &Path,
+        id: FileId,
+        owner: u32,
+        caller: Caller,
+    ) -> Result<(), Error> {
+        match self.lent_by(caller).filter(|caller| caller.user != owner) {
+            Some(caller) => self.open_by(caller, path, id, Access::Read),
+            None => Ok(()),
+        }
+    }
+
+    /// An error if a caller may not read a file that is open, whatever has its path by now.
+    pub fn admit_to_open(&self, open: &OpenFile, caller: Caller) -> Result<(), Error> {
+        let Some(caller) = self.lent_by(caller) else { return Ok(()) };
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let again = path_of_descriptor(&open.backing);
+        let reopen = || self.persistently(|| rustix::fs::open(&again, flags, Mode::empty()));
+        match credentials::with_rights_of(caller, reopen) {
+            Ok(reopened) => {
+                reopened.map(drop).map_err(|err| to_caller(Error::io(open.name(), err)))
+            }
+            Err(err) => Err(Error::io(open.name(), err)),
+        }
+    }
+
+    /// An error if a caller may not list a directory.
+    pub fn admit_to_directory(
+        &self,
+        directory: &SourceDirectory,
+        caller: Caller,
+    ) -> Result<(), Error> {
+        let Some(caller) = self.lent_by(caller) else { return Ok(()) };
+        let open = || self.open_looked_up(directory, OFlags::RDONLY);
+        match credentials::with_rights_of(caller, open) {
+            Ok(opened) => opened.map(drop).map_err(to_caller),
+            Err(err) => Err(Error::io(&*directory.path, err)),
+        }
+    }
+
+    /// An open file at this path, opened for writing too: once for all who write to it, and yet anew
+    /// for each of them, since what may be written can have changed.
+    pub fn writer(
+        &self,
+        path: &Path,
+        open: &OpenFile,
+        id: FileId,
+        access: Access,
+        caller: Caller,
+    ) -> Result<Arc<Writer>, Error> {
+        open.writer(|| {
+            if let Some(caller) = self.lent_by(caller) {
+                self.patiently(|| self.open_by(caller, path, id, access))?;
+            }
+            self.open_writer(path, id)
+        })
+    }
+
+    /// Opens a file with a caller's rights, and closes it again.
+    fn open_by(
+        &self,
+        caller: Caller,
+        path: &Path,
+        id: FileId,
+        access: Access,
+    ) -> Result<(), Error> {
+        // Where the source is one file, nothing is served of the directory that it lies in.
+        let place = self.single.is_some().then(|| self.place_of(path, id)).transpose()?;
+        let opened = credentials::with_rights_of(caller, || {
+            let place = place.map_or_else(|| self.place_of(path, id), Ok)?;
+            self.open_place(path, &place, access.flags())
+        });
+        match opened {
+            Ok(opened) => opened.map(drop).map_err(to_caller),
+            Err(err) => Err(Error::io(path, err)),
+        }
+    }
+}
+
+/// What the kernel answers to a caller is nothing that is wrong here.
+fn to_caller(err: Error) -> Error {
+    match err {
+        Error::Io { file, source } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            Error::Denied { file, source }
+        }
+        other => other,
+    }
+}
