@@ -182,6 +182,11 @@ impl Fs {
         }
     }
 
+    /// The access list of this name of a number, in the kernel's form, if it has one.
+    pub fn access_list(&self, ino: Ino, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        self.tree.access_list(&self.node(ino)?, name)
+    }
+
     /// The text of a symlink.
     pub fn read_link(&self, ino: Ino) -> Result<OsString, Error> {
         self.tree.read_link(&self.node(ino)?)

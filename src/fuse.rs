@@ -21,6 +21,7 @@ use crate::inode::Ino;
 use crate::messages;
 
 mod answering;
+mod lists;
 mod opening;
 mod translate;
 mod ways;
@@ -46,6 +47,8 @@ pub struct Adapter {
     ways: Ways,
     /// Files that are written past the kernel's pages can be mapped all the same.
     maps_direct: bool,
+    /// The kernel enforces access lists.
+    serves_lists: bool,
     notifier: Arc<OnceLock<Notifier>>,
 }
 
@@ -54,7 +57,7 @@ impl Adapter {
     /// it can.
     pub fn new(fs: Arc<Fs>, ttl: Duration) -> Adapter {
         let (ways, notifier) = (Ways::default(), Arc::default());
-        Adapter { fs, ttl, ways, maps_direct: false, notifier }
+        Adapter { fs, ttl, ways, maps_direct: false, serves_lists: false, notifier }
     }
 
     /// Where to put the notifier, which there is only when the session has been made of this.
@@ -102,6 +105,8 @@ impl Filesystem for Adapter {
         {
             self.ways.allow_passthrough();
         }
+        self.serves_lists = self.fs.tree().source().is_for_others()
+            && config.add_capabilities(InitFlags::FUSE_POSIX_ACL).is_ok();
         self.maps_direct = config.add_capabilities(InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP).is_ok();
         // Both lie within what the library allows; a refusal leaves its default.
         let _ = config.set_max_write(MAX_TRANSFER);
@@ -360,6 +365,14 @@ impl Filesystem for Adapter {
         });
     }
 
+    fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        guarded(req, "getxattr", || self.list_by_name(Ino(ino.0), name, size, reply));
+    }
+
+    fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        guarded(req, "listxattr", || self.names_of_lists(Ino(ino.0), size, reply));
+    }
+
     names_stay! {
         mknod(INodeNo, &OsStr, u32, u32, u32) -> ReplyEntry;
         mkdir(INodeNo, &OsStr, u32, u32) -> ReplyEntry;
@@ -373,8 +386,6 @@ impl Filesystem for Adapter {
 
     // What there is not. The kernel asks for each once and then no more.
     refused! { ENOSYS:
-        getxattr(INodeNo, &OsStr, u32) -> ReplyXattr;
-        listxattr(INodeNo, u32) -> ReplyXattr;
         setxattr(INodeNo, &OsStr, &[u8], i32, u32) -> ReplyEmpty;
         removexattr(INodeNo, &OsStr) -> ReplyEmpty;
         fsyncdir(INodeNo, FileHandle, bool) -> ReplyEmpty;

@@ -11,6 +11,7 @@
 //! | [`selection`] | names that select: `rows/0-50`, `slice/::2`, `fields/r` |
 //! | [`caller`], [`credentials`] | who asks, and with whose rights it is looked at |
 //! | [`shown`], [`messages`] | names as they may be shown; the last messages of the log |
+//! | [`acl`] | POSIX access lists, which the kernel enforces |
 //! | [`meta`], [`backing`] | files: their attributes, every read and write of them; the only home of unsafe code |
 //! | [`mod@file`], [`encoding`], [`text`] | virtual files, the forms of arrays, the small texts |
 //! | [`error`], [`source`] | what can go wrong; the mirrored directory and its border |
@@ -26,6 +27,7 @@ pub mod selection;
 pub mod shown;
 pub mod view;
 
+pub mod acl;
 #[allow(unsafe_code)]
 pub mod backing;
 pub mod caller;

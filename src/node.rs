@@ -170,8 +170,7 @@ impl Tree {
 
     /// The attributes of a node, given those of its file.
     fn attr_by(&self, node: &Node, meta: &Meta) -> Attr {
-        let mode = if self.options.writable { meta.mode } else { meta.mode & !0o222 };
-        node.attr(&Meta { mode, ..*meta })
+        node.attr(&Meta { mode: self.mode(node, meta.mode), ..*meta })
     }
 
     fn meta(&self, node: &Node) -> Result<Meta, Error> {
@@ -276,24 +275,21 @@ impl Tree {
 }
 
 impl Node {
-    /// The attributes of this node, given those of its file with the bits that count here.
+    /// The attributes of this node, given those of its file with the mode that this one has.
     fn attr(&self, meta: &Meta) -> Attr {
-        let read_bits = meta.mode & 0o444;
-        let (kind, size, mode, nlink) = match self {
-            Node::Directory(_) => (Kind::Directory, meta.size, meta.mode, meta.nlink),
-            Node::File(..) => (Kind::File, meta.size, meta.mode, meta.nlink),
-            Node::Symlink(..) => (Kind::Symlink, meta.size, meta.mode, meta.nlink),
-            Node::ArrayFile(_) | Node::Selection(_) | Node::Group(..) => {
-                (Kind::Directory, 0, read_bits | read_bits >> 2, 2)
-            }
-            Node::Encoded(encoded) => (Kind::File, encoded.len, meta.mode & 0o777, 1),
-            Node::Text(text) => (Kind::File, text.len, meta.mode & 0o555, 1),
+        let (kind, size, nlink) = match self {
+            Node::Directory(_) => (Kind::Directory, meta.size, meta.nlink),
+            Node::File(..) => (Kind::File, meta.size, meta.nlink),
+            Node::Symlink(..) => (Kind::Symlink, meta.size, meta.nlink),
+            Node::ArrayFile(_) | Node::Selection(_) | Node::Group(..) => (Kind::Directory, 0, 2),
+            Node::Encoded(encoded) => (Kind::File, encoded.len, 1),
+            Node::Text(text) => (Kind::File, text.len, 1),
             Node::Control(control) => return control.attr(),
         };
         Attr {
             kind,
             size,
-            mode,
+            mode: meta.mode,
             uid: meta.uid,
             gid: meta.gid,
             nlink,

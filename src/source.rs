@@ -21,6 +21,7 @@ use crate::meta::{FileId, Kind, Meta, kind_of};
 mod border;
 mod files;
 mod links;
+mod lists;
 mod lookup;
 mod names;
 mod rights;

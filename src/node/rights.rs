@@ -1,8 +1,19 @@
-//! Who may open a node.
+//! Who may open a node: its mode and its access list, by which the kernel decides what it has found
+//! already, and whom the source lets open what it stands for.
+//!
+//! List and mode are made in the same way, permission by permission: where an entry has a list, the
+//! mode's bits for the group are the list's mask. The kernel looks at a list only if these are not all 0.
+//! So where nothing else would be left of them, the bit for writing stands in for what is gone: on a
+//! read-only mount and for what cannot be written it permits nothing, and the list goes on to count.
 
 use super::{Node, Tree, Version};
+use crate::acl;
 use crate::caller::Caller;
 use crate::error::Error;
+
+const READ: u16 = 0o4;
+const WRITE: u16 = 0o2;
+const SEARCH: u16 = 0o1;
 
 impl Tree {
     /// An error if a caller may not read what a node stands for: the directory or file of the source
@@ -24,6 +35,57 @@ impl Tree {
             }
             // Of a symlink that leads out of the source nothing is read.
             (_, None) => Ok(()),
+        }
+    }
+
+    /// The mode of a node, given its file's.
+    pub(super) fn mode(&self, node: &Node, of_file: u16) -> u16 {
+        let special = match node {
+            Node::Directory(_) | Node::File(..) | Node::Symlink(..) => of_file & 0o7000,
+            _ => 0,
+        };
+        let bits = |shift: u16| of_file >> shift & 0o7;
+        special
+            | self.permissions(node, bits(6)) << 6
+            | self.permissions_of_group(node, bits(3)) << 3
+            | self.permissions(node, bits(0))
+    }
+
+    /// The access list of this name of a node, as bytes, if its file has one.
+    pub fn access_list(&self, node: &Node, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        let list = match (node, node.file()) {
+            (Node::Directory(path), _) => self.source.list_of_directory(path, name)?,
+            (_, Some((path, id))) => self.source.list_of_file(path, id, name)?,
+            (_, None) => None,
+        };
+        Ok(list.map(|list| match name {
+            acl::DEFAULT => list.to_bytes(),
+            _ => {
+                let of_mask = |mask| self.permissions_of_group(node, mask);
+                list.with(|of_file| self.permissions(node, of_file), of_mask).to_bytes()
+            }
+        }))
+    }
+
+    /// What somebody may do with a node, given what they may do with its file.
+    fn permissions(&self, node: &Node, of_file: u16) -> u16 {
+        match node {
+            // To read an array is to look around in it.
+            Node::ArrayFile(_) | Node::Selection(_) | Node::Group(..) => match of_file & READ {
+                0 => 0,
+                _ => READ | SEARCH,
+            },
+            Node::Text(_) => of_file & !WRITE,
+            _ if self.options.writable => of_file,
+            _ => of_file & !WRITE,
+        }
+    }
+
+    /// The same of the owning group, and of the mask of a list.
+    fn permissions_of_group(&self, node: &Node, of_file: u16) -> u16 {
+        match self.permissions(node, of_file) {
+            0 if of_file != 0 && self.source.is_for_others() => WRITE,
+            permissions => permissions,
         }
     }
 }

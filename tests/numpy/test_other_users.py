@@ -81,13 +81,13 @@ def sight(path):
     }
 
 
-def as_other_user(look, group=GROUP):
-    """What a function returns in a process of another user, who is in one group."""
+def as_other_user(look, group=GROUP, groups=()):
+    """What a function returns in a process of another user, who is in one group, or in `groups` too."""
     out, into = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            os.setgroups([])
+            os.setgroups(groups)
             os.setresgid(group, group, group)
             os.setresuid(USER, USER, USER)
             with open(into, "w") as file:

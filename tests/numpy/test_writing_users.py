@@ -3,7 +3,6 @@ and no more; and an ordinary user may mount their own files writable."""
 
 import os
 import shutil
-import struct
 import tempfile
 from pathlib import Path
 
@@ -79,27 +78,6 @@ def test_an_array_s_slices_are_writable_to_whom_its_file_is(shared, group):
     for path, (native, served) in zip(names, as_other_user(look, group)):
         expected = None if native == [None, None] else "EACCES"
         assert served == [expected] * len(inner), path
-
-
-def test_an_access_list_lets_nobody_write_but_the_owner(shared):
-    """Its mask stands where the group's bits are, and says more than the group may do."""
-    path = shared.source / "listed.npy"
-    path.write_bytes(ARRAY.blob)
-    give(path, 0o644, (0, GROUP))
-    entries = [(1, 6, -1), (2, 6, SOMEBODY), (4, 4, -1), (16, 6, -1), (32, 4, -1)]
-    packed = b"".join(struct.pack("<HHi", *entry) for entry in entries)
-    os.setxattr(path, "system.posix_acl_access", struct.pack("<I", 2) + packed)
-    assert os.stat(path).st_mode & 0o777 == 0o664
-
-    def look():
-        names = [shared.source / "listed.npy", shared / "listed.npy", shared / "listed/rows/0-3.npy"]
-        return [opened(name, access) for name in names for access in (os.O_WRONLY, os.O_RDWR)]
-
-    assert as_other_user(look) == ["EACCES"] * 6
-    os.removexattr(path, "system.posix_acl_access")
-    give(path, 0o664, (0, GROUP))
-    assert as_other_user(look) == [None] * 6
-    path.unlink()
 
 
 def test_what_another_user_writes_changes_their_files_and_no_others(shared):
