@@ -17,9 +17,11 @@ use crate::meta::{FileId, Meta};
 use crate::shown::shown;
 
 mod device;
+mod privileges;
 mod table;
 mod upkeep;
 
+pub use privileges::give_up_privileges;
 use table::FILESYSTEM_TYPE;
 pub use table::enclosing;
 use upkeep::{CloseChanges, keep_fresh, keep_tidy, write_back};

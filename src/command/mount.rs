@@ -87,10 +87,14 @@ fn serve(args: &MountArgs) -> Outcome {
         no_exec: args.no_exec,
     };
     let (asked, end) = mpsc::channel();
-    ask_on_signal(asked.clone())?;
+    let signals = ending_signals()?;
     raise_file_limit();
     npyfs::backing::ignore_signals();
     let mount = Mount::new(Fs::new(tree), &mountpoint, &options)?;
+    // Each thread has its privileges of the one that starts it, so before there is any.
+    npyfs::mount::give_up_privileges(&options, args.writable)
+        .map_err(|err| format!("root's privileges cannot be given up: {err}"))?;
+    ask_on(signals, asked.clone());
     let watcher = match mount.place() {
         Some(place) if args.auto_unmount => Some(watch(place)?),
         _ => None,
@@ -126,14 +130,22 @@ fn named(file: Option<&Path>, err: &io::Error) -> String {
 
 /// Passes on SIGINT, SIGTERM and SIGHUP as the wish to end.
 pub(super) fn ask_on_signal(asked: mpsc::Sender<End>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    ask_on(ending_signals()?, asked);
+    Ok(())
+}
+
+/// The signals that end a mount; from now on they are kept for whoever looks.
+fn ending_signals() -> io::Result<Signals> {
+    Signals::new([SIGINT, SIGTERM, SIGHUP])
+}
+
+fn ask_on(mut signals: Signals, asked: mpsc::Sender<End>) {
     thread::spawn(move || {
         for _ in signals.forever() {
             // Nobody listens any more when the end has come.
             let _ = asked.send(End::Asked);
         }
     });
-    Ok(())
 }
 
 /// Every array that is read needs a descriptor.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use super::{Content, Node, Tree, Version, WHOLE};
 use crate::backing::Writer;
 use crate::caller::Caller;
+use crate::credentials;
 use crate::error::Error;
 use crate::file::{self, Incoming, VirtualFile, WriteError};
 use crate::meta::Meta;
@@ -22,6 +23,9 @@ pub struct Writing {
     /// The version of the array that was opened.
     root: Arc<Root>,
     writer: Arc<Writer>,
+    /// At whose cost it is written: quotas and the blocks kept back for root count for them. None if
+    /// our own rights are what counts.
+    by: Option<Caller>,
     /// What is written.
     view: View,
     layout: Layout,
@@ -79,15 +83,7 @@ impl Tree {
                 return Err(Error::NotPermitted(why));
             }
         };
-        if meta.mode & SET_ID != 0 {
-            // A change would have to take that away, as it does on a disk.
-            let why = format!(
-                "{}: it has the setuid or setgid bit, which a write would take away; write it in the \
-                 source, or take the bit away",
-                open.name()
-            );
-            return Err(Error::NotPermitted(why));
-        }
+        check_set_id(open, meta)?;
         let access = if reads { Access::ReadWrite } else { Access::Write };
         let writer = self.source.writer(path, open, meta.id, access, caller)?;
         let layout = match reads {
@@ -96,12 +92,26 @@ impl Tree {
         };
         let name = format!("{}: {expression}", open.name());
         let (open, failed) = (open.clone(), Mutex::default());
-        Ok((content, Writing { name, open, root, writer, view, layout, failed }))
+        let by = self.source.lent_by(caller);
+        Ok((content, Writing { name, open, root, writer, by, view, layout, failed }))
     }
 }
 
 /// The mode bits setuid and setgid.
 const SET_ID: u16 = 0o6000;
+
+/// An error of a file that gives rights: a change would have to take that away, as it does on a disk.
+fn check_set_id(open: &OpenFile, meta: &Meta) -> Result<(), Error> {
+    if meta.mode & SET_ID == 0 {
+        return Ok(());
+    }
+    let why = format!(
+        "{}: it has the setuid or setgid bit, which a write would take away; write it in the source, or \
+         take the bit away",
+        open.name()
+    );
+    Err(Error::NotPermitted(why))
+}
 
 /// The array that a whole file is, with nothing behind it.
 fn whole_array(open: &OpenFile, meta: &Meta) -> Result<Arc<Root>, Error> {
@@ -136,11 +146,13 @@ impl Writing {
     }
 
     fn try_write_at(&self, at: u64, bytes: &[u8]) -> Result<usize, Error> {
-        self.root.check(&self.open, &self.open.meta()?)?;
-        let written = match &self.layout {
+        let meta = self.open.meta()?;
+        check_set_id(&self.open, &meta)?;
+        self.root.check(&self.open, &meta)?;
+        let written = self.at_their_cost(|| match &self.layout {
             Layout::Own(file) => file.write_at(&self.writer, at, bytes),
             Layout::Incoming(incoming) => lock(incoming).write_at(&self.writer, at, bytes),
-        };
+        })?;
         match written {
             Ok(()) => Ok(bytes.len()),
             Err(WriteError::Io(err)) if err.written > 0 => Ok(err.written),
@@ -171,8 +183,21 @@ impl Writing {
         match &self.layout {
             Layout::Own(file) => Ok(size == file.len()),
             Layout::Incoming(incoming) => {
-                lock(incoming).end(&self.writer, size).map_err(|err| self.error(err))
+                check_set_id(&self.open, &self.open.meta()?)?;
+                let ended = self.at_their_cost(|| lock(incoming).end(&self.writer, size))?;
+                ended.map_err(|err| self.error(err))
             }
+        }
+    }
+
+    /// Does what writes to the file, as whoever has opened it: it is open, so that only what the disk
+    /// has for them is yet to be decided.
+    fn at_their_cost<R>(&self, write: impl FnOnce() -> R) -> Result<R, Error> {
+        match self.by {
+            Some(caller) => {
+                credentials::as_user_of(caller, write).map_err(|err| Error::io(&self.name, err))
+            }
+            None => Ok(write()),
         }
     }
 

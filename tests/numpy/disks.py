@@ -20,10 +20,10 @@ def tmpfs(directory, size):
     return mounted_at(directory / "disk", "-t", "tmpfs", "-o", f"size={size}", "tmpfs")
 
 
-def ext4(directory, size):
-    """A filesystem on a disk of so many bytes, which is the file `image`."""
+def ext4(directory, size, *options):
+    """A filesystem on a disk of so many bytes, which is the file `image`; options as of mkfs.ext4."""
     image = directory / "image"
     with open(image, "wb") as file:
         file.truncate(size)
-    run("mkfs.ext4", "-q", image)
+    run("mkfs.ext4", "-q", *options, image)
     return mounted_at(directory / "disk", "-o", "loop", image)
