@@ -21,7 +21,8 @@ use npyfs::fs::Fs;
 use npyfs::mount::{End, Error, Mount, Options, prepare};
 use npyfs::node::{self, Tree};
 use npyfs::source::{self, Source};
-use rustix::fs::{Advice, fadvise, statvfs};
+use rustix::fs::{Advice, fadvise, getxattr, listxattr, statvfs};
+use rustix::io::Errno;
 
 const WORKERS: usize = 2;
 
@@ -84,13 +85,15 @@ struct Served {
 
 impl Served {
     fn new(env: &TestEnv) -> Served {
-        let source = Source::open(&env.data(), source::Options::default()).unwrap();
+        // For others too: only such a mount is asked for access lists.
+        let for_others = source::Options { for_others: true, ..Default::default() };
+        let source = Source::open(&env.data(), for_others).unwrap();
         let options = node::Options { writable: true, ..Default::default() };
         let fs = Fs::new(Tree::new(source, options));
         let mountpoint = prepare(&env.data(), &env.mountpoint()).unwrap();
         // The kernel believes nothing for long, so that every call comes to us.
         let ttl = Duration::ZERO;
-        let options = Options { allow_other: false, ttl, threads: WORKERS, no_exec: false };
+        let options = Options { allow_other: true, ttl, threads: WORKERS, no_exec: false };
         let mount = Mount::new(fs, &mountpoint, &options).unwrap();
         let (asked, end) = mpsc::channel();
         let serving = thread::spawn({
@@ -126,7 +129,7 @@ type Call = (&'static [&'static str], fn(&World) -> io::Result<()>);
 
 /// Calls by path need `getattr` too: the kernel checks permissions by itself, on attributes that it
 /// does not believe for long. So do reads, for the size.
-const CALLS: [Call; 11] = [
+const CALLS: [Call; 13] = [
     (&["lookup", "getattr"], |on| std::fs::metadata(on.path("big/rows/1-2.npy")).map(drop)),
     (&["getattr"], |on| on.slice.metadata().map(drop)),
     (&["lookup", "getattr", "readlink"], |on| {
@@ -150,6 +153,15 @@ const CALLS: [Call; 11] = [
         let dd = Command::new("dd").args(["if=/dev/null", &to, "conv=notrunc"]).output()?;
         // It tells in words what closing the file has told it.
         if dd.status.success() { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EIO)) }
+    }),
+    (&["lookup", "getattr", "getxattr"], |on| {
+        match getxattr(on.path("big.npy"), "system.posix_acl_access", &mut [0u8; 100]) {
+            Err(Errno::NODATA) => Ok(()),
+            found => Ok(found.map(|len| panic!("a list of {len} bytes"))?),
+        }
+    }),
+    (&["lookup", "getattr", "listxattr"], |on| {
+        Ok(listxattr(on.path("big.npy"), &mut [0u8; 100]).map(|len| assert_eq!(len, 0))?)
     }),
     (&["fsync"], |on| on.written.sync_all()),
     (&["lookup", "getattr", "open", "setattr"], |on| {
@@ -215,7 +227,7 @@ fn a_panic_in_a_handler_is_one_answer_of_eio_and_harms_no_other_call() {
     let world = Arc::new(World { data, mountpoint, slice, written });
 
     let handlers = handlers();
-    assert!(handlers.len() == 16 && handlers.contains("release"), "{handlers:?}");
+    assert!(handlers.len() == 18 && handlers.contains("release"), "{handlers:?}");
     for handler in handlers {
         SABOTEUR.arm(&handler);
         let (armed, on) = (handler.clone(), world.clone());
