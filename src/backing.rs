@@ -48,7 +48,10 @@ enum Filesystem {
     /// One of the usual ones of disks (ext2 to ext4, XFS, Btrfs, F2FS), which note every first store to a
     /// clean page of a shared map in the file's times.
     OfDisks,
-    /// tmpfs, overlayfs or ZFS: of this machine too, most likely
+    /// overlayfs, on this machine most likely: the first open for writing makes a copy of a file, and a
+    /// map that was made before stays one of the original
+    Overlay,
+    /// tmpfs or ZFS: of this machine too, most likely
     Local,
     /// Any other, of a network perhaps
     Other,
@@ -184,6 +187,12 @@ impl Backing {
         self.filesystem != Filesystem::Other
     }
 
+    /// Whether to be opened for writing may have made another file of it underneath, of which a map
+    /// that was made before knows nothing.
+    pub fn may_be_copied(&self) -> bool {
+        self.filesystem == Filesystem::Overlay
+    }
+
     /// Whether the content may change, or may have changed, with no trace in the timestamps.
     ///
     /// That happens through a writable map, on pages that are dirty already; and on filesystems
@@ -214,7 +223,8 @@ impl Filesystem {
         // The numbers are those of `statfs(2)`, and of ZFS's own source.
         match rustix::fs::fstatfs(file).map(|fs| fs.f_type as u32) {
             Ok(0xEF53 | 0x5846_5342 | 0x9123_683E | 0xF2F5_2010) => Filesystem::OfDisks,
-            Ok(0x0102_1994 | 0x794C_7630 | 0x2FC1_2FC1) => Filesystem::Local,
+            Ok(0x794C_7630) => Filesystem::Overlay,
+            Ok(0x0102_1994 | 0x2FC1_2FC1) => Filesystem::Local,
             _ => Filesystem::Other,
         }
     }

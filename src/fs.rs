@@ -224,7 +224,7 @@ impl Fs {
         use_file: impl FnOnce(BorrowedFd<'_>) -> R,
     ) -> Option<R> {
         let file = self.files.get(handle).ok()?;
-        file.content.whole_file().map(|open| use_file(open.backing.as_fd()))
+        file.content.whole_file().map(|open| use_file(open.backing().as_fd()))
     }
 
     /// Whether an open file was made for who opened it, and so is read past the kernel's pages.

@@ -67,6 +67,13 @@ pub struct Meta {
 const SETTLED: Duration = Duration::from_secs(1);
 
 impl FileId {
+    /// Whether this has the number of another file, and so is that file if one of the two is held open:
+    /// no number is given out again until then. On overlayfs a file gets another time of birth when it
+    /// is first opened for writing, that of its copy.
+    pub fn has_number_of(&self, other: &FileId) -> bool {
+        (self.device, self.number) == (other.device, other.number)
+    }
+
     /// The device of the file's filesystem, `major:minor`.
     pub fn device(&self) -> String {
         format!("{}:{}", self.device.0, self.device.1)

@@ -90,7 +90,7 @@ impl Change {
             But::Nobody => false,
         };
         !spared
-            && content.open_file().is_some_and(|(_, meta)| meta.id == self.file)
+            && content.open_file().is_some_and(|(_, meta)| meta.id.has_number_of(&self.file))
             && content.may_have(&self.bytes)
     }
 }

@@ -78,8 +78,8 @@ impl Content {
     pub fn sync(&self, data_only: bool) -> Result<(), Error> {
         let Some((open, _)) = self.open_file() else { return Ok(()) };
         let synced = match data_only {
-            true => rustix::fs::fdatasync(&open.backing),
-            false => rustix::fs::fsync(&open.backing),
+            true => rustix::fs::fdatasync(open.backing()),
+            false => rustix::fs::fsync(open.backing()),
         };
         synced.map_err(|err| Error::io(open.name(), err))
     }
@@ -90,7 +90,7 @@ impl Content {
         match self {
             Content::Text(text) => Some(respond(text.as_bytes())),
             Content::Whole { .. } | Content::Report(_) => None,
-            Content::Array { open, root, file, .. } => file.read_now(&open.backing, |bytes| {
+            Content::Array { open, root, file, .. } => file.read_now(open.backing(), |bytes| {
                 let is_right = open.meta().is_ok_and(|meta| root.check(open, &meta).is_ok());
                 is_right.then(|| respond(bytes))
             })?,
@@ -113,7 +113,7 @@ impl Content {
             }
             Content::Whole { open, meta } => {
                 let now = open.meta()?.size;
-                let read = file::read_whole(&open.backing, now, meta.size, at, len, respond);
+                let read = file::read_whole(open.backing(), now, meta.size, at, len, respond);
                 read.map_err(|err| match err {
                     ReadError::Short { has } => {
                         Error::Cut { file: open.name().to_owned(), had: meta.size, has }
@@ -124,7 +124,7 @@ impl Content {
             Content::Array { open, root, file, .. } => {
                 // What was read is this array's if it is still whole afterwards, with the same header.
                 let check = || root.check(open, &open.meta()?);
-                let read = file.read_at(&open.backing, at, len, |bytes| {
+                let read = file.read_at(open.backing(), at, len, |bytes| {
                     check()?;
                     Ok(respond(bytes))
                 });

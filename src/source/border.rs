@@ -21,7 +21,7 @@ use rustix::io::Errno;
 
 use super::links::Way;
 use super::{Source, SourceDirectory};
-use crate::backing::{Backing, Writer};
+use crate::backing::Backing;
 use crate::error::Error;
 use crate::meta::{FileId, Kind, Meta};
 
@@ -174,11 +174,6 @@ impl Source {
     pub(super) fn open_backing(&self, path: &Path, id: FileId) -> Result<Backing, Error> {
         let file = self.open_regular(path, id, OFlags::RDONLY)?;
         Backing::new(file).map_err(|err| Error::io(path, err))
-    }
-
-    /// Opens a file for writing, which the caller knows to be open for reading.
-    pub(super) fn open_writer(&self, path: &Path, id: FileId) -> Result<Writer, Error> {
-        self.patiently(|| self.open_regular(path, id, OFlags::RDWR)).map(Writer::new)
     }
 
     /// Opens something for writing, again where somebody has a lease on it.

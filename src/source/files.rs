@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use super::ArrayFile;
@@ -123,8 +123,9 @@ enum Parsed {
 /// A backing file that is open.
 #[derive(Debug)]
 pub struct OpenFile {
-    /// The bytes.
-    pub backing: Backing,
+    backing: Backing,
+    /// The same file opened again, of which a copy has been made since.
+    copy: OnceLock<Backing>,
     name: String,
     /// What the header said when it was read last.
     array: Mutex<Option<Parsed>>,
@@ -139,6 +140,11 @@ impl OpenFile {
     /// The file's path in the source, as it is shown in messages.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The bytes.
+    pub fn backing(&self) -> &Backing {
+        self.copy.get().unwrap_or(&self.backing)
     }
 
     /// The file's attributes now.
@@ -179,6 +185,17 @@ impl OpenFile {
         Ok(writer)
     }
 
+    /// Whether it is to be opened again, now that it is open for writing, by [`OpenFile::read_from`].
+    pub(super) fn may_be_a_copy(&self) -> bool {
+        self.backing.may_be_copied() && self.copy.get().is_none()
+    }
+
+    /// Whatever is read from now on is read from this, which is the same file.
+    pub(super) fn read_from(&self, copy: Backing) {
+        // It is made once; two who were as fast as each other have opened the same.
+        let _ = self.copy.set(copy);
+    }
+
     /// The array as the header has it now. The same [`Root`] as before if the header is the same.
     ///
     /// The header is read each time: who has the file mapped may change it with no trace in the timestamps. To read
@@ -215,7 +232,7 @@ impl OpenFile {
         let mut now = [0; 4096];
         bytes.chunks(now.len()).zip(0u64..).all(|(chunk, number)| {
             let now = &mut now[..chunk.len()];
-            self.backing.read_at(number * 4096, now).is_ok() && now == chunk
+            self.backing().read_at(number * 4096, now).is_ok() && now == chunk
         })
     }
 
@@ -224,7 +241,7 @@ impl OpenFile {
     fn read_array(&self, size: u64, bytes: &mut Option<Vec<u8>>) -> Result<Array, Error> {
         let looked_at = RefCell::new(bytes);
         let read = |offset: u64, buf: &mut [u8]| {
-            let read = self.backing.read_at(offset, buf);
+            let read = self.backing().read_at(offset, buf);
             let mut bytes = looked_at.borrow_mut();
             match &mut **bytes {
                 // What was read last of a byte is what counts for the header.
@@ -319,6 +336,7 @@ impl Files {
         }
         let file = Arc::new(OpenFile {
             backing: open()?,
+            copy: OnceLock::new(),
             name: shortened(shown(path).to_string()),
             array: Mutex::new(None),
             used: Mutex::new(Instant::now()),
@@ -341,6 +359,15 @@ impl Files {
         drop(open);
         drop(surplus);
         Ok((file, meta))
+    }
+
+    /// The open file of one identity has another from now on.
+    pub(super) fn has_become(&self, file: &OpenFile, was: FileId, is: FileId) {
+        let mut open = lock(&self.open);
+        let known = open.by_id.get(&was).cloned();
+        if let Some(known) = known.filter(|known| known.as_ptr() == std::ptr::from_ref(file)) {
+            open.by_id.insert(is, known);
+        }
     }
 
     /// Closes what nobody has open, and says whether there was any.

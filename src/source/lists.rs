@@ -40,7 +40,7 @@ impl Source {
     ) -> Result<Option<AccessList>, Error> {
         if let Some(open) = self.files.known(id) {
             let mut list = [0; MAX_LIST];
-            return parsed(path, rustix::fs::fgetxattr(&open.backing, name, &mut list), &list);
+            return parsed(path, rustix::fs::fgetxattr(open.backing(), name, &mut list), &list);
         }
         let place = self.place_of(path, id)?;
         list_of(path, &place, name)

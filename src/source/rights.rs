@@ -8,6 +8,7 @@
 //!
 //! A daemon that is not root lends nobody more than its own user's rights, and has no others.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::border::path_of_descriptor;
 use super::{OpenFile, Source, SourceDirectory};
-use crate::backing::Writer;
+use crate::backing::{Backing, Writer};
 use crate::caller::Caller;
 use crate::credentials;
 use crate::error::Error;
@@ -58,7 +59,7 @@ impl Source {
         caller: Caller,
     ) -> Result<(), Error> {
         match self.lent_by(caller).filter(|caller| caller.user != owner) {
-            Some(caller) => self.open_by(caller, path, id, Access::Read),
+            Some(caller) => self.open_by(caller, path, id, Access::Read).map(drop),
             None => Ok(()),
         }
     }
@@ -67,7 +68,7 @@ impl Source {
     pub fn admit_to_open(&self, open: &OpenFile, caller: Caller) -> Result<(), Error> {
         let Some(caller) = self.lent_by(caller) else { return Ok(()) };
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let again = path_of_descriptor(&open.backing);
+        let again = path_of_descriptor(open.backing());
         let reopen = || self.persistently(|| rustix::fs::open(&again, flags, Mode::empty()));
         match credentials::with_rights_of(caller, reopen) {
             Ok(reopened) => {
@@ -102,29 +103,53 @@ impl Source {
         caller: Caller,
     ) -> Result<Arc<Writer>, Error> {
         open.writer(|| {
-            if let Some(caller) = self.lent_by(caller) {
-                self.patiently(|| self.open_by(caller, path, id, access))?;
+            let place = match self.lent_by(caller) {
+                Some(caller) => self.patiently(|| self.open_by(caller, path, id, access))?,
+                None => self.place_of(path, id)?,
+            };
+            let file = self.patiently(|| self.open_place(path, &place, OFlags::RDWR))?;
+            if open.may_be_a_copy() {
+                self.follow_copy(path, open, id, &place)?;
             }
-            self.open_writer(path, id)
+            Ok(Writer::new(file))
         })
     }
 
-    /// Opens a file with a caller's rights, and closes it again.
+    /// Has a file read from the copy that was made of it when it was opened for writing.
+    fn follow_copy(
+        &self,
+        path: &Path,
+        open: &OpenFile,
+        id: FileId,
+        place: &OwnedFd,
+    ) -> Result<(), Error> {
+        let about = |err| Error::io(path, err);
+        let copy = Backing::new(self.open_place(path, place, OFlags::RDONLY)?).map_err(about)?;
+        let is = copy.meta().map_err(about)?.id;
+        open.read_from(copy);
+        if is != id {
+            self.files.has_become(open, id, is);
+        }
+        Ok(())
+    }
+
+    /// Opens a file with a caller's rights, and closes it again. Returns its place.
     fn open_by(
         &self,
         caller: Caller,
         path: &Path,
         id: FileId,
         access: Access,
-    ) -> Result<(), Error> {
+    ) -> Result<OwnedFd, Error> {
         // Where the source is one file, nothing is served of the directory that it lies in.
         let place = self.single.is_some().then(|| self.place_of(path, id)).transpose()?;
         let opened = credentials::with_rights_of(caller, || {
             let place = place.map_or_else(|| self.place_of(path, id), Ok)?;
-            self.open_place(path, &place, access.flags())
+            self.open_place(path, &place, access.flags())?;
+            Ok(place)
         });
         match opened {
-            Ok(opened) => opened.map(drop).map_err(to_caller),
+            Ok(opened) => opened.map_err(to_caller),
             Err(err) => Err(Error::io(path, err)),
         }
     }
