@@ -57,14 +57,14 @@ impl TakenOn {
         if caller.user == u32::MAX || caller.group == u32::MAX {
             return Err(Errno::ACCESS.into());
         }
-        // From here on whatever was changed is taken back, also if the rest fails.
-        let taken_on =
-            TakenOn { own_user: rustix::process::geteuid(), own_group: rustix::process::getegid() };
+        // All of them or, without the privilege for that, nothing.
         if !groups.is_empty() || !HAS_NO_GROUPS.get() {
-            HAS_NO_GROUPS.set(false);
             set_thread_groups(groups)?;
             HAS_NO_GROUPS.set(groups.is_empty());
         }
+        // From here on whatever was changed is given back, also if the rest fails.
+        let taken_on =
+            TakenOn { own_user: rustix::process::geteuid(), own_group: rustix::process::getegid() };
         set_thread_res_gid(None, Gid::from_raw(caller.group), None)?;
         // The user last: with it goes the right to change the rest.
         set_thread_res_uid(None, Uid::from_raw(caller.user), None)?;

@@ -200,3 +200,60 @@ def test_a_file_that_is_made_unchangeable_is_opened_for_writing_by_nobody(shared
             assert look() == as_other_user(look) == [None] * 6
         finally:
             os.close(held)
+
+
+@pytest.mark.parametrize("missing", ["setuid", "setgid"])
+def test_a_root_that_cannot_ask_for_others_serves_them_nothing(shared, missing):
+    """In a container that lacks the capability. What is its own goes on."""
+    (shared / "source").mkdir(mode=0o755)
+    (shared / "source/x.npy").write_bytes(ARRAY.blob)
+    os.chmod(shared / "source/x.npy", 0o644)
+    (shared / "mount").mkdir()
+    lacking = ("setpriv", f"--bounding-set=-{missing}", f"--inh-caps=-{missing}")
+    run(*lacking, program(), "mount", "--allow-other", shared / "source", shared / "mount")
+    try:
+
+        def look():
+            names = ("x.npy", "x/rows/0-3.npy")
+            return [attempted(lambda: len((shared / "mount" / name).read_bytes())) for name in names]
+
+        assert as_other_user(look) == ["EPERM"] * 2
+        assert look() == [len(ARRAY.blob), 128 + 3 * 5 * 8]
+        assert as_other_user(look) == ["EPERM"] * 2
+    finally:
+        run(program(), "umount", shared / "mount")
+
+
+def test_root_reads_and_writes_through_a_mount_what_root_may(shared):
+    """By the one capability for that which is kept; also beneath a folder that is closed to all."""
+    folder = shared / "source/closed"
+    folder.mkdir(parents=True)
+    (folder / "x.npy").write_bytes(ARRAY.blob)
+    for path in (folder / "x.npy", folder):
+        os.chown(path, USER, USER)
+        os.chmod(path, 0)
+    for options in KEPT:
+        with Mount(shared / "source", shared / "mount", *options) as mount:
+            assert os.listdir(mount / "closed") == ["x.npy", "x"]
+            assert (mount / "closed/x.npy").read_bytes() == ARRAY.blob
+            assert np.load(mount / "closed/x/rows/0-3.npy").shape == (3, 5)
+            if "--writable" in options:
+                np.save(mount / "closed/x/rows/0-3.npy", ARRAY.array[:3])
+
+
+def test_a_mount_of_one_file_says_nothing_of_the_folder_that_it_lies_in(shared):
+    """Which may be closed: whom the file lets in is let in."""
+    folder = shared / "closed"
+    folder.mkdir(mode=0o700)
+    for name, mode in {"open.npy": 0o666, "shut.npy": 0o600}.items():
+        (folder / name).write_bytes(ARRAY.blob)
+        os.chmod(folder / name, mode)
+        with Mount(folder / name, shared / "mount", "--allow-other", "--writable") as mount:
+
+            def look():
+                read = attempted(lambda: len((mount / "rows/0-3.raw").read_bytes()))
+                wrote = attempted(lambda: (mount / "rows/0-3.raw").write_bytes(bytes(3 * 5 * 8)))
+                return [attempted(lambda: len(os.listdir(mount / "rows")) > 0), read, wrote]
+
+            opened = name == "open.npy"
+            assert as_other_user(look) == ([True, 120, 120] if opened else ["EACCES"] * 3)
