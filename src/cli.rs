@@ -58,7 +58,7 @@ pub(crate) enum Command {
     Demo,
     /// Unmount when standard input ends
     #[command(hide = true)]
-    Watch { device: String, mountpoint: PathBuf },
+    Watch { id: u64, device: String, mountpoint: PathBuf },
 }
 
 #[derive(Clone, Debug, Args)]

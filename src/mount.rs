@@ -13,16 +13,18 @@ use fuser::{Config, Session, SessionACL};
 
 use crate::fs::Fs;
 use crate::fuse::Adapter;
-use crate::meta::{FileId, Meta};
 use crate::shown::shown;
 
 mod device;
+mod mountpoint;
+mod place;
 mod privileges;
 mod table;
 mod upkeep;
 
+pub use mountpoint::{Mountpoint, prepare};
+pub use place::{Gone, Place, unmount};
 pub use privileges::give_up_privileges;
-use table::FILESYSTEM_TYPE;
 pub use table::enclosing;
 use upkeep::{CloseChanges, keep_fresh, keep_tidy, write_back};
 
@@ -67,13 +69,6 @@ const READ_AHEAD_KB: u32 = 4096;
 /// How long open files are served on after the daemon was told to end.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Where a mount is, and which one it is there.
-#[derive(Clone, Debug)]
-pub struct Place {
-    mountpoint: PathBuf,
-    device: String,
-}
-
 /// A mount that is ready to be served.
 #[derive(Debug)]
 pub struct Mount {
@@ -91,98 +86,16 @@ pub enum End {
     Asked,
 }
 
-/// Checks that a filesystem over `source` can be mounted at `mountpoint`, which is made if it is
-/// missing, and returns its absolute path.
-pub fn prepare(source: &Path, mountpoint: &Path) -> Result<PathBuf, Error> {
-    let made = match std::fs::create_dir(mountpoint) {
-        Ok(()) => true,
-        Err(err) if err.kind() == io::ErrorKind::AlreadyExists => false,
-        Err(err) => return Err(Error::new(mountpoint, err)),
-    };
-    let checked = check_mountpoint(mountpoint).and_then(|absolute| {
-        check_apart(source, &absolute)?;
-        check_empty(&absolute)?;
-        Ok(absolute)
-    });
-    if made && checked.is_err() {
-        // As it was. If that fails, an empty directory stays.
-        let _ = std::fs::remove_dir(mountpoint);
-    }
-    checked
-}
-
-fn check_mountpoint(mountpoint: &Path) -> Result<PathBuf, Error> {
-    let error = |why: &dyn fmt::Display| Error::new(mountpoint, why);
-    let by_parent = table::absolute(mountpoint).map_err(|err| error(&err))?;
-    let on_top = table::at(&by_parent).map_err(|err| error(&err))?;
-    let is_npyfs = on_top.is_some_and(|entry| entry.kind == FILESYSTEM_TYPE);
-    let meta = match std::fs::metadata(mountpoint) {
-        Err(err) if err.kind() == io::ErrorKind::NotConnected => {
-            let remedy = if is_npyfs { "npyfs umount" } else { "umount" };
-            let path = shown(mountpoint);
-            return Err(error(&format!("a dead mount is in the way; {remedy} {path} removes it")));
-        }
-        result => result.map_err(|err| error(&err))?,
-    };
-    if !meta.is_dir() {
-        return Err(error(&"not a directory"));
-    }
-    if is_npyfs {
-        return Err(error(&format!(
-            "npyfs is mounted there already; npyfs umount {} unmounts it",
-            shown(mountpoint)
-        )));
-    }
-    // Resolved whole, now that it is known to be alive.
-    mountpoint.canonicalize().map_err(|err| error(&err))
-}
-
-fn check_empty(mountpoint: &Path) -> Result<(), Error> {
-    let mut entries = std::fs::read_dir(mountpoint).map_err(|err| Error::new(mountpoint, err))?;
-    match entries.next() {
-        None => Ok(()),
-        Some(_) => Err(Error::new(
-            mountpoint,
-            "the mountpoint is not empty; mount on an empty directory, or on a new one",
-        )),
-    }
-}
-
-/// A source inside the mountpoint, or the reverse, would be served through itself and deadlock.
-/// Directories are compared by identity, so that a bind mount does not hide it.
-fn check_apart(source: &Path, mountpoint: &Path) -> Result<(), Error> {
-    let identities = |path: &Path| -> io::Result<Vec<FileId>> {
-        let path = path.canonicalize()?;
-        path.ancestors().map(|path| Ok(Meta::of_path(path)?.id)).collect()
-    };
-    let of_source = identities(source).map_err(|err| Error::new(source, err))?;
-    let of_mountpoint = identities(mountpoint).map_err(|err| Error::new(mountpoint, err))?;
-    let (source_id, mountpoint_id) = (of_source.first(), of_mountpoint.first());
-    if source_id == mountpoint_id {
-        let why = "the source and the mountpoint are the same; mount on another directory";
-        return Err(Error::new(mountpoint, why));
-    }
-    if mountpoint_id.is_some_and(|id| of_source.contains(id)) {
-        return Err(Error::new(mountpoint, "the source lies inside the mountpoint"));
-    }
-    if source_id.is_some_and(|id| of_mountpoint.contains(id)) {
-        return Err(Error::new(mountpoint, "the mountpoint lies inside the source"));
-    }
-    Ok(())
-}
-
 impl Mount {
-    /// Mounts a filesystem at a path that [`prepare`] has returned. From now on the path answers
-    /// once [`Mount::serve`] runs. Dropped before, it is unmounted.
-    pub fn new(fs: Fs, mountpoint: &Path, options: &Options) -> Result<Mount, Error> {
-        let error = |err: io::Error| Error::new(mountpoint, err);
+    /// Mounts a filesystem at what [`prepare`] has returned. From now on its path answers once
+    /// [`Mount::serve`] runs. Dropped before, it is unmounted.
+    pub fn new(fs: Fs, mountpoint: &Mountpoint, options: &Options) -> Result<Mount, Error> {
+        let error = |err: io::Error| Error::new(mountpoint.path(), err);
         let source = fs.tree().source().path();
         let writable = fs.tree().is_writable();
         let descriptor = device::mount(source, mountpoint, options, writable).map_err(error)?;
-        let place = Place::of(mountpoint).inspect_err(|_| {
-            // Only just mounted, so it is on top. That it cannot be found is reported.
-            let _ = device::unmount(mountpoint, true);
-        })?;
+        // If it is not found, it ends with its descriptor.
+        let place = mountpoint.place().map_err(error)?;
         let mounted = Mounted(Some(place));
         let fs = Arc::new(fs);
         let mut config = Config::default();
@@ -198,7 +111,7 @@ impl Mount {
         let _ = notifier.set(session.notifier());
         let mount = Mount { session, fs, mounted };
         if let Some(place) = mount.place() {
-            place.raise_read_ahead();
+            raise_read_ahead(place.device());
             mount.fs.tree().source().leave_out(place.device(), place.mountpoint());
         }
         Ok(mount)
@@ -213,7 +126,8 @@ impl Mount {
     /// then it is unmounted, and files that are open are served for a moment more.
     pub fn serve(self, asked: mpsc::Sender<End>, end: &mpsc::Receiver<End>) -> Result<(), Error> {
         let Mount { session, fs, mut mounted } = self;
-        let path = mounted.0.as_ref().map(|place| place.mountpoint.clone()).unwrap_or_default();
+        let path =
+            mounted.0.as_ref().map(|place| place.mountpoint().to_owned()).unwrap_or_default();
         let (_running, ended) = mpsc::channel::<()>();
         let notifier = session.notifier();
         // Not waited for in the end: they may themselves wait for a request that is stuck in the
@@ -256,13 +170,21 @@ impl Mount {
     }
 }
 
+/// Lets the kernel read far ahead, where that is permitted.
+fn raise_read_ahead(device: &str) {
+    let path = format!("/sys/class/bdi/{device}/read_ahead_kb");
+    if let Err(err) = std::fs::write(&path, READ_AHEAD_KB.to_string()) {
+        log::debug!("{path}: {err}");
+    }
+}
+
 /// A mount that is there, and is unmounted when this is dropped.
 #[derive(Debug)]
 struct Mounted(Option<Place>);
 
 impl Mounted {
     fn is_there(&self) -> bool {
-        self.0.as_ref().is_some_and(|place| place.is_on_top().unwrap_or(true))
+        self.0.as_ref().is_some_and(|place| place.is_there().unwrap_or(true))
     }
 
     fn unmount(&mut self) -> Result<(), Error> {
@@ -276,88 +198,4 @@ impl Drop for Mounted {
             log::warn!("{err}");
         }
     }
-}
-
-impl Place {
-    /// The mount that is on top at an absolute path.
-    fn of(mountpoint: &Path) -> Result<Place, Error> {
-        match table::at(mountpoint).map_err(|err| Error::new(mountpoint, err))? {
-            Some(entry) => Ok(Place { mountpoint: mountpoint.to_owned(), device: entry.device }),
-            None => Err(Error::new(mountpoint, "the mount is not in /proc/self/mountinfo")),
-        }
-    }
-
-    /// The mountpoint.
-    pub fn mountpoint(&self) -> &Path {
-        &self.mountpoint
-    }
-
-    /// The device of the mount, `major:minor`, by which another process knows it.
-    pub fn device(&self) -> &str {
-        &self.device
-    }
-
-    /// A mount as another process has described it.
-    pub fn described(mountpoint: PathBuf, device: String) -> Place {
-        Place { mountpoint, device }
-    }
-
-    /// Unmounts lazily, if it is still this very mount that is on top at its path.
-    pub fn unmount(&self) -> Result<(), Error> {
-        let error =
-            |err: io::Error| Error::new(&self.mountpoint, format!("it cannot be unmounted: {err}"));
-        if self.is_on_top().map_err(error)? {
-            device::unmount(&self.mountpoint, true).map_err(error)?;
-        }
-        Ok(())
-    }
-
-    /// Whether it is this very mount that is on top at its path.
-    fn is_on_top(&self) -> io::Result<bool> {
-        Ok(table::at(&self.mountpoint)?.is_some_and(|on_top| on_top.device == self.device))
-    }
-
-    /// Lets the kernel read far ahead, where that is permitted.
-    fn raise_read_ahead(&self) {
-        let path = format!("/sys/class/bdi/{}/read_ahead_kb", self.device);
-        if let Err(err) = std::fs::write(&path, READ_AHEAD_KB.to_string()) {
-            log::debug!("{path}: {err}");
-        }
-    }
-}
-
-/// How a mount was taken away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gone {
-    /// Nobody was using it.
-    Wholly,
-    /// Files in it are open, and are served until they are closed.
-    Lazily,
-}
-
-/// Unmounts the npyfs mount at a path, a dead one too; lazily where it is busy.
-pub fn unmount(mountpoint: &Path) -> Result<Gone, Error> {
-    let error = |why: &dyn fmt::Display| Error::new(mountpoint, why);
-    let by_parent = table::absolute(mountpoint).map_err(|err| error(&err))?;
-    let mut entry = table::at(&by_parent).map_err(|err| error(&err))?;
-    let mut absolute = by_parent;
-    if entry.is_none() {
-        // Perhaps a symlink to the mountpoint.
-        if let Ok(resolved) = mountpoint.canonicalize() {
-            entry = table::at(&resolved).map_err(|err| error(&err))?;
-            absolute = resolved;
-        }
-    }
-    match entry {
-        Some(entry) if entry.kind == FILESYSTEM_TYPE => {}
-        Some(entry) => return Err(error(&format!("mounted there is {}, not npyfs", entry.kind))),
-        None => return Err(error(&"nothing is mounted there")),
-    }
-    match device::unmount(&absolute, false) {
-        Err(err) if err.kind() == io::ErrorKind::ResourceBusy => {
-            device::unmount(&absolute, true).map(|()| Gone::Lazily)
-        }
-        result => result.map(|()| Gone::Wholly),
-    }
-    .map_err(|err| error(&err))
 }

@@ -35,7 +35,7 @@ pub(crate) fn run() -> Outcome {
     let options =
         Options { allow_other: false, ttl: Duration::from_secs(1), threads: 2, no_exec: false };
     let mount = Mount::new(Fs::new(tree), &mountpoint, &options)?;
-    let toured = mountpoint.clone();
+    let toured = mountpoint.path().to_owned();
     // The mount answers only while `serve` runs.
     let failed = asked.clone();
     let tour = thread::spawn(move || {
@@ -47,7 +47,7 @@ pub(crate) fn run() -> Outcome {
     mount.serve(asked, &end)?;
     match tour.join() {
         Ok(Err(err)) if err.kind() != io::ErrorKind::BrokenPipe => {
-            return Err(format!("{}: {err}", shown(&mountpoint)).into());
+            return Err(format!("{}: {err}", shown(mountpoint.path())).into());
         }
         _ => {}
     }

@@ -175,7 +175,7 @@ fn detach() -> io::Result<()> {
 /// Starts a process that unmounts when this one is gone, however it went.
 fn watch(place: &Place) -> io::Result<Child> {
     Command::new(std::env::current_exe()?)
-        .args(["watch", place.device()])
+        .args(["watch", &place.id().to_string(), place.device()])
         .arg(place.mountpoint())
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

@@ -18,6 +18,7 @@ use rustix::net::{
 };
 
 use super::Options;
+use super::mountpoint::Mountpoint;
 use super::table::FILESYSTEM_TYPE;
 
 const FUSERMOUNT: &str = "fusermount3";
@@ -26,7 +27,7 @@ const FUSERMOUNT: &str = "fusermount3";
 /// it by.
 pub(super) fn mount(
     source: &Path,
-    mountpoint: &Path,
+    mountpoint: &Mountpoint,
     options: &Options,
     writable: bool,
 ) -> io::Result<OwnedFd> {
@@ -44,14 +45,16 @@ pub(super) fn mount(
 
 fn mount_directly(
     source: &Path,
-    mountpoint: &Path,
+    mountpoint: &Mountpoint,
     wanted: &Options,
     writable: bool,
 ) -> Result<OwnedFd, Errno> {
     let device = File::options().read(true).write(true).open("/dev/fuse");
     let device: OwnedFd =
         device.map_err(|err| Errno::from_io_error(&err).unwrap_or(Errno::IO))?.into();
-    let root_mode = std::fs::metadata(mountpoint).map_or(0o040_000, |meta| meta.mode());
+    // What is held, whatever its path leads to by now.
+    let mountpoint = mountpoint.by_descriptor();
+    let root_mode = std::fs::metadata(&mountpoint).map_or(0o040_000, |meta| meta.mode());
     let mut options = format!(
         "fd={},rootmode={:o},user_id={},group_id={},default_permissions",
         device.as_raw_fd(),
@@ -66,7 +69,7 @@ fn mount_directly(
     let mut flags = MountFlags::NOSUID | MountFlags::NODEV;
     flags.set(MountFlags::RDONLY, !writable);
     flags.set(MountFlags::NOEXEC, wanted.no_exec);
-    rustix::mount::mount(source, mountpoint, FILESYSTEM_TYPE, flags, options.as_c_str())?;
+    rustix::mount::mount(source, &mountpoint, FILESYSTEM_TYPE, flags, options.as_c_str())?;
     Ok(device)
 }
 
@@ -74,7 +77,7 @@ fn mount_directly(
 /// socket that it inherits.
 fn mount_by_fusermount(
     source: &Path,
-    mountpoint: &Path,
+    mountpoint: &Mountpoint,
     wanted: &Options,
     writable: bool,
 ) -> io::Result<OwnedFd> {
@@ -98,8 +101,9 @@ fn mount_by_fusermount(
     let output = Command::new(FUSERMOUNT)
         .arg("-o")
         .arg(&options)
-        .arg("--")
-        .arg(mountpoint)
+        // The directory that is held, and not a path that may lead elsewhere by now.
+        .args(["--", "."])
+        .current_dir(mountpoint.by_descriptor())
         .env("_FUSE_COMMFD", theirs.as_raw_fd().to_string())
         .stdin(Stdio::null())
         .output()
@@ -146,30 +150,23 @@ fn receive_descriptor(socket: &OwnedFd) -> io::Result<OwnedFd> {
     descriptors.flatten().next().ok_or_else(|| io::Error::other("fusermount3 sent no descriptor"))
 }
 
-/// Unmounts what is on top at a path; `lazily` takes it out of the tree though files are open.
-pub(super) fn unmount(mountpoint: &Path, lazily: bool) -> io::Result<()> {
-    let mut flags = UnmountFlags::NOFOLLOW;
-    if lazily {
-        flags |= UnmountFlags::DETACH;
-    }
-    match rustix::mount::unmount(mountpoint, flags) {
-        Err(Errno::PERM) => unmount_by_fusermount(mountpoint, lazily),
+/// Takes a mount out of the tree, though files are open, by a descriptor of its root.
+pub(super) fn detach(root: &OwnedFd, mountpoint: &Path) -> io::Result<()> {
+    let held = format!("/proc/self/fd/{}", root.as_raw_fd());
+    match rustix::mount::unmount(held, UnmountFlags::DETACH) {
+        Err(Errno::PERM) => detach_by_fusermount(mountpoint),
         result => result.map_err(io::Error::from),
     }
 }
 
-fn unmount_by_fusermount(mountpoint: &Path, lazily: bool) -> io::Result<()> {
+/// `fusermount3` knows mounts by their paths only. It looks for itself that it unmounts none but the
+/// user's own.
+fn detach_by_fusermount(mountpoint: &Path) -> io::Result<()> {
     let mut command = Command::new(FUSERMOUNT);
-    command.arg("-u");
-    if lazily {
-        command.arg("-z");
-    }
-    let output = command.arg("--").arg(mountpoint).stdin(Stdio::null()).output()?;
+    let output = command.args(["-u", "-z", "--"]).arg(mountpoint).stdin(Stdio::null()).output()?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    let busy = said.contains("busy");
-    let kind = if busy { io::ErrorKind::ResourceBusy } else { io::ErrorKind::Other };
-    Err(io::Error::new(kind, said.trim().replace('\n', "; ")))
+    Err(io::Error::other(said.trim().replace('\n', "; ")))
 }

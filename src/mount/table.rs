@@ -3,7 +3,8 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// The type that mounts of ours have.
@@ -12,9 +13,13 @@ pub(super) const FILESYSTEM_TYPE: &str = "fuse.npyfs";
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// Its device, `major:minor`, which no other mount of the same time has.
+    /// Its number, which no other mount of the same time has.
+    pub(super) id: u64,
+    /// The number of the mount that it is mounted on.
+    pub(super) parent: u64,
+    /// The device of what is mounted, `major:minor`.
     pub(super) device: String,
-    /// Where it is.
+    /// Where it is now.
     pub(super) mountpoint: PathBuf,
     /// The filesystem's type.
     pub(super) kind: String,
@@ -24,13 +29,23 @@ pub(super) struct Entry {
     pub(super) whole: bool,
 }
 
-/// The mount on top at a path, if the path is a mountpoint.
-pub(super) fn at(mountpoint: &Path) -> io::Result<Option<Entry>> {
+/// All mounts.
+pub(super) fn read() -> io::Result<Vec<Entry>> {
     let table = std::fs::read("/proc/self/mountinfo")?;
-    Ok(table
-        .split(|&byte| byte == b'\n')
-        .filter_map(parse)
-        .rfind(|entry| entry.mountpoint == mountpoint))
+    Ok(table.split(|&byte| byte == b'\n').filter_map(parse).collect())
+}
+
+/// The mount on top at a path, if the path is a mountpoint.
+fn at(mountpoint: &Path) -> io::Result<Option<Entry>> {
+    Ok(read()?.into_iter().rfind(|entry| entry.mountpoint == mountpoint))
+}
+
+/// The number of the mount that an open file is in. Nothing is asked of its filesystem.
+pub(super) fn id_of(file: impl AsFd) -> io::Result<u64> {
+    let path = format!("/proc/self/fdinfo/{}", file.as_fd().as_raw_fd());
+    let info = std::fs::read_to_string(path)?;
+    let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok());
+    id.ok_or_else(|| io::Error::other("/proc/self/fdinfo has no mnt_id"))
 }
 
 /// The source of the npyfs mount that a path lies in, if it lies in one, and the path within it. The
@@ -51,7 +66,10 @@ pub fn enclosing(path: &Path) -> Option<(PathBuf, PathBuf)> {
 fn parse(line: &[u8]) -> Option<Entry> {
     let fields: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
     let separator = fields.iter().position(|field| *field == b"-")?;
+    let number = |at: usize| std::str::from_utf8(fields.get(at)?).ok()?.parse().ok();
     Some(Entry {
+        id: number(0)?,
+        parent: number(1)?,
         device: String::from_utf8(fields.get(2)?.to_vec()).ok()?,
         mountpoint: PathBuf::from(unescape(fields.get(4)?)),
         kind: String::from_utf8(fields.get(separator + 1)?.to_vec()).ok()?,
@@ -81,18 +99,6 @@ fn unescape(field: &[u8]) -> OsString {
     OsString::from_vec(out)
 }
 
-/// The absolute form of a mountpoint, found without touching what is mounted there: its parent is
-/// resolved, itself it is not.
-pub(super) fn absolute(mountpoint: &Path) -> io::Result<PathBuf> {
-    let absolute = std::path::absolute(mountpoint)?;
-    match (absolute.parent(), absolute.file_name()) {
-        (Some(parent), Some(name)) if !absolute.as_os_str().as_bytes().ends_with(b"/..") => {
-            Ok(parent.canonicalize()?.join(name))
-        }
-        _ => absolute.canonicalize(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +110,8 @@ mod tests {
         assert_eq!(
             parse(line),
             Some(Entry {
+                id: 36,
+                parent: 35,
                 device: "0:51".to_owned(),
                 mountpoint: PathBuf::from("/mnt/a b\\"),
                 kind: "fuse.npyfs".to_owned(),

@@ -1,0 +1,175 @@
+//! Which mount it is, and how it is taken away: that very mount, and never what stands at its path
+//! instead.
+//!
+//! A mount is known by its number and its device. To unmount it, its root is opened where the table
+//! of mounts says that it is now. If the descriptor is in that mount, it is detached by the
+//! descriptor, so that nothing can come between the check and the call.
+
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use super::Error;
+use super::device;
+use super::mountpoint::path_of_descriptor;
+use super::table::{self, Entry, FILESYSTEM_TYPE};
+use crate::shown::shown;
+
+/// Which mount it is, and where it was last seen.
+#[derive(Clone, Debug)]
+pub struct Place {
+    mountpoint: PathBuf,
+    id: u64,
+    device: String,
+}
+
+/// How a mount was taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// Nobody was using it.
+    Wholly,
+    /// Files in it are open, and are served until they are closed.
+    Lazily,
+}
+
+/// How often a mount is looked for at the place that the table names. Somebody may exchange parts of
+/// that path all the time, but cannot know when it is looked at.
+const TRIES: usize = 200;
+
+/// How long it is waited for that the kernel writes back what its last user stored through maps. It
+/// needs the daemon for that, which may not answer.
+const LETTING_GO: Duration = Duration::from_secs(2);
+
+impl Place {
+    pub(super) fn new(entry: Entry) -> Place {
+        Place { mountpoint: entry.mountpoint, id: entry.id, device: entry.device }
+    }
+
+    /// A mount as another process has described it.
+    pub fn described(mountpoint: PathBuf, id: u64, device: String) -> Place {
+        Place { mountpoint, id, device }
+    }
+
+    /// The mountpoint, as it was when it was mounted on.
+    pub fn mountpoint(&self) -> &Path {
+        &self.mountpoint
+    }
+
+    /// The number of the mount.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The device of the mount, `major:minor`.
+    pub fn device(&self) -> &str {
+        &self.device
+    }
+
+    /// Unmounts lazily, if this very mount is still there, and no other lies over it.
+    pub fn unmount(&self) -> Result<(), Error> {
+        let error =
+            |err: io::Error| Error::new(&self.mountpoint, format!("it cannot be unmounted: {err}"));
+        if let Some(held) = self.hold().map_err(error)? {
+            held.detach().map_err(error)?;
+            held.let_go();
+        }
+        Ok(())
+    }
+
+    /// Whether this very mount is there.
+    pub(super) fn is_there(&self) -> io::Result<bool> {
+        Ok(table::read()?.iter().any(|entry| self.is(entry)))
+    }
+
+    fn is(&self, entry: &Entry) -> bool {
+        (entry.id, &*entry.device, &*entry.kind) == (self.id, &*self.device, FILESYSTEM_TYPE)
+    }
+
+    /// Holds this mount, wherever it is now, if it is there and no other lies over it.
+    fn hold(&self) -> io::Result<Option<Held>> {
+        let mut failed = None;
+        for _ in 0..TRIES {
+            let table = table::read()?;
+            let Some(entry) = table.iter().find(|entry| self.is(entry)) else { return Ok(None) };
+            let covers =
+                |other: &Entry| other.parent == entry.id && other.mountpoint == entry.mountpoint;
+            if table.iter().any(covers) {
+                log::warn!("{}: another mount lies over it", shown(&entry.mountpoint));
+                return Ok(None);
+            }
+            // There are no symlinks in what the table names.
+            match open(&entry.mountpoint, ResolveFlags::NO_SYMLINKS) {
+                Ok(root) if table::id_of(&root)? == self.id => {
+                    return Ok(Some(Held { root, entry: entry.clone() }));
+                }
+                Ok(_) => {}
+                Err(err) => failed = Some(err),
+            }
+        }
+        let failed = failed.map(io::Error::from);
+        Err(failed.unwrap_or_else(|| io::Error::other("the directories above it keep changing")))
+    }
+}
+
+/// A mount, held by a descriptor of its root. No request goes to its daemon by that, which may be dead
+/// or hang. The mount is in use as long as it is held.
+#[derive(Debug)]
+struct Held {
+    root: OwnedFd,
+    entry: Entry,
+}
+
+fn open(path: &Path, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    rustix::fs::openat2(rustix::fs::CWD, path, flags, Mode::empty(), resolve)
+}
+
+impl Held {
+    /// The mount that is at a path, if its root is.
+    fn at(path: &Path) -> io::Result<Option<Held>> {
+        let root = open(path, ResolveFlags::empty())?;
+        let (id, now) = (table::id_of(&root)?, path_of_descriptor(&root).read_link()?);
+        let entry = table::read()?.into_iter().find(|entry| entry.id == id);
+        Ok(entry.filter(|entry| entry.mountpoint == now).map(|entry| Held { root, entry }))
+    }
+
+    /// Takes it out of the tree. It goes on for those who use it.
+    fn detach(&self) -> io::Result<()> {
+        device::detach(&self.root, &self.entry.mountpoint)
+    }
+
+    /// Lets go of it, and says whether that was its end.
+    fn let_go(self) -> Gone {
+        let Held { root, entry } = self;
+        let (closed, done) = mpsc::channel();
+        thread::spawn(move || {
+            drop(root);
+            // Nobody listens any more if it took too long.
+            let _ = closed.send(());
+        });
+        let is_closed = done.recv_timeout(LETTING_GO).is_ok();
+        // The kernel has this for as long as what was mounted is there, in other namespaces too.
+        let trace = Path::new("/sys/class/bdi").join(entry.device);
+        if is_closed && !trace.exists() { Gone::Wholly } else { Gone::Lazily }
+    }
+}
+
+/// Unmounts the npyfs mount at a path, a dead one too; lazily where it is busy.
+pub fn unmount(mountpoint: &Path) -> Result<Gone, Error> {
+    let error = |why: &dyn fmt::Display| Error::new(mountpoint, why);
+    match Held::at(mountpoint).map_err(|err| error(&err))? {
+        Some(held) if held.entry.kind == FILESYSTEM_TYPE => {
+            held.detach().map_err(|err| error(&err))?;
+            Ok(held.let_go())
+        }
+        Some(held) => Err(error(&format!("mounted there is {}, not npyfs", held.entry.kind))),
+        None => Err(error(&"nothing is mounted there")),
+    }
+}
