@@ -26,20 +26,28 @@ use rustix::io::ReadWriteFlags;
 use crate::meta::Meta;
 use crate::runs::Pieces;
 
+mod closing;
 mod fault;
 mod strided;
 mod writer;
 
+use closing::ClosedApart;
+pub use closing::await_closed;
 pub use writer::{Unwritten, Writer};
 
 /// A regular file, open for reading, and mapped at most once.
 #[derive(Debug)]
 pub struct Backing {
-    file: File,
-    map: OnceLock<MmapRaw>,
+    open: ClosedApart<Open>,
     /// The file's size when it was opened, and that of the map.
     size: u64,
     filesystem: Filesystem,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: File,
+    map: OnceLock<MmapRaw>,
 }
 
 /// What is known of the filesystem that a file is on.
@@ -96,14 +104,16 @@ impl fmt::Display for ReadError {
 impl Backing {
     /// Takes a regular file that is open for reading.
     pub fn new(file: File) -> io::Result<Backing> {
-        let size = file.metadata()?.len();
         let filesystem = Filesystem::of(&file);
-        Ok(Backing { file, map: OnceLock::new(), size, filesystem })
+        let slow = filesystem.slow_device(&file);
+        let open = ClosedApart::new(Open { file, map: OnceLock::new() }, slow);
+        let size = open.file.metadata()?.len();
+        Ok(Backing { open, size, filesystem })
     }
 
     /// The file's attributes now.
     pub fn meta(&self) -> io::Result<Meta> {
-        Meta::of(&self.file)
+        Meta::of(&self.open.file)
     }
 
     /// The file's size when it was opened.
@@ -113,7 +123,7 @@ impl Backing {
 
     /// Fills `out` with the bytes from `offset` on, as the file has them.
     pub fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<(), ReadError> {
-        self.file.read_exact_at(out, offset).map_err(|err| match err.kind() {
+        self.open.file.read_exact_at(out, offset).map_err(|err| match err.kind() {
             io::ErrorKind::UnexpectedEof => self.short(),
             _ => err.into(),
         })
@@ -123,7 +133,7 @@ impl Backing {
     /// Some filesystems never tell.
     pub fn read_now(&self, offset: u64, out: &mut [u8]) -> bool {
         let (len, mut parts) = (out.len(), [IoSliceMut::new(out)]);
-        let read = rustix::io::preadv2(&self.file, &mut parts, offset, ReadWriteFlags::NOWAIT);
+        let read = rustix::io::preadv2(&self.open.file, &mut parts, offset, ReadWriteFlags::NOWAIT);
         read.is_ok_and(|read| read == len)
     }
 
@@ -159,18 +169,18 @@ impl Backing {
 
     /// The map: addresses, and never a reference, since others change what is there.
     fn map(&self) -> io::Result<&MmapRaw> {
-        if let Some(map) = self.map.get() {
+        if let Some(map) = self.open.map.get() {
             return Ok(map);
         }
         // There may be no room for one; later there may be, and what lies together can be read
         // all the same.
         let len = usize::try_from(self.size).map_err(|_| io::ErrorKind::OutOfMemory)?;
-        let map = MmapOptions::new().len(len).map_raw_read_only(&self.file)?;
-        Ok(self.map.get_or_init(|| map))
+        let map = MmapOptions::new().len(len).map_raw_read_only(&self.open.file)?;
+        Ok(self.open.map.get_or_init(|| map))
     }
 
     fn size(&self) -> io::Result<u64> {
-        Ok(rustix::fs::fstat(&self.file)?.st_size.cast_unsigned())
+        Ok(rustix::fs::fstat(&self.open.file)?.st_size.cast_unsigned())
     }
 
     fn check_size(&self, needs: u64) -> Result<(), ReadError> {
@@ -207,7 +217,7 @@ impl Backing {
     /// A read lease is granted only where there is nobody; it is given back at once. A signal for
     /// its being broken in between is ignored (see [`ignore_signals`]).
     fn may_have_writer(&self) -> bool {
-        let fd = self.file.as_raw_fd();
+        let fd = self.open.file.as_raw_fd();
         // SAFETY: F_SETLEASE takes an int and touches no memory of ours; `fd` is open.
         let granted = unsafe { libc::fcntl(fd, libc::F_SETLEASE, libc::F_RDLCK) } == 0;
         if granted {
@@ -228,11 +238,17 @@ impl Filesystem {
             _ => Filesystem::Other,
         }
     }
+
+    /// The device of a file on it, unless it is known to answer at once.
+    fn slow_device(self, file: &File) -> Option<u64> {
+        let is_slow = self == Filesystem::Other;
+        is_slow.then(|| rustix::fs::fstat(file).map_or(0, |stat| stat.st_dev))
+    }
 }
 
 impl AsFd for Backing {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+        self.open.file.as_fd()
     }
 }
 

@@ -105,7 +105,7 @@ fn a_file_that_is_too_short_is_an_error_before_it_is_touched() {
     let mut out = vec![0; 5_000];
     let gathered = backing.gather(runs.pieces(0, 5_000), &mut out, 10_000);
     assert!(matches!(gathered, Err(ReadError::Short { has: 9_999 })));
-    assert!(backing.map.get().is_none());
+    assert!(backing.open.map.get().is_none());
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn what_lies_together_is_read_as_far_as_it_is_there() {
     file.set_len(9).unwrap();
     assert!(matches!(read(3, 7), Err(ReadError::Short { has: 9 })));
     assert_eq!(read(3, 6).unwrap(), b"345678");
-    assert!(backing.map.get().is_none(), "no map is made for it");
+    assert!(backing.open.map.get().is_none(), "no map is made for it");
 }
 
 /// Passes by the look at the size, as a truncation in the very moment would.
@@ -232,5 +232,5 @@ fn a_write_moves_the_time_though_the_page_is_dirty_already() {
         writer.scatter(runs.pieces(0, 5000), &[value; 5000], 10_000).unwrap();
         assert!(modified() > before);
     }
-    assert!(writer.map.get().is_some_and(Option::is_some), "by a map");
+    assert!(writer.open.map.get().is_some_and(Option::is_some), "by a map");
 }

@@ -15,12 +15,18 @@ use std::sync::OnceLock;
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::FallocateFlags;
 
-use super::strided;
+use super::closing::ClosedApart;
+use super::{Filesystem, strided};
 use crate::runs::Pieces;
 
 /// A regular file, open for reading and writing, and mapped at most once.
 #[derive(Debug)]
 pub struct Writer {
+    pub(super) open: ClosedApart<OpenToWrite>,
+}
+
+#[derive(Debug)]
+pub(super) struct OpenToWrite {
     file: File,
     /// None where the filesystem cannot, or there is no room for it.
     pub(super) map: OnceLock<Option<MmapRaw>>,
@@ -44,14 +50,15 @@ impl From<io::Error> for Unwritten {
 impl Writer {
     /// Takes a regular file that is open for reading and writing.
     pub fn new(file: File) -> Writer {
-        Writer { file, map: OnceLock::new() }
+        let slow = Filesystem::of(&file).slow_device(&file);
+        Writer { open: ClosedApart::new(OpenToWrite { file, map: OnceLock::new() }, slow) }
     }
 
     /// Writes `bytes` at `offset`.
     pub fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), Unwritten> {
         let mut written = 0;
         while written < bytes.len() {
-            match self.file.write_at(&bytes[written..], offset + written as u64) {
+            match self.open.file.write_at(&bytes[written..], offset + written as u64) {
                 Ok(0) => return Err(Unwritten { written, why: io::ErrorKind::WriteZero.into() }),
                 Ok(count) => written += count,
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
@@ -95,15 +102,16 @@ impl Writer {
     pub fn clear(&self, offset: u64, len: u64) -> bool {
         let ways = [FallocateFlags::ZERO_RANGE, FallocateFlags::PUNCH_HOLE];
         ways.into_iter().any(|way| {
-            rustix::fs::fallocate(&self.file, way | FallocateFlags::KEEP_SIZE, offset, len).is_ok()
+            rustix::fs::fallocate(&self.open.file, way | FallocateFlags::KEEP_SIZE, offset, len)
+                .is_ok()
         })
     }
 
     /// Stores `bytes` in a map of the file, if that is possible. If not, some may have been.
     pub(super) fn store(&self, pieces: Pieces<'_>, bytes: &[u8]) -> bool {
-        let map = self.map.get_or_init(|| {
+        let map = self.open.map.get_or_init(|| {
             // All of it, as long as it is now.
-            MmapOptions::new().map_raw(&self.file).ok()
+            MmapOptions::new().map_raw(&self.open.file).ok()
         });
         map.as_ref().is_some_and(|map| {
             // SAFETY: the map is writable and lives as long as `self`. Others may change the file
@@ -113,13 +121,13 @@ impl Writer {
     }
 
     fn check_size(&self, needs: u64) -> io::Result<()> {
-        let has = self.file.metadata()?.len();
+        let has = self.open.file.metadata()?.len();
         if has < needs { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 
     /// Returns when everything that was written is on the disk; of the file's attributes only what
     /// is needed to read it again, if `data_only`.
     pub fn sync(&self, data_only: bool) -> io::Result<()> {
-        if data_only { self.file.sync_data() } else { self.file.sync_all() }
+        if data_only { self.open.file.sync_data() } else { self.open.file.sync_all() }
     }
 }

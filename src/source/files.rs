@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use super::ArrayFile;
-use crate::backing::{Backing, Writer};
+use crate::backing::{Backing, Writer, await_closed};
 use crate::error::{Error, shortened};
 use crate::meta::{FileId, Meta, Stamp};
 use crate::npy::header::{Header, HeaderError};
@@ -27,6 +27,10 @@ const IDLE_AND_GONE: Duration = Duration::from_secs(2);
 
 /// How many files stay open that nobody reads.
 const MAX_IDLE: usize = 64;
+
+/// How long it is waited for that a file is closed on a filesystem that may take any time for it, when
+/// there are no descriptors left.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// One version of an array: what the header of a file says, by whatever path that is reached.
 #[derive(Debug)]
@@ -376,7 +380,13 @@ impl Files {
         let unused: Vec<_> =
             open.recent.extract_if(.., |file| Arc::strong_count(file) == 1).collect();
         drop(open);
-        !unused.is_empty()
+        let any = !unused.is_empty();
+        drop(unused);
+        if any {
+            // Not all are closed here.
+            await_closed(PATIENCE);
+        }
+        any
     }
 
     /// Closes what nobody has read for a while.
