@@ -33,6 +33,9 @@ pub(crate) enum Command {
     Umount {
         /// The directory that is mounted on
         mountpoint: PathBuf,
+        /// End the connection to a daemon that does not answer, with errors for whoever waits for it
+        #[arg(long)]
+        force: bool,
     },
     /// Print header.json of arrays, or say why there is none; needs no mount
     Info {

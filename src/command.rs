@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use npyfs::meta::Kind;
-use npyfs::mount::{Gone, Place};
+use npyfs::mount::{Gone, Place, Process, in_words};
 use npyfs::node::Node;
 use npyfs::shown::shown;
 
@@ -25,11 +25,17 @@ use locate::Located;
 /// Done, or why not, in one line that names the file.
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 
-pub(crate) fn umount(mountpoint: &Path) -> Outcome {
-    if npyfs::mount::unmount(mountpoint)? == Gone::Lazily {
-        eprintln!("npyfs: {}: in use; it ends with its last user", shown(mountpoint));
+pub(crate) fn umount(mountpoint: &Path, force: bool) -> Outcome {
+    if let Gone::Lazily(users) = npyfs::mount::unmount(mountpoint, force)? {
+        let path = shown(mountpoint);
+        eprintln!("npyfs: {path}: in use{}; it ends with its last user", by(&users));
     }
     Ok(())
+}
+
+/// By whom something is used, if that is known.
+fn by(users: &[Process]) -> String {
+    if users.is_empty() { String::new() } else { format!(" by {}", in_words(users)) }
 }
 
 /// Lists a directory, as it is read: a listing without end starts at once. Names are escaped where a

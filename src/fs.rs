@@ -1,5 +1,6 @@
 //! The filesystem in our own types: numbers and handles over the tree, with no mount in it.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Condvar, Mutex, MutexGuard};
@@ -66,6 +67,8 @@ pub struct Opened {
 struct OpenedFile {
     ino: Ino,
     content: Content,
+    /// The thread that opened it; 0 if it is not known.
+    opener: u32,
     /// What the backing file looked like as pages of it began to be cached anew: to be noted when
     /// the first of them is read.
     stamp: Mutex<Option<Stamp>>,
@@ -201,7 +204,7 @@ impl Fs {
         if which == Version::AtPath && matches!(opened, Err(Error::Stale)) {
             self.retries.expect(caller);
         }
-        self.add_file(ino, opened?, None, give)
+        self.add_file(ino, opened?, None, caller, give)
     }
 
     fn add_file(
@@ -209,11 +212,22 @@ impl Fs {
         ino: Ino,
         content: Content,
         to_write: Option<Box<OpenedToWrite>>,
+        caller: Caller,
         give: Option<Give<'_>>,
     ) -> Result<Opened, Error> {
-        let handle = self.files.add(OpenedFile { ino, content, stamp: Mutex::default(), to_write });
+        let (opener, stamp) = (caller.thread, Mutex::default());
+        let handle = self.files.add(OpenedFile { ino, content, opener, stamp, to_write });
         let keeps_pages = self.open_pages(&*self.files.get(handle)?, give);
         Ok(Opened { handle, keeps_pages })
+    }
+
+    /// The threads that have opened what is open, as far as they are known.
+    pub fn openers(&self) -> BTreeSet<u32> {
+        let mut openers = BTreeSet::new();
+        self.files.each(|_, file| openers.extend([file.opener]));
+        self.directories.each(|_, directory| openers.extend([directory.opener()]));
+        openers.remove(&0);
+        openers
     }
 
     /// Calls `use_file` with the descriptor of the backing file, where the open file is a file of

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     let cli = cli::parse(std::env::args_os());
     let done = match cli.command {
         Command::Mount(args) => command::mount::run(&args),
-        Command::Umount { mountpoint } => command::umount(&mountpoint),
+        Command::Umount { mountpoint, force } => command::umount(&mountpoint, force),
         Command::Info { paths } => command::info::run(&paths),
         Command::Ls { path } => command::ls(&path),
         Command::Cat { paths } => paths.iter().try_for_each(|path| command::cat::run(path)),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fuser::{Config, Session, SessionACL};
 
@@ -15,16 +15,19 @@ use crate::fs::Fs;
 use crate::fuse::Adapter;
 use crate::shown::shown;
 
+mod connection;
 mod device;
 mod mountpoint;
 mod place;
 mod privileges;
+mod processes;
 mod table;
 mod upkeep;
 
 pub use mountpoint::{Mountpoint, prepare};
 pub use place::{Gone, Place, unmount};
 pub use privileges::give_up_privileges;
+pub use processes::{Process, in_words};
 pub use table::enclosing;
 use upkeep::{CloseChanges, keep_fresh, keep_tidy, write_back};
 
@@ -67,7 +70,10 @@ impl std::error::Error for Error {}
 const READ_AHEAD_KB: u32 = 4096;
 
 /// How long open files are served on after the daemon was told to end.
-const GRACE: Duration = Duration::from_secs(2);
+pub const GRACE: Duration = Duration::from_secs(2);
+
+/// How long a writable mount may take in the end to write back what was stored through maps.
+const WRITE_BACK: Duration = Duration::from_secs(20);
 
 /// A mount that is ready to be served.
 #[derive(Debug)]
@@ -84,18 +90,22 @@ pub enum End {
     Unmounted(io::Result<()>),
     /// Somebody asked for it.
     Asked,
+    /// What was stored through maps is written back, before it is unmounted.
+    WrittenBack,
 }
 
 impl Mount {
     /// Mounts a filesystem at what [`prepare`] has returned. From now on its path answers once
     /// [`Mount::serve`] runs. Dropped before, it is unmounted.
-    pub fn new(fs: Fs, mountpoint: &Mountpoint, options: &Options) -> Result<Mount, Error> {
-        let error = |err: io::Error| Error::new(mountpoint.path(), err);
+    pub fn new(fs: Fs, mountpoint: Mountpoint, options: &Options) -> Result<Mount, Error> {
+        let path = mountpoint.path().to_owned();
+        let error = |err: io::Error| Error::new(&path, err);
         let source = fs.tree().source().path();
         let writable = fs.tree().is_writable();
-        let descriptor = device::mount(source, mountpoint, options, writable).map_err(error)?;
+        let descriptor = device::mount(source, &mountpoint, options, writable).map_err(error)?;
         // If it is not found, it ends with its descriptor.
         let place = mountpoint.place().map_err(error)?;
+        drop(mountpoint);
         let mounted = Mounted(Some(place));
         let fs = Arc::new(fs);
         let mut config = Config::default();
@@ -122,9 +132,16 @@ impl Mount {
         self.mounted.0.as_ref()
     }
 
-    /// Serves the mount until it is unmounted, or until `end` receives that somebody asks for it;
-    /// then it is unmounted, and files that are open are served for a moment more.
-    pub fn serve(self, asked: mpsc::Sender<End>, end: &mpsc::Receiver<End>) -> Result<(), Error> {
+    /// Serves the mount until it is unmounted, or until `end` receives that somebody asks for it; then
+    /// it is unmounted, and files that are open are served for a moment more. If there are any, or it is
+    /// used otherwise, `in_use` is told by whom, as far as that is known. Whoever asks again does not
+    /// want to wait.
+    pub fn serve(
+        self,
+        asked: mpsc::Sender<End>,
+        end: &mpsc::Receiver<End>,
+        in_use: impl Fn(&[Process]),
+    ) -> Result<(), Error> {
         let Mount { session, fs, mut mounted } = self;
         let path =
             mounted.0.as_ref().map(|place| place.mountpoint().to_owned()).unwrap_or_default();
@@ -132,25 +149,26 @@ impl Mount {
         let notifier = session.notifier();
         // Not waited for in the end: they may themselves wait for a request that is stuck in the
         // source.
-        let is_writable = fs.tree().is_writable();
-        if is_writable {
+        if fs.tree().is_writable() {
             let (fs, notifier) = (fs.clone(), session.notifier());
             thread::spawn(move || keep_fresh(&fs, &notifier));
         }
         let _until_the_end = CloseChanges(fs.clone());
-        thread::spawn(move || keep_tidy(&fs, &notifier, &ended));
-        thread::spawn(move || {
-            let result = session.run();
-            // The receiver is gone if it did not want to wait for this.
-            let _ = asked.send(End::Unmounted(result));
+        thread::spawn({
+            let fs = fs.clone();
+            move || keep_tidy(&fs, &notifier, &ended)
+        });
+        thread::spawn({
+            let asked = asked.clone();
+            move || {
+                let result = session.run();
+                // The receiver is gone if it did not want to wait for this.
+                let _ = asked.send(End::Unmounted(result));
+            }
         });
         let mut end_of_mount = end.recv();
         if !matches!(end_of_mount, Ok(End::Unmounted(_))) {
-            if is_writable {
-                write_back(&path);
-            }
-            mounted.unmount()?;
-            end_of_mount = end.recv_timeout(GRACE).or(Ok(End::Asked));
+            end_of_mount = mounted.come_down(&fs, asked, end, in_use)?;
         }
         match end_of_mount {
             Ok(End::Unmounted(Ok(()))) => {
@@ -165,7 +183,7 @@ impl Mount {
                 Ok(())
             }
             // Files are still open: the kernel answers them with errors when this process is gone.
-            Ok(End::Asked) | Err(_) => Ok(()),
+            Ok(End::Asked | End::WrittenBack) | Err(_) => Ok(()),
         }
     }
 }
@@ -187,8 +205,54 @@ impl Mounted {
         self.0.as_ref().is_some_and(|place| place.is_there().unwrap_or(true))
     }
 
-    fn unmount(&mut self) -> Result<(), Error> {
-        self.0.take().map_or(Ok(()), |place| place.unmount())
+    /// Ends it because somebody asked for that, and waits for what comes of it: that all are served, or
+    /// that they were for long enough, or that somebody asks again.
+    fn come_down(
+        &mut self,
+        fs: &Fs,
+        asked: mpsc::Sender<End>,
+        end: &mpsc::Receiver<End>,
+        in_use: impl Fn(&[Process]),
+    ) -> Result<Result<End, mpsc::RecvError>, Error> {
+        let Some(place) = &self.0 else { return Ok(Ok(End::Asked)) };
+        let mut users = place.users();
+        for opener in fs.openers().into_iter().filter_map(Process::of_thread) {
+            if !opener.is_this() && !users.contains(&opener) {
+                users.push(opener);
+            }
+        }
+        if !users.is_empty() {
+            in_use(&users);
+        }
+        if fs.tree().is_writable() {
+            write_back(place.mountpoint(), asked);
+            match end.recv_timeout(WRITE_BACK) {
+                Ok(End::WrittenBack) => {}
+                Ok(End::Unmounted(result)) => return Ok(Ok(End::Unmounted(result))),
+                Ok(End::Asked) => {
+                    self.unmount()?;
+                    return Ok(Ok(End::Asked));
+                }
+                Err(_) => {
+                    log::warn!("{}: not all is written back in time", shown(place.mountpoint()));
+                }
+            }
+        }
+        let gone = self.unmount()?;
+        if users.is_empty() && gone != Gone::Wholly {
+            in_use(&users);
+        }
+        let until = Instant::now() + GRACE;
+        loop {
+            match end.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(End::WrittenBack) => {}
+                event => return Ok(event.or(Ok(End::Asked))),
+            }
+        }
+    }
+
+    fn unmount(&mut self) -> Result<Gone, Error> {
+        self.0.take().map_or(Ok(Gone::Wholly), |place| place.unmount())
     }
 }
 

@@ -94,11 +94,11 @@ impl Served {
         // The kernel believes nothing for long, so that every call comes to us.
         let ttl = Duration::ZERO;
         let options = Options { allow_other: true, ttl, threads: WORKERS, no_exec: false };
-        let mount = Mount::new(fs, &mountpoint, &options).unwrap();
+        let mount = Mount::new(fs, mountpoint, &options).unwrap();
         let (asked, end) = mpsc::channel();
         let serving = thread::spawn({
             let asked = asked.clone();
-            move || mount.serve(asked, &end)
+            move || mount.serve(asked, &end, |_| {})
         });
         Served { asked, serving: Some(serving) }
     }

@@ -16,7 +16,7 @@ use npyfs::npy::literal;
 use npyfs::shown::shown;
 use npyfs::source::{self, Source};
 
-use super::mount::ask_on_signal;
+use super::mount::{ask_on_signal, say_in_use};
 use super::{Outcome, unless_closed};
 use crate::logging;
 
@@ -26,7 +26,6 @@ pub(crate) fn run() -> Outcome {
     let (data, mountpoint) = (directory.path().join("data"), directory.path().join("mnt"));
     std::fs::create_dir(&data)?;
     make_samples(&data)?;
-    let mountpoint = npyfs::mount::prepare(&data, &mountpoint)?;
     let (asked, end) = mpsc::channel();
     ask_on_signal(asked.clone())?;
     npyfs::backing::ignore_signals();
@@ -34,8 +33,9 @@ pub(crate) fn run() -> Outcome {
         Tree::new(Source::open(&data, source::Options::default())?, node::Options::default());
     let options =
         Options { allow_other: false, ttl: Duration::from_secs(1), threads: 2, no_exec: false };
-    let mount = Mount::new(Fs::new(tree), &mountpoint, &options)?;
-    let toured = mountpoint.path().to_owned();
+    let held = npyfs::mount::prepare(&data, &mountpoint)?;
+    let mount = Mount::new(Fs::new(tree), held, &options)?;
+    let toured = mountpoint.clone();
     // The mount answers only while `serve` runs.
     let failed = asked.clone();
     let tour = thread::spawn(move || {
@@ -44,10 +44,10 @@ pub(crate) fn run() -> Outcome {
             let _ = failed.send(End::Asked);
         })
     });
-    mount.serve(asked, &end)?;
+    mount.serve(asked, &end, |users| say_in_use(&mountpoint, users))?;
     match tour.join() {
         Ok(Err(err)) if err.kind() != io::ErrorKind::BrokenPipe => {
-            return Err(format!("{}: {err}", shown(mountpoint.path())).into());
+            return Err(format!("{}: {err}", shown(&mountpoint)).into());
         }
         _ => {}
     }

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use npyfs::fs::Fs;
-use npyfs::mount::{End, Mount, Options, Place};
+use npyfs::mount::{End, GRACE, Mount, Options, Place, Process};
 use npyfs::node::{self, Tree};
 use npyfs::shown::shown;
 use npyfs::source::{self, Source};
@@ -17,7 +17,7 @@ use rustix::process::{Resource, Rlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::{Outcome, advice};
+use super::{Outcome, advice, by};
 use crate::cli::MountArgs;
 use crate::logging;
 
@@ -90,7 +90,7 @@ fn serve(args: &MountArgs) -> Outcome {
     let signals = ending_signals()?;
     raise_file_limit();
     npyfs::backing::ignore_signals();
-    let mount = Mount::new(Fs::new(tree), &mountpoint, &options)?;
+    let mount = Mount::new(Fs::new(tree), mountpoint, &options)?;
     // Each thread has its privileges of the one that starts it, so before there is any.
     npyfs::mount::give_up_privileges(&options, args.writable)
         .map_err(|err| format!("root's privileges cannot be given up: {err}"))?;
@@ -109,7 +109,7 @@ fn serve(args: &MountArgs) -> Outcome {
             if args.writable { "writable" } else { "read-only" }
         );
     }
-    let served = mount.serve(asked, &end);
+    let served = mount.serve(asked, &end, |users| say_in_use(&args.mountpoint, users));
     if let (true, Err(err)) = (args.in_background, &served) {
         // The terminal is out of reach.
         log::error!("{err}");
@@ -146,6 +146,18 @@ fn ask_on(mut signals: Signals, asked: mpsc::Sender<End>) {
             let _ = asked.send(End::Asked);
         }
     });
+}
+
+/// Says why it does not end at once.
+pub(super) fn say_in_use(mountpoint: &Path, users: &[Process]) {
+    // The terminal may be gone, which is no reason not to unmount.
+    let _ = writeln!(
+        io::stderr(),
+        "npyfs: {} is in use{}; what is open is served for {} s more; Ctrl-C again leaves at once",
+        shown(mountpoint),
+        by(users),
+        GRACE.as_secs(),
+    );
 }
 
 /// Every array that is read needs a descriptor.

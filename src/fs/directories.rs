@@ -16,6 +16,14 @@ pub(super) struct OpenedDirectory {
     ino: Ino,
     node: Node,
     listing: Listing,
+    /// The thread that opened it; 0 if it is not known.
+    opener: u32,
+}
+
+impl OpenedDirectory {
+    pub(super) fn opener(&self) -> u32 {
+        self.opener
+    }
 }
 
 /// An entry of a directory as it is read.
@@ -38,7 +46,7 @@ impl Fs {
         self.tree.admit(&node, caller, Version::AtPath)?;
         let listing = self.tree.list(&node)?;
         self.inodes().open(ino, false);
-        Ok(self.directories.add(OpenedDirectory { ino, node, listing }))
+        Ok(self.directories.add(OpenedDirectory { ino, node, listing, opener: caller.thread }))
     }
 
     /// Reads entries from a position on, until `emit` says that it has no room for one.

@@ -53,7 +53,7 @@ impl Fs {
         let (_, meta) = content.open_file().ok_or(Error::BadHandle)?;
         let file = meta.id;
         let to_write = OpenedToWrite { writing, file, by, told: AtomicBool::new(false) };
-        self.add_file(ino, content, Some(to_write.into()), None)
+        self.add_file(ino, content, Some(to_write.into()), by, None)
     }
 
     /// Writes `bytes` from `at` on, and returns how many: not all if the operating system refuses

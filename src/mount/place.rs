@@ -16,10 +16,11 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::Error;
-use super::device;
+use super::connection::Connection;
 use super::mountpoint::path_of_descriptor;
+use super::processes::{self, Process};
 use super::table::{self, Entry, FILESYSTEM_TYPE};
+use super::{Error, device};
 use crate::shown::shown;
 
 /// Which mount it is, and where it was last seen.
@@ -31,12 +32,13 @@ pub struct Place {
 }
 
 /// How a mount was taken away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gone {
     /// Nobody was using it.
     Wholly,
-    /// Files in it are open, and are served until they are closed.
-    Lazily,
+    /// It is in use, and is served until its last user is gone. The users as far as they are known: not
+    /// those in other mount namespaces, and those of other users to root only.
+    Lazily(Vec<Process>),
 }
 
 /// How often a mount is looked for at the place that the table names. Somebody may exchange parts of
@@ -46,6 +48,9 @@ const TRIES: usize = 200;
 /// How long it is waited for that the kernel writes back what its last user stored through maps. It
 /// needs the daemon for that, which may not answer.
 const LETTING_GO: Duration = Duration::from_secs(2);
+
+/// How long it is searched for processes that use a mount.
+const SEARCH: Duration = Duration::from_secs(1);
 
 impl Place {
     pub(super) fn new(entry: Entry) -> Place {
@@ -73,14 +78,20 @@ impl Place {
     }
 
     /// Unmounts lazily, if this very mount is still there, and no other lies over it.
-    pub fn unmount(&self) -> Result<(), Error> {
+    pub fn unmount(&self) -> Result<Gone, Error> {
         let error =
             |err: io::Error| Error::new(&self.mountpoint, format!("it cannot be unmounted: {err}"));
-        if let Some(held) = self.hold().map_err(error)? {
-            held.detach().map_err(error)?;
-            held.let_go();
+        match self.hold().map_err(error)? {
+            Some(held) => held.take_away(Vec::new()).map_err(error),
+            None => Ok(Gone::Wholly),
         }
-        Ok(())
+    }
+
+    /// The processes that use it, if it is there.
+    pub(super) fn users(&self) -> Vec<Process> {
+        let table = table::read().unwrap_or_default();
+        let entry = table.iter().find(|entry| self.is(entry));
+        entry.map_or_else(Vec::new, |entry| processes::using(entry, SEARCH))
     }
 
     /// Whether this very mount is there.
@@ -140,14 +151,10 @@ impl Held {
         Ok(entry.filter(|entry| entry.mountpoint == now).map(|entry| Held { root, entry }))
     }
 
-    /// Takes it out of the tree. It goes on for those who use it.
-    fn detach(&self) -> io::Result<()> {
-        device::detach(&self.root, &self.entry.mountpoint)
-    }
-
-    /// Lets go of it, and says whether that was its end.
-    fn let_go(self) -> Gone {
+    /// Takes it out of the tree. It goes on for its `users`.
+    fn take_away(self, users: Vec<Process>) -> io::Result<Gone> {
         let Held { root, entry } = self;
+        device::detach(&root, &entry.mountpoint)?;
         let (closed, done) = mpsc::channel();
         thread::spawn(move || {
             drop(root);
@@ -157,19 +164,34 @@ impl Held {
         let is_closed = done.recv_timeout(LETTING_GO).is_ok();
         // The kernel has this for as long as what was mounted is there, in other namespaces too.
         let trace = Path::new("/sys/class/bdi").join(entry.device);
-        if is_closed && !trace.exists() { Gone::Wholly } else { Gone::Lazily }
+        Ok(if is_closed && !trace.exists() { Gone::Wholly } else { Gone::Lazily(users) })
     }
 }
 
-/// Unmounts the npyfs mount at a path, a dead one too; lazily where it is busy.
-pub fn unmount(mountpoint: &Path) -> Result<Gone, Error> {
+/// Unmounts the npyfs mount at a path, a dead one too; lazily where it is busy. Not one whose daemon
+/// does not answer, unless by `force`, which ends the connection to it first.
+pub fn unmount(mountpoint: &Path, force: bool) -> Result<Gone, Error> {
     let error = |why: &dyn fmt::Display| Error::new(mountpoint, why);
-    match Held::at(mountpoint).map_err(|err| error(&err))? {
-        Some(held) if held.entry.kind == FILESYSTEM_TYPE => {
-            held.detach().map_err(|err| error(&err))?;
-            Ok(held.let_go())
+    let held = match Held::at(mountpoint).map_err(|err| error(&err))? {
+        Some(held) if held.entry.kind == FILESYSTEM_TYPE => held,
+        Some(held) => {
+            return Err(error(&format!("mounted there is {}, not npyfs", held.entry.kind)));
         }
-        Some(held) => Err(error(&format!("mounted there is {}, not npyfs", held.entry.kind))),
-        None => Err(error(&"nothing is mounted there")),
+        None => return Err(error(&"nothing is mounted there")),
+    };
+    let connection = Connection::of(&held.entry.device);
+    if force {
+        let aborted = connection.and_then(|connection| connection.abort());
+        aborted.map_err(|err| error(&format!("its connection cannot be ended: {err}")))?;
+    } else if let Some(daemon) = connection.ok().and_then(|connection| connection.is_silent()) {
+        let path = shown(mountpoint);
+        let daemon = match &*daemon {
+            [] => "its daemon".to_owned(),
+            daemon => format!("its daemon, {},", processes::in_words(daemon)),
+        };
+        let remedy = format!("npyfs umount --force {path} ends the connection");
+        return Err(error(&format!("{daemon} does not answer; {remedy}")));
     }
+    let users = processes::using(&held.entry, SEARCH);
+    held.take_away(users).map_err(|err| error(&err))
 }

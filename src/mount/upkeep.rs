@@ -9,11 +9,9 @@ use std::time::{Duration, Instant};
 
 use fuser::{INodeNo, Notifier};
 
+use super::End;
 use crate::fs::Fs;
 use crate::shown::shown;
-
-/// How long a writable mount may take in the end to write back what was stored through maps.
-const WRITE_BACK: Duration = Duration::from_secs(20);
 
 /// How often to tidy up, when there was little to do the last time and when there was more.
 const AT_REST: Duration = Duration::from_secs(1);
@@ -50,21 +48,17 @@ pub(super) fn keep_fresh(fs: &Fs, notifier: &Notifier) {
     }
 }
 
-/// Lets the kernel write back what processes have stored through maps. In a thread of its own, since
-/// the source may not answer for longer than anybody would wait for the end.
-pub(super) fn write_back(mountpoint: &Path) {
-    let (done, written) = mpsc::channel();
+/// Lets the kernel write back what processes have stored through maps, and tells when it has. In a
+/// thread of its own, since the source may not answer for longer than anybody would wait for the end.
+pub(super) fn write_back(mountpoint: &Path, done: mpsc::Sender<End>) {
     let path = mountpoint.to_owned();
     thread::spawn(move || {
-        let synced = File::open(&path).and_then(|root| Ok(rustix::fs::syncfs(&root)?));
+        if let Err(err) = File::open(&path).and_then(|root| Ok(rustix::fs::syncfs(&root)?)) {
+            log::warn!("{}: not all is written back: {err}", shown(&path));
+        }
         // Nobody listens any more if it took too long.
-        let _ = done.send(synced);
+        let _ = done.send(End::WrittenBack);
     });
-    match written.recv_timeout(WRITE_BACK) {
-        Ok(Ok(())) => {}
-        Ok(Err(err)) => log::warn!("{}: not all is written back: {err}", shown(mountpoint)),
-        Err(_) => log::warn!("{}: not all is written back in time", shown(mountpoint)),
-    }
 }
 
 /// Lets the thread go that keeps the kernel's pages fresh, when this is dropped.
