@@ -24,6 +24,7 @@ mod processes;
 mod table;
 mod upkeep;
 
+use connection::Connection;
 pub use mountpoint::{Mountpoint, prepare};
 pub use place::{Gone, Place, unmount};
 pub use privileges::give_up_privileges;
@@ -145,6 +146,7 @@ impl Mount {
         let Mount { session, fs, mut mounted } = self;
         let path =
             mounted.0.as_ref().map(|place| place.mountpoint().to_owned()).unwrap_or_default();
+        let device = mounted.0.as_ref().map(|place| place.device().to_owned()).unwrap_or_default();
         let (_running, ended) = mpsc::channel::<()>();
         let notifier = session.notifier();
         // Not waited for in the end: they may themselves wait for a request that is stuck in the
@@ -182,8 +184,15 @@ impl Mount {
                 mounted.0 = None;
                 Ok(())
             }
-            // Files are still open: the kernel answers them with errors when this process is gone.
-            Ok(End::Asked | End::WrittenBack) | Err(_) => Ok(()),
+            Ok(End::Asked | End::WrittenBack) | Err(_) => {
+                // Files are still open. The kernel would answer them with errors when this process is
+                // gone, but a source that does not answer can keep it from going.
+                let ended = Connection::of(&device).and_then(|connection| connection.abort());
+                if let Err(err) = ended {
+                    log::debug!("the connection is left to end by itself: {err}");
+                }
+                Ok(())
+            }
         }
     }
 }

@@ -190,3 +190,26 @@ fn no_request_waits_for_a_close_that_is_never_answered() {
     drop(server);
     assert!(wait(&mut mounted.child).success());
 }
+
+#[test]
+fn who_has_a_file_open_gets_errors_though_the_daemon_cannot_end() {
+    let env = TestEnv::new();
+    let mut mounted = env.mount(&[]);
+    let server = Server::in_source_of(&env);
+    let held = File::open(mounted.path("big/slice/::-1.raw")).unwrap();
+    mounted.read("silent/1/rows/3.npy").unwrap();
+    eventually("the close", || server.asked() == 1);
+    mounted.signal("-TERM");
+    let read = in_time("a read after the end", move || {
+        loop {
+            if let Err(err) = held.read_at(&mut [0], 70_000) {
+                return err;
+            }
+        }
+    });
+    let errno = read.raw_os_error().unwrap();
+    assert!([libc::ENOTCONN, libc::ECONNABORTED].contains(&errno), "{read}");
+    assert!(mounted.child.try_wait().unwrap().is_none(), "the kernel waits for the close");
+    drop(server);
+    assert!(wait(&mut mounted.child).success());
+}
