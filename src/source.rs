@@ -163,6 +163,13 @@ impl Source {
         SourceDirectory { path: Path::new("").into(), id: self.root_id }
     }
 
+    /// Fails where this process may not list the source directory, or not look up what is in it.
+    pub fn check_readable(&self) -> Result<(), Error> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = rustix::fs::openat(&self.root, ".", flags, Mode::empty());
+        opened.map(drop).map_err(|err| Error::io(&self.path, err))
+    }
+
     /// The array of the file that is the whole source, if it is one file.
     pub fn single(&self) -> Option<Result<(ArrayFile, Meta), Error>> {
         let name = self.single.as_ref()?;

@@ -5,7 +5,7 @@ mod common;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use common::{TestEnv, eventually, mount_count, npyfs, program, run, stderr, wait};
 
@@ -172,35 +172,91 @@ const AS_ORDINARY_USER: &str = r#"
     mknod fuse c 10 229
     chmod 666 fuse
     mount --bind fuse /dev/fuse
-    exec setpriv --reuid 65534 --regid 65534 --clear-groups sh -euc '
+    exec setpriv --reuid 65534 --regid 65534 --clear-groups sh -uc "$2"
+"#;
+
+impl TestEnv {
+    /// Runs a script as an ordinary user, in a directory with `npyfs`, `data`, and `mnt`, their own.
+    fn run_as_ordinary_user(&self, script: &str) -> Output {
+        const NOBODY: u32 = 65534;
+        let everyone = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(self.path(""), everyone.clone()).unwrap();
+        // The build directory may be out of that user's reach.
+        std::fs::copy(program(), self.path("npyfs")).unwrap();
+        std::fs::set_permissions(self.path("npyfs"), everyone).unwrap();
+        std::fs::create_dir(self.mountpoint()).unwrap();
+        std::os::unix::fs::chown(self.mountpoint(), Some(NOBODY), Some(NOBODY)).unwrap();
+        let unshare = ["--mount", "--propagation", "private", "sh", "-euc", AS_ORDINARY_USER, "sh"];
+        run(Command::new("unshare").args(unshare).arg(self.path("")).arg(script))
+    }
+}
+
+#[test]
+fn an_ordinary_user_mounts_through_fusermount() {
+    let env = TestEnv::new();
+    let secret = env.data().join("secret.npy");
+    std::fs::write(&secret, common::counting(&[3])).unwrap();
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let ran = env.run_as_ordinary_user(
+        r#"
+        set -e
         trap "./npyfs umount mnt" EXIT
         ./npyfs mount data mnt
         wc -c < mnt/big/rows/3.raw
         ! cat mnt/secret.npy
         ! ls mnt/secret
-    '
-"#;
-
-#[test]
-fn an_ordinary_user_mounts_through_fusermount() {
-    const NOBODY: u32 = 65534;
-    let env = TestEnv::new();
-    let everyone = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(env.path(""), everyone.clone()).unwrap();
-    // The build directory may be out of that user's reach.
-    std::fs::copy(program(), env.path("npyfs")).unwrap();
-    std::fs::set_permissions(env.path("npyfs"), everyone).unwrap();
-    std::fs::create_dir(env.mountpoint()).unwrap();
-    std::os::unix::fs::chown(env.mountpoint(), Some(NOBODY), Some(NOBODY)).unwrap();
-    let secret = env.data().join("secret.npy");
-    std::fs::write(&secret, common::counting(&[3])).unwrap();
-    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
-
-    let script = ["--mount", "--propagation", "private", "sh", "-euc", AS_ORDINARY_USER, "sh"];
-    let ran = run(Command::new("unshare").args(script).arg(env.path("")));
+        "#,
+    );
     let said = String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success(), "{said}{}", stderr(&ran));
     assert_eq!(said, "80\n", "{}", stderr(&ran));
+}
+
+#[test]
+fn a_source_that_its_user_cannot_read_is_not_mounted() {
+    let env = TestEnv::new();
+    for mode in [0o700, 0o711, 0o744] {
+        let closed = env.path(&format!("closed{mode:o}"));
+        std::fs::create_dir(&closed).unwrap();
+        std::fs::write(closed.join("big.npy"), common::counting(&[3])).unwrap();
+        std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let file = env.path("file.npy");
+    std::fs::write(&file, common::counting(&[3])).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let ran = env.run_as_ordinary_user(
+        r#"
+        for source in closed700 closed711 closed744 file.npy; do
+            ./npyfs mount $source mnt && ./npyfs umount mnt
+            echo $?
+        done
+        "#,
+    );
+    assert_eq!(String::from_utf8_lossy(&ran.stdout), "1\n".repeat(4), "{}", stderr(&ran));
+    let said = stderr(&ran);
+    assert_eq!(said.lines().count(), 4, "{said}");
+    for (line, source) in said.lines().zip(["closed700", "closed711", "closed744", "file.npy"]) {
+        assert!(line.contains(&format!("{source}: Permission denied")), "{line}");
+    }
+}
+
+#[test]
+fn fusermount_is_missing_also_where_a_directory_of_path_is_closed() {
+    let env = TestEnv::new();
+    let closed = env.path("closed");
+    std::fs::create_dir(&closed).unwrap();
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let ran = env.run_as_ordinary_user(
+        r#"
+        PATH="/nowhere" ./npyfs mount data mnt
+        PATH="$PWD/closed:/nowhere" ./npyfs mount data mnt
+        "#,
+    );
+    let said = stderr(&ran);
+    assert_eq!(said.lines().count(), 2, "{said}");
+    for line in said.lines() {
+        assert!(line.contains("or install fusermount3 (package fuse3)"), "{line}");
+    }
 }
 
 #[test]

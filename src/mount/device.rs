@@ -98,29 +98,32 @@ fn mount_by_fusermount(
     options.push(",fsname=");
     options.push(escaped(source));
     rustix::io::fcntl_setfd(&theirs, FdFlags::empty())?;
-    let output = Command::new(FUSERMOUNT)
-        .arg("-o")
-        .arg(&options)
-        // The directory that is held, and not a path that may lead elsewhere by now.
-        .args(["--", "."])
-        .current_dir(mountpoint.by_descriptor())
-        .env("_FUSE_COMMFD", theirs.as_raw_fd().to_string())
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|err| match err.kind() {
-            io::ErrorKind::NotFound => io::Error::new(
-                io::ErrorKind::PermissionDenied,
-                "mounting is not permitted: run as root (in a container, with CAP_SYS_ADMIN), or install \
-                 fusermount3 (package fuse3)",
-            ),
-            _ => err,
-        })?;
+    let mut command = Command::new(FUSERMOUNT);
+    command.arg("-o").arg(&options);
+    // The directory that is held, and not a path that may lead elsewhere by now.
+    command.args(["--", "."]).current_dir(mountpoint.by_descriptor());
+    command.env("_FUSE_COMMFD", theirs.as_raw_fd().to_string());
+    run(&mut command)?;
     drop(theirs);
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(io::Error::other(said.trim().replace('\n', "; ")));
-    }
     receive_descriptor(&ours)
+}
+
+/// Runs `fusermount3`, and fails with what it says.
+fn run(command: &mut Command) -> io::Result<()> {
+    let output = command.stdin(Stdio::null()).output().map_err(|err| match err.kind() {
+        // The latter also if it is missing, and a directory of PATH may not be searched.
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "mounting is not permitted: run as root (in a container, with CAP_SYS_ADMIN), or install \
+             fusermount3 (package fuse3)",
+        ),
+        _ => err,
+    })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(io::Error::other(said.trim().replace('\n', "; ")))
 }
 
 /// A path as the value of an option: to `fusermount3` a comma ends it, and a backslash escapes.
@@ -162,11 +165,5 @@ pub(super) fn detach(root: &OwnedFd, mountpoint: &Path) -> io::Result<()> {
 /// `fusermount3` knows mounts by their paths only. It looks for itself that it unmounts none but the
 /// user's own.
 fn detach_by_fusermount(mountpoint: &Path) -> io::Result<()> {
-    let mut command = Command::new(FUSERMOUNT);
-    let output = command.args(["-u", "-z", "--"]).arg(mountpoint).stdin(Stdio::null()).output()?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(io::Error::other(said.trim().replace('\n', "; ")))
+    run(Command::new(FUSERMOUNT).args(["-u", "-z", "--"]).arg(mountpoint))
 }

@@ -50,9 +50,9 @@ impl Tree {
         }
     }
 
-    /// Fails where the whole source is one file and that is no array.
+    /// Fails where the source cannot be read, or is one file and that is no array.
     pub fn check(&self) -> Result<(), Error> {
-        let Node::ArrayFile(file) = self.root()? else { return Ok(()) };
+        let Node::ArrayFile(file) = self.root()? else { return self.source.check_readable() };
         match self.source.array(&file)?.0 {
             Ok(_) => Ok(()),
             Err(unreadable) => Err(Error::not_found(unreadable.sentence(&file))),
