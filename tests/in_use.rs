@@ -5,6 +5,7 @@ mod common;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -149,6 +150,32 @@ fn ctrl_c_says_what_holds_the_mount_and_a_second_one_leaves_at_once() {
         assert_eq!(took < Duration::from_millis(1900), again, "{took:?}");
         assert_eq!(mount_count(&env.mountpoint()), 0);
     }
+}
+
+#[test]
+fn the_demo_is_its_user_s_alone_and_says_what_holds_it() {
+    let mut child = Command::new(program())
+        .arg("demo")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(child.stderr.take().unwrap());
+    let mut shown = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut foreground = Foreground { child, said };
+    let first = shown.next().unwrap().unwrap();
+    let mountpoint = Path::new(first.split(" mounted on ").nth(1).unwrap()).to_owned();
+    let directory = mountpoint.parent().unwrap();
+    let mode = directory.metadata().unwrap().permissions().mode();
+    let user = User::in_directory(&mountpoint);
+    foreground.interrupt();
+    let line = foreground.next_line();
+    foreground.interrupt();
+    assert!(wait(&mut foreground.child).success());
+    assert_eq!(mode & 0o777, 0o700);
+    assert!(line.contains(&format!("is in use by {}; ", user.shown("sleep"))), "{line:?}");
+    assert!(!directory.exists());
 }
 
 #[test]

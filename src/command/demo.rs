@@ -1,7 +1,8 @@
 //! `npyfs demo`: sample arrays, mounted, with things to try.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
@@ -22,7 +23,8 @@ use crate::logging;
 
 pub(crate) fn run() -> Outcome {
     logging::start(false, None)?;
-    let directory = tempfile::Builder::new().prefix("npyfs-demo-").tempdir()?;
+    let own = Permissions::from_mode(0o700);
+    let directory = tempfile::Builder::new().prefix("npyfs-demo-").permissions(own).tempdir()?;
     let (data, mountpoint) = (directory.path().join("data"), directory.path().join("mnt"));
     std::fs::create_dir(&data)?;
     make_samples(&data)?;
