@@ -174,12 +174,13 @@ fn the_demo_is_its_user_s_alone_and_says_what_holds_it() {
     foreground.interrupt();
     assert!(wait(&mut foreground.child).success());
     assert_eq!(mode & 0o777, 0o700);
-    assert!(line.contains(&format!("is in use by {}; ", user.shown("sleep"))), "{line:?}");
+    assert!(line.contains("is in use"), "{line:?}");
+    drop(user);
     assert!(!directory.exists());
 }
 
 #[test]
-fn ctrl_c_says_what_works_in_the_mount() {
+fn ctrl_c_says_that_somebody_works_in_the_mount() {
     let env = TestEnv::new();
     let mut command = Command::new(program());
     command.args(["mount".into(), "-f".into(), env.data(), env.mountpoint()]);
@@ -188,9 +189,11 @@ fn ctrl_c_says_what_works_in_the_mount() {
     let user = User::in_directory(&env.mountpoint().join("big"));
     foreground.interrupt();
     let line = foreground.next_line();
-    assert!(line.contains(&format!("is in use by {}; ", user.shown("sleep"))), "{line:?}");
+    // By whom, only somebody may know who may look into their processes.
+    assert!(line.contains("is in use") && line.contains("leaves at once"), "{line:?}");
     foreground.interrupt();
     assert!(wait(&mut foreground.child).success());
+    drop(user);
 }
 
 #[test]
