@@ -11,9 +11,12 @@ use std::time::{Duration, Instant};
 
 use fuser::{Config, Session, SessionACL};
 
+use crate::backing;
 use crate::fs::Fs;
 use crate::fuse::Adapter;
+use crate::node::{self, Tree};
 use crate::shown::shown;
+use crate::source::{self, Source};
 
 mod connection;
 mod device;
@@ -25,7 +28,7 @@ mod table;
 mod upkeep;
 
 use connection::Connection;
-pub use mountpoint::{Mountpoint, prepare};
+use mountpoint::Mountpoint;
 pub use place::{Gone, Place, unmount};
 pub use privileges::give_up_privileges;
 pub use processes::{Process, in_words};
@@ -37,6 +40,10 @@ use upkeep::{CloseChanges, keep_fresh, keep_tidy, write_back};
 pub struct Options {
     /// Let other users in, as far as the files' permissions do.
     pub allow_other: bool,
+    /// Serve the targets of symlinks as plain entries, wherever they are.
+    pub follow_symlinks: bool,
+    /// How the tree is served.
+    pub tree: node::Options,
     /// How long the kernel may believe what it was told of names and attributes.
     pub ttl: Duration,
     /// Threads that answer requests.
@@ -45,22 +52,48 @@ pub struct Options {
     pub no_exec: bool,
 }
 
-/// An error about a path.
+impl Default for Options {
+    /// Read-only, for the user alone, and for as many threads as there are cores, up to four.
+    fn default() -> Self {
+        let cores = thread::available_parallelism().map_or(1, |n| n.get());
+        Options {
+            allow_other: false,
+            follow_symlinks: false,
+            tree: node::Options::default(),
+            ttl: Duration::from_secs(1),
+            threads: cores.min(4),
+            no_exec: false,
+        }
+    }
+}
+
+/// Why there is no mount, or why it does not end.
 #[derive(Debug)]
-pub struct Error {
-    path: PathBuf,
-    why: String,
+pub enum Error {
+    /// About a path.
+    Path(PathBuf, String),
+    /// Of the source.
+    Source(crate::error::Error),
 }
 
 impl Error {
     fn new(path: &Path, why: impl fmt::Display) -> Error {
-        Error { path: path.to_owned(), why: why.to_string() }
+        Error::Path(path.to_owned(), why.to_string())
+    }
+}
+
+impl From<crate::error::Error> for Error {
+    fn from(err: crate::error::Error) -> Self {
+        Error::Source(err)
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", shown(&self.path), shown(&self.why))
+        match self {
+            Error::Path(path, why) => write!(f, "{}: {}", shown(path), shown(why)),
+            Error::Source(err) => write!(f, "{err}"),
+        }
     }
 }
 
@@ -95,10 +128,36 @@ pub enum End {
     WrittenBack,
 }
 
+/// A source and a directory that are ready to be mounted on one another.
+#[derive(Debug)]
+pub struct Prepared {
+    fs: Fs,
+    mountpoint: Mountpoint,
+    options: Options,
+}
+
+/// Opens a source, and checks that it can be mounted on a directory, which is made if it is missing.
+/// All that may take long, or fail for what a user has typed, is done here.
+pub fn prepare(source: &Path, mountpoint: &Path, options: &Options) -> Result<Prepared, Error> {
+    let Options { follow_symlinks, allow_other: for_others, .. } = *options;
+    let opened = Source::open(source, source::Options { follow_symlinks, for_others })?;
+    let tree = Tree::new(opened, options.tree);
+    tree.check()?;
+    let mountpoint = Mountpoint::check(source, mountpoint)?;
+    Ok(Prepared { fs: Fs::new(tree), mountpoint, options: *options })
+}
+
+impl Prepared {
+    /// Mounts it. From now on its path answers once [`Mount::serve`] runs; dropped before, it is
+    /// unmounted. This process ignores SIGIO and SIGXFSZ from now on.
+    pub fn mount(self) -> Result<Mount, Error> {
+        backing::ignore_signals();
+        Mount::new(self.fs, self.mountpoint, &self.options)
+    }
+}
+
 impl Mount {
-    /// Mounts a filesystem at what [`prepare`] has returned. From now on its path answers once
-    /// [`Mount::serve`] runs. Dropped before, it is unmounted.
-    pub fn new(fs: Fs, mountpoint: Mountpoint, options: &Options) -> Result<Mount, Error> {
+    fn new(fs: Fs, mountpoint: Mountpoint, options: &Options) -> Result<Mount, Error> {
         let path = mountpoint.path().to_owned();
         let error = |err: io::Error| Error::new(&path, err);
         let source = fs.tree().source().path();

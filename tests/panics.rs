@@ -17,10 +17,8 @@ use std::time::Duration;
 
 use common::{TestEnv, eventually, in_time, mount_count};
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use npyfs::fs::Fs;
-use npyfs::mount::{End, Error, Mount, Options, prepare};
-use npyfs::node::{self, Tree};
-use npyfs::source::{self, Source};
+use npyfs::mount::{End, Error, Options, prepare};
+use npyfs::node;
 use rustix::fs::{Advice, fadvise, getxattr, listxattr, statvfs};
 use rustix::io::Errno;
 
@@ -85,16 +83,16 @@ struct Served {
 
 impl Served {
     fn new(env: &TestEnv) -> Served {
-        // For others too: only such a mount is asked for access lists.
-        let for_others = source::Options { for_others: true, ..Default::default() };
-        let source = Source::open(&env.data(), for_others).unwrap();
-        let options = node::Options { writable: true, ..Default::default() };
-        let fs = Fs::new(Tree::new(source, options));
-        let mountpoint = prepare(&env.data(), &env.mountpoint()).unwrap();
-        // The kernel believes nothing for long, so that every call comes to us.
-        let ttl = Duration::ZERO;
-        let options = Options { allow_other: true, ttl, threads: WORKERS, no_exec: false };
-        let mount = Mount::new(fs, mountpoint, &options).unwrap();
+        let options = Options {
+            // Only such a mount is asked for access lists.
+            allow_other: true,
+            tree: node::Options { writable: true, ..Default::default() },
+            // The kernel believes nothing for long, so that every call comes to us.
+            ttl: Duration::ZERO,
+            threads: WORKERS,
+            ..Default::default()
+        };
+        let mount = prepare(&env.data(), &env.mountpoint(), &options).unwrap().mount().unwrap();
         let (asked, end) = mpsc::channel();
         let serving = thread::spawn({
             let asked = asked.clone();

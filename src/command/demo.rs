@@ -6,16 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 
-use npyfs::fs::Fs;
-use npyfs::mount::{End, Mount, Options};
-use npyfs::node::{self, Tree};
+use npyfs::mount::{End, Options};
 use npyfs::npy::dtype::DType;
 use npyfs::npy::header::{self, Order};
 use npyfs::npy::literal;
 use npyfs::shown::shown;
-use npyfs::source::{self, Source};
 
 use super::mount::{ask_on_signal, say_in_use};
 use super::{Outcome, unless_closed};
@@ -28,15 +24,10 @@ pub(crate) fn run() -> Outcome {
     let (data, mountpoint) = (directory.path().join("data"), directory.path().join("mnt"));
     std::fs::create_dir(&data)?;
     make_samples(&data)?;
+    let prepared = npyfs::mount::prepare(&data, &mountpoint, &Options::default())?;
     let (asked, end) = mpsc::channel();
     ask_on_signal(asked.clone())?;
-    npyfs::backing::ignore_signals();
-    let tree =
-        Tree::new(Source::open(&data, source::Options::default())?, node::Options::default());
-    let options =
-        Options { allow_other: false, ttl: Duration::from_secs(1), threads: 2, no_exec: false };
-    let held = npyfs::mount::prepare(&data, &mountpoint)?;
-    let mount = Mount::new(Fs::new(tree), held, &options)?;
+    let mount = prepared.mount()?;
     let toured = mountpoint.clone();
     // The mount answers only while `serve` runs.
     let failed = asked.clone();

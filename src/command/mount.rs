@@ -8,11 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 
-use npyfs::fs::Fs;
-use npyfs::mount::{End, GRACE, Mount, Options, Place, Process};
-use npyfs::node::{self, Tree};
+use npyfs::mount::{End, GRACE, Options, Place, Process};
+use npyfs::node;
 use npyfs::shown::shown;
-use npyfs::source::{self, Source};
 use rustix::process::{Resource, Rlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -61,38 +59,29 @@ fn serve(args: &MountArgs) -> Outcome {
     }
     logging::start(args.debug, args.log_file.as_deref())
         .map_err(|err| named(args.log_file.as_deref(), &err))?;
-    let source_options =
-        source::Options { follow_symlinks: args.follow_symlinks, for_others: args.allow_other };
-    let source = Source::open(&args.source, source_options).map_err(|err| {
-        match advice::file_of_array(&args.source) {
-            Some(file) if !args.source.exists() => {
-                let source = shown(&args.source);
-                format!(
-                    "{source}: there is no such directory; the array is the file {}",
-                    shown(&file)
-                )
-            }
-            _ => err.to_string(),
-        }
-    })?;
-    let tree_options = node::Options { tile_bytes: args.tile_bytes, writable: args.writable };
-    let tree = Tree::new(source, tree_options);
-    tree.check()?;
-    let mountpoint = npyfs::mount::prepare(&args.source, &args.mountpoint)?;
-    let cores = thread::available_parallelism().map_or(1, |n| n.get());
+    let defaults = Options::default();
     let options = Options {
         allow_other: args.allow_other,
+        follow_symlinks: args.follow_symlinks,
+        tree: node::Options { tile_bytes: args.tile_bytes, writable: args.writable },
         ttl: args.ttl,
-        threads: args.threads.map_or(cores.min(4), usize::from),
+        threads: args.threads.map_or(defaults.threads, usize::from),
         no_exec: args.no_exec,
     };
+    let prepared = npyfs::mount::prepare(&args.source, &args.mountpoint, &options);
+    let prepared = prepared.map_err(|err| match advice::file_of_array(&args.source) {
+        Some(file) if !args.source.exists() => {
+            let source = shown(&args.source);
+            format!("{source}: there is no such directory; the array is the file {}", shown(&file))
+        }
+        _ => err.to_string(),
+    })?;
     let (asked, end) = mpsc::channel();
     let signals = ending_signals()?;
     raise_file_limit();
-    npyfs::backing::ignore_signals();
-    let mount = Mount::new(Fs::new(tree), mountpoint, &options)?;
+    let mount = prepared.mount()?;
     // Each thread has its privileges of the one that starts it, so before there is any.
-    npyfs::mount::give_up_privileges(&options, args.writable)
+    npyfs::mount::give_up_privileges(&options)
         .map_err(|err| format!("root's privileges cannot be given up: {err}"))?;
     ask_on(signals, asked.clone());
     let watcher = match mount.place() {

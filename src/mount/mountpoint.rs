@@ -16,36 +16,13 @@ use crate::shown::shown;
 
 /// A directory that can be mounted on.
 #[derive(Debug)]
-pub struct Mountpoint {
+pub(super) struct Mountpoint {
     held: OwnedFd,
     path: PathBuf,
 }
 
 /// How often the new mount is looked for in the table, if paths change while it is read.
 const TRIES: usize = 100;
-
-/// Checks that a filesystem over `source` can be mounted at `mountpoint`, which is made if it is
-/// missing.
-pub fn prepare(source: &Path, mountpoint: &Path) -> Result<Mountpoint, Error> {
-    let error = |err: Errno| Error::new(mountpoint, io::Error::from(err));
-    let (Some(parent), Some(name)) = (mountpoint.parent(), mountpoint.file_name()) else {
-        let held = open(rustix::fs::CWD, mountpoint);
-        return Mountpoint::check(held, source, mountpoint);
-    };
-    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-    let parent = open(rustix::fs::CWD, parent).map_err(error)?;
-    let made = match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o777)) {
-        Ok(()) => true,
-        Err(Errno::EXIST) => false,
-        Err(err) => return Err(error(err)),
-    };
-    let checked = Mountpoint::check(open(&parent, name), source, mountpoint);
-    if made && checked.is_err() {
-        // As it was. If that fails, an empty directory stays.
-        let _ = rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR);
-    }
-    checked
-}
 
 fn open(directory: impl AsFd, path: impl rustix::path::Arg) -> Result<OwnedFd, Errno> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -58,7 +35,30 @@ pub(super) fn path_of_descriptor(fd: &OwnedFd) -> PathBuf {
 }
 
 impl Mountpoint {
-    fn check(
+    /// Checks that a filesystem over `source` can be mounted at `mountpoint`, which is made if it is
+    /// missing.
+    pub(super) fn check(source: &Path, mountpoint: &Path) -> Result<Mountpoint, Error> {
+        let error = |err: Errno| Error::new(mountpoint, io::Error::from(err));
+        let (Some(parent), Some(name)) = (mountpoint.parent(), mountpoint.file_name()) else {
+            let held = open(rustix::fs::CWD, mountpoint);
+            return Mountpoint::check_held(held, source, mountpoint);
+        };
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        let parent = open(rustix::fs::CWD, parent).map_err(error)?;
+        let made = match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o777)) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
+            Err(err) => return Err(error(err)),
+        };
+        let checked = Mountpoint::check_held(open(&parent, name), source, mountpoint);
+        if made && checked.is_err() {
+            // As it was. If that fails, an empty directory stays.
+            let _ = rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR);
+        }
+        checked
+    }
+
+    fn check_held(
         held: Result<OwnedFd, Errno>,
         source: &Path,
         mountpoint: &Path,
@@ -101,7 +101,7 @@ impl Mountpoint {
     }
 
     /// Its absolute path, without symlinks, as it was when it was checked.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 

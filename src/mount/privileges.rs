@@ -21,11 +21,11 @@ use super::Options;
 /// Keeps of root's privileges only what it takes to serve a mount, in this thread and those that it
 /// starts from now on. Of an ordinary user nothing is taken: `fusermount3`, by which their mount is
 /// unmounted, works with root's privileges.
-pub fn give_up_privileges(options: &Options, writable: bool) -> io::Result<()> {
+pub fn give_up_privileges(options: &Options) -> io::Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
     }
-    let keep = kept(options.allow_other, writable);
+    let keep = kept(options.allow_other, options.tree.writable);
     thread::set_no_new_privs(true)?;
     for bit in 0..u64::BITS {
         let one = CapabilitySet::from_bits_retain(1 << bit);
