@@ -61,7 +61,7 @@ pub(crate) enum Command {
     Demo,
     /// Unmount when standard input ends
     #[command(hide = true)]
-    Watch { id: u64, device: String, mountpoint: PathBuf },
+    Watch { identity: String, mountpoint: PathBuf },
 }
 
 #[derive(Clone, Debug, Args)]

@@ -80,12 +80,12 @@ fn unless_closed(written: io::Result<()>) -> Outcome {
 
 /// Waits for the end of standard input, which comes when the daemon at its other end is gone, and
 /// unmounts what it left behind, unless it has said that it left nothing.
-pub(crate) fn watch(id: u64, device: String, mountpoint: PathBuf) -> Outcome {
+pub(crate) fn watch(identity: &str, mountpoint: PathBuf) -> Outcome {
     let mut said = Vec::new();
     // An error is as good as an end.
     let _ = io::stdin().read_to_end(&mut said);
     if said != mount::DONE {
-        Place::described(mountpoint, id, device).unmount()?;
+        Place::described(mountpoint, identity)?.unmount()?;
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         Command::Cat { paths } => paths.iter().try_for_each(|path| command::cat::run(path)),
         Command::Create(args) => command::create::run(&args),
         Command::Demo => command::demo::run(),
-        Command::Watch { id, device, mountpoint } => command::watch(id, device, mountpoint),
+        Command::Watch { identity, mountpoint } => command::watch(&identity, mountpoint),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

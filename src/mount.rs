@@ -205,7 +205,8 @@ impl Mount {
         let Mount { session, fs, mut mounted } = self;
         let path =
             mounted.0.as_ref().map(|place| place.mountpoint().to_owned()).unwrap_or_default();
-        let device = mounted.0.as_ref().map(|place| place.device().to_owned()).unwrap_or_default();
+        // While it is known to be ours: when it is gone, another gets its number.
+        let connection = mounted.0.as_ref().map(|place| Connection::of(place.device()));
         let (_running, ended) = mpsc::channel::<()>();
         let notifier = session.notifier();
         // Not waited for in the end: they may themselves wait for a request that is stuck in the
@@ -246,9 +247,8 @@ impl Mount {
             Ok(End::Asked | End::WrittenBack) | Err(_) => {
                 // Files are still open. The kernel would answer them with errors when this process is
                 // gone, but a source that does not answer can keep it from going.
-                let ended = Connection::of(&device).and_then(|connection| connection.abort());
-                if let Err(err) = ended {
-                    log::debug!("the connection is left to end by itself: {err}");
+                if let Some(Err(err)) = connection.map(|connection| connection?.abort()) {
+                    log::debug!("the connection ends with this process: {err}");
                 }
                 Ok(())
             }

@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 use common::{TestEnv, eventually, mount_count, npyfs, program, run, stderr, wait};
+use rustix::mount::UnmountFlags;
 
 #[test]
 fn mount_returns_when_the_mount_is_ready_and_umount_ends_the_daemon() {
@@ -143,6 +144,30 @@ fn a_newer_mount_at_the_same_place_survives_the_end_of_the_older() {
     drop(held);
     assert_eq!(mount_count(&new.mountpoint), 1);
     assert_eq!(new.read("big/rows/3.raw").unwrap().len(), 80);
+}
+
+#[test]
+fn a_mount_that_got_the_numbers_of_an_older_one_survives_its_end() {
+    let env = TestEnv::new();
+    for _ in 0..5 {
+        let mut old = env.mount(&["--auto-unmount"]);
+        // The watcher starts after the mount; a read is answered only when it was started.
+        old.read("big/rows/3.npy").unwrap();
+        // It does not come to know that it was unmounted.
+        old.signal("-STOP");
+        rustix::mount::unmount(&old.mountpoint, UnmountFlags::empty()).unwrap();
+        let new = env.mount(&[]);
+        let watcher = format!("/proc/{}/task/{0}/children", old.child.id());
+        let watcher = std::fs::read_to_string(watcher).unwrap().trim().to_owned();
+        old.signal("-KILL");
+        wait(&mut old.child);
+        eventually("the watcher's end", || {
+            let command = std::fs::read(format!("/proc/{watcher}/cmdline")).unwrap_or_default();
+            command.is_empty()
+        });
+        assert_eq!(mount_count(&new.mountpoint), 1);
+        assert_eq!(new.read("big/rows/3.raw").unwrap().len(), 80);
+    }
 }
 
 #[test]

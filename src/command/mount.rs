@@ -176,7 +176,7 @@ fn detach() -> io::Result<()> {
 /// Starts a process that unmounts when this one is gone, however it went.
 fn watch(place: &Place) -> io::Result<Child> {
     Command::new(std::env::current_exe()?)
-        .args(["watch", &place.id().to_string(), place.device()])
+        .args(["watch", &place.identity()])
         .arg(place.mountpoint())
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

@@ -119,7 +119,7 @@ impl Mountpoint {
                 entry.parent == parent && entry.mountpoint == path && entry.kind == FILESYSTEM_TYPE
             });
             if let Some(entry) = found {
-                return Ok(Place::new(entry));
+                return Place::new(entry);
             }
         }
         Err(io::Error::other("the mount is not in /proc/self/mountinfo"))

@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use super::connection::Connection;
 use super::mountpoint::path_of_descriptor;
 use super::processes::{self, Process};
-use super::table::{self, Entry, FILESYSTEM_TYPE};
+use super::table::{self, Entry, FILESYSTEM_TYPE, Identity};
 use super::{Error, device};
 use crate::shown::shown;
 
@@ -27,8 +27,7 @@ use crate::shown::shown;
 #[derive(Clone, Debug)]
 pub struct Place {
     mountpoint: PathBuf,
-    id: u64,
-    device: String,
+    identity: Identity,
 }
 
 /// How a mount was taken away.
@@ -53,13 +52,17 @@ const LETTING_GO: Duration = Duration::from_secs(2);
 const SEARCH: Duration = Duration::from_secs(1);
 
 impl Place {
-    pub(super) fn new(entry: Entry) -> Place {
-        Place { mountpoint: entry.mountpoint, id: entry.id, device: entry.device }
+    /// The mount of a line of the table.
+    pub(super) fn new(entry: Entry) -> io::Result<Place> {
+        let identity = Identity { id: entry.id, device: entry.device, unique: None };
+        let mut place = Place { mountpoint: entry.mountpoint, identity };
+        place.identity.unique = place.hold()?.and_then(|held| table::unique_id_of(&held.root));
+        Ok(place)
     }
 
-    /// A mount as another process has described it.
-    pub fn described(mountpoint: PathBuf, id: u64, device: String) -> Place {
-        Place { mountpoint, id, device }
+    /// A mount by its mountpoint and its identity as another process has it.
+    pub fn described(mountpoint: PathBuf, identity: &str) -> Result<Place, &'static str> {
+        Ok(Place { mountpoint, identity: identity.parse()? })
     }
 
     /// The mountpoint, as it was when it was mounted on.
@@ -67,14 +70,14 @@ impl Place {
         &self.mountpoint
     }
 
-    /// The number of the mount.
-    pub fn id(&self) -> u64 {
-        self.id
+    /// Which mount it is, in words for another process.
+    pub fn identity(&self) -> String {
+        self.identity.to_string()
     }
 
     /// The device of the mount, `major:minor`.
     pub fn device(&self) -> &str {
-        &self.device
+        &self.identity.device
     }
 
     /// Unmounts lazily, if this very mount is still there, and no other lies over it.
@@ -90,17 +93,13 @@ impl Place {
     /// The processes that use it, if it is there.
     pub(super) fn users(&self) -> Vec<Process> {
         let table = table::read().unwrap_or_default();
-        let entry = table.iter().find(|entry| self.is(entry));
+        let entry = table.iter().find(|entry| self.identity.is(entry));
         entry.map_or_else(Vec::new, |entry| processes::using(entry, SEARCH))
     }
 
     /// Whether this very mount is there.
     pub(super) fn is_there(&self) -> io::Result<bool> {
-        Ok(table::read()?.iter().any(|entry| self.is(entry)))
-    }
-
-    fn is(&self, entry: &Entry) -> bool {
-        (entry.id, &*entry.device, &*entry.kind) == (self.id, &*self.device, FILESYSTEM_TYPE)
+        Ok(table::read()?.iter().any(|entry| self.identity.is(entry)))
     }
 
     /// Holds this mount, wherever it is now, if it is there and no other lies over it.
@@ -108,7 +107,9 @@ impl Place {
         let mut failed = None;
         for _ in 0..TRIES {
             let table = table::read()?;
-            let Some(entry) = table.iter().find(|entry| self.is(entry)) else { return Ok(None) };
+            let Some(entry) = table.iter().find(|entry| self.identity.is(entry)) else {
+                return Ok(None);
+            };
             let covers =
                 |other: &Entry| other.parent == entry.id && other.mountpoint == entry.mountpoint;
             if table.iter().any(covers) {
@@ -117,9 +118,11 @@ impl Place {
             }
             // There are no symlinks in what the table names.
             match open(&entry.mountpoint, ResolveFlags::NO_SYMLINKS) {
-                Ok(root) if table::id_of(&root)? == self.id => {
+                Ok(root) if self.identity.is_of(&root)? => {
                     return Ok(Some(Held { root, entry: entry.clone() }));
                 }
+                // Another has come to have its numbers.
+                Ok(root) if table::id_of(&root)? == self.identity.id => return Ok(None),
                 Ok(_) => {}
                 Err(err) => failed = Some(err),
             }

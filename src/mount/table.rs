@@ -2,10 +2,14 @@
 //! on a mount whose daemon is gone.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use rustix::fs::{AtFlags, StatxFlags};
 
 /// The type that mounts of ours have.
 pub(super) const FILESYSTEM_TYPE: &str = "fuse.npyfs";
@@ -29,6 +33,50 @@ pub(super) struct Entry {
     pub(super) whole: bool,
 }
 
+/// Which mount it is. The number and the device are soon given to others when it is gone, and then most
+/// often both to the same one; the unique number never is, but only Linux 6.8 and later have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) id: u64,
+    pub(super) device: String,
+    pub(super) unique: Option<u64>,
+}
+
+impl Identity {
+    /// Whether this line is about this mount, as far as the table tells.
+    pub(super) fn is(&self, entry: &Entry) -> bool {
+        (entry.id, &*entry.device, &*entry.kind) == (self.id, &*self.device, FILESYSTEM_TYPE)
+    }
+
+    /// Whether an open file is in this mount, whose line of the table it is.
+    pub(super) fn is_of(&self, file: impl AsFd) -> io::Result<bool> {
+        Ok(id_of(&file)? == self.id && (self.unique.is_none() || unique_id_of(file) == self.unique))
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.id, self.device, self.unique.unwrap_or(0))
+    }
+}
+
+impl FromStr for Identity {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = "not the identity of a mount";
+        let number = |text: &str| text.parse::<u64>().map_err(|_| wrong);
+        match text.split('/').collect::<Vec<_>>()[..] {
+            [id, device, unique] => Ok(Identity {
+                id: number(id)?,
+                device: device.to_owned(),
+                unique: Some(number(unique)?).filter(|&unique| unique != 0),
+            }),
+            _ => Err(wrong),
+        }
+    }
+}
+
 /// All mounts.
 pub(super) fn read() -> io::Result<Vec<Entry>> {
     let table = std::fs::read("/proc/self/mountinfo")?;
@@ -46,6 +94,16 @@ pub(super) fn id_of(file: impl AsFd) -> io::Result<u64> {
     let info = std::fs::read_to_string(path)?;
     let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok());
     id.ok_or_else(|| io::Error::other("/proc/self/fdinfo has no mnt_id"))
+}
+
+/// The unique number of the mount that an open file is in, where the kernel knows it. Nothing is asked
+/// of its filesystem.
+pub(super) fn unique_id_of(file: impl AsFd) -> Option<u64> {
+    // STATX_MNT_ID_UNIQUE, of Linux 6.8.
+    let wanted = StatxFlags::from_bits_retain(0x4000);
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let stat = rustix::fs::statx(file, "", flags, wanted).ok()?;
+    (stat.stx_mask & wanted.bits() != 0).then_some(stat.stx_mnt_id)
 }
 
 /// The source of the npyfs mount that a path lies in, if it lies in one, and the path within it. The
@@ -120,6 +178,16 @@ mod tests {
             })
         );
         assert_eq!(parse(b""), None);
+    }
+
+    #[test]
+    fn an_identity_is_what_it_was_written_as() {
+        for unique in [Some(7), None] {
+            let identity = Identity { id: 36, device: "0:51".to_owned(), unique };
+            assert_eq!(identity.to_string().parse(), Ok(identity));
+        }
+        assert!("36/0:51".parse::<Identity>().is_err());
+        assert!("a/0:51/1".parse::<Identity>().is_err());
     }
 
     #[test]
