@@ -34,12 +34,13 @@ impl User {
 
     /// Under a name of its own, with a file open, by itself.
     fn called(name: &str, file: &Path) -> User {
-        let script = "exec 3<\"$1\"; printf '%b' \"$0\" > /proc/$$/comm; read -r line";
+        let script = "exec 3<\"$1\"; printf %s \"$0\" > /proc/$$/comm; read -r line";
         let mut shell = Command::new("sh");
         shell.args(["-c", script, name]).arg(file).stdin(Stdio::piped());
         let user = User(shell.spawn().unwrap());
         let comm = format!("/proc/{}/comm", user.0.id());
-        eventually("it has its name", || std::fs::read_to_string(&comm).unwrap() != "sh\n");
+        let named = format!("{name}\n");
+        eventually("it has its name", || std::fs::read_to_string(&comm).unwrap() == named);
         user
     }
 
@@ -70,7 +71,7 @@ fn umount_names_the_processes_that_use_the_mount() {
     let users = [
         (User::reading(&mounted.path("big/rows/3.npy")), "sleep"),
         (User::in_directory(&mounted.path("big")), "sleep"),
-        (User::called("a\\033[2Jb", &mounted.path("big.npy")), "a\\x1b[2Jb"),
+        (User::called("a\x1b[2Jb", &mounted.path("big.npy")), "a\\x1b[2Jb"),
     ];
     let unmounted = umount(&mounted, &[]);
     assert!(unmounted.status.success());
@@ -201,7 +202,7 @@ fn a_daemon_that_does_not_answer_is_said_to_and_left_by_force() {
     let env = TestEnv::new();
     let mut mounted = env.mount(&[]);
     mounted.read("big/rows/3.npy").unwrap();
-    mounted.signal("-STOP");
+    mounted.stop();
     let path = mounted.path("big/rows/4-5.npy");
     let reader = std::thread::spawn(move || std::fs::read(path));
     // It is seen to wait: it has no other reason not to come back.

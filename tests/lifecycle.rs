@@ -154,7 +154,7 @@ fn a_mount_that_got_the_numbers_of_an_older_one_survives_its_end() {
         // The watcher starts after the mount; a read is answered only when it was started.
         old.read("big/rows/3.npy").unwrap();
         // It does not come to know that it was unmounted.
-        old.signal("-STOP");
+        old.stop();
         rustix::mount::unmount(&old.mountpoint, UnmountFlags::empty()).unwrap();
         let new = env.mount(&[]);
         let watcher = format!("/proc/{}/task/{0}/children", old.child.id());
@@ -207,7 +207,8 @@ impl TestEnv {
         let everyone = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(self.path(""), everyone.clone()).unwrap();
         // The build directory may be out of that user's reach.
-        std::fs::copy(program(), self.path("npyfs")).unwrap();
+        // By another process: a program that is open for writing, in a child of another test too, runs not.
+        assert!(run(Command::new("cp").arg(program()).arg(self.path("npyfs"))).status.success());
         std::fs::set_permissions(self.path("npyfs"), everyone).unwrap();
         std::fs::create_dir(self.mountpoint()).unwrap();
         std::os::unix::fs::chown(self.mountpoint(), Some(NOBODY), Some(NOBODY)).unwrap();

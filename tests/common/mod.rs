@@ -181,6 +181,18 @@ impl Mounted {
         let pid = self.child.id().to_string();
         assert!(run(Command::new("kill").args([signal, &pid])).status.success());
     }
+
+    /// Stops the daemon, and returns when all its threads stand still.
+    pub fn stop(&self) {
+        self.signal("-STOP");
+        let threads = format!("/proc/{}/task", self.child.id());
+        eventually("the daemon to stop", || {
+            std::fs::read_dir(&threads).unwrap().all(|thread| {
+                let stat = std::fs::read_to_string(thread.unwrap().path().join("stat"));
+                stat.is_ok_and(|stat| stat.contains(") T "))
+            })
+        });
+    }
 }
 
 impl Drop for Mounted {
