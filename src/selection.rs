@@ -160,7 +160,8 @@ impl Group {
     pub fn listed_at(&self, place: u64, view: &View, tile_bytes: u64) -> Option<String> {
         match self {
             Group::Axis(0) => Some(axis::Tiles::new(view, tile_bytes).name(place)),
-            Group::PartsOf(_) | Group::WindowsOf(_) => Some(place.to_string()),
+            Group::PartsOf(n) => Some(parts::listed_name(*n, place)),
+            Group::WindowsOf(windows) => Some(windows.listed_name(place, view)),
             Group::Fields => fields::listed_at(place, view),
             Group::Axis(_) | Group::Slice | Group::Parts | Group::Windows => None,
         }
@@ -206,7 +207,8 @@ impl Selector {
         }
     }
 
-    /// How it is spelt in a path, the group before it not included. There is no other way.
+    /// How it is spelt in a path, the group before it not included. The only other way is to pad its
+    /// numbers with zeros as the listing of the group does.
     pub fn name(&self) -> String {
         match self {
             Selector::OnAxis(on_axis) => on_axis.name(),

@@ -1,7 +1,8 @@
 //! `rows`, `cols`, `axis<k>`: an index or a range on one axis.
 
+use super::number::{self, Width};
 use super::slice::Expression;
-use super::{Refusal, Usage, counted, number, refuse};
+use super::{Refusal, Usage, counted, refuse};
 use crate::view::{Steps, View};
 
 /// `a[i]` or `a[start:stop]` on an axis.
@@ -49,7 +50,7 @@ fn python_spelling(name: &str, axis: usize) -> Option<String> {
     Expression::from_name(&in_slice).ok()?;
     let range = name
         .split_once(':')
-        .filter(|(start, stop)| number::is_canonical(start) && number::is_canonical(stop));
+        .filter(|(start, stop)| number::is_plain(start) && number::is_plain(stop));
     let in_group = range.map_or(String::new(), |(start, stop)| match axis {
         0 => format!("rows/{start}-{stop}, or "),
         1 => format!("cols/{start}-{stop}, or "),
@@ -67,13 +68,16 @@ impl OnAxis {
             ));
         };
         let outside = || Refusal(format!("the array has {}", positions(axis, len)));
-        let spelled = |text: &str| match (number::parse(text), number::is_canonical(text)) {
+        let width = Width::of(len);
+        let spelled = |text: &str| match (width.parse(text), width.is_number(text)) {
             (Some(n), _) => Ok(n),
             (None, true) => Err(outside()),
             (None, false) => refuse(format!(
                 "{name:?} is neither an index such as 7 nor a range such as 0-50, in plain decimal{}",
-                python_spelling(name, axis)
-                    .map_or(String::new(), |write| format!("; write {write}"))
+                python_spelling(name, axis).map_or_else(
+                    || format!(" or padded with zeros to {width}"),
+                    |write| format!("; write {write}")
+                )
             )),
         };
         let pick = match name.split_once('-') {
@@ -138,7 +142,8 @@ impl Tiles {
     pub(super) fn name(&self, place: u64) -> String {
         let start = place.saturating_mul(self.per_tile).min(self.rows);
         let stop = start.saturating_add(self.per_tile).min(self.rows);
-        format!("{start}-{stop}")
+        let width = Width::of(self.rows);
+        format!("{}-{}", width.pad(start), width.pad(stop))
     }
 }
 

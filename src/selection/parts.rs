@@ -1,6 +1,7 @@
 //! `parts/<n>/<i>`: part i of n nearly equal ones, as `numpy.array_split` makes them.
 
-use super::{Refusal, Usage, number, refuse};
+use super::number::{self, Width};
+use super::{Refusal, Usage, refuse};
 use crate::view::{Steps, View};
 
 /// The most parts that have names.
@@ -20,9 +21,19 @@ pub(super) fn count_from_name(name: &str) -> Result<u64, Refusal> {
     }
 }
 
+/// The width of the numbers of `n` parts.
+fn width(n: u64) -> Width {
+    Width::of(n.saturating_sub(1))
+}
+
+/// The name that the listing of `n` parts has for one of them.
+pub(super) fn listed_name(n: u64, i: u64) -> String {
+    width(n).pad(i)
+}
+
 impl Part {
     pub(super) fn from_name(name: &str, n: u64) -> Result<Part, Refusal> {
-        match number::parse(name) {
+        match width(n).parse(name) {
             Some(i) if i < n => Ok(Part { n, i }),
             Some(_) => refuse(format!("the parts are 0 to {}", n - 1)),
             None => refuse(format!("{name:?} is not the number of a part, from 0 to {}", n - 1)),

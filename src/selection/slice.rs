@@ -28,7 +28,7 @@ enum Item {
 
 fn integer(text: &str) -> Option<i64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
-    if !number::is_canonical(digits) || text == "-0" {
+    if !number::is_plain(digits) || text == "-0" {
         return None;
     }
     let limit = if text.starts_with('-') { i64::MIN } else { i64::MAX };

@@ -79,8 +79,8 @@ fn what_selects_nothing_says_why() {
         ("cols/0-5", "the array has 4 columns"),
         ("rows/5-2", "the range starts at 5, after its end 2"),
         (
-            "rows/01",
-            "\"01\" is neither an index such as 7 nor a range such as 0-50, in plain decimal",
+            "rows/001",
+            "\"001\" is neither an index such as 7 nor a range such as 0-50, in plain decimal or padded with zeros to 2 digits",
         ),
         (
             "rows/0:5",
@@ -200,7 +200,7 @@ fn complex_numbers_have_two_parts() {
 #[test]
 fn tiles_cover_the_rows() {
     for (shape, tile_bytes, names) in [
-        (&[10, 4][..], 12, &["0-3", "3-6", "6-9", "9-10"][..]),
+        (&[10, 4][..], 12, &["00-03", "03-06", "06-09", "09-10"][..]),
         (&[3, 4], 1, &["0-1", "1-2", "2-3"]),
         (&[3, 4], u64::MAX, &["0-3"]),
         (&[3, 0], 1, &["0-3"]),
@@ -244,16 +244,54 @@ fn a_directory_lists_the_groups_that_apply() {
     );
 }
 
+/// The names that a group lists at its first places, its last ones, and some between.
+fn listed(group: &Group, view: &View, tile_bytes: u64) -> Vec<String> {
+    let places = group.places(view, tile_bytes);
+    let some = (0..places.min(12)).chain((1..8).map(|eighth| places / 8 * eighth));
+    let mut some: Vec<u64> = some.chain(places.saturating_sub(12)..places).collect();
+    some.sort();
+    some.dedup();
+    some.into_iter().filter_map(|place| group.listed_at(place, view, tile_bytes)).collect()
+}
+
 proptest! {
-    /// Whatever name selects something is the only one that is spelt so: from text to selector and
-    /// back nothing is lost, and nothing is another spelling of what has one already. Of slices the
-    /// text is kept, so there it is the items that must not have two spellings of one number.
+    /// Names sorted as text are in the order of the array, and mean what the plain ones do.
+    #[test]
+    fn listed_names_sort_as_the_array_does(
+        rows in prop_oneof![0u64..2000, any::<u64>().prop_map(|n| n >> 2)],
+        tile_bytes in prop_oneof![1u64..50, any::<u64>().prop_map(|n| n.max(1))],
+        parts in prop_oneof![1u64..2000, 1..=1u64 << 32],
+        size in 1u64..50,
+        step in prop_oneof![1u64..50, any::<u64>().prop_map(|n| n.max(1))],
+    ) {
+        let array = view("'|u1'", &[rows]);
+        let windows = Group::Windows.enter(&format!("{size},{step}"), &array).ok();
+        for group in [Some(Group::Axis(0)), Some(Group::PartsOf(parts)), windows].into_iter().flatten() {
+            let names = listed(&group, &array, tile_bytes);
+            let mut starts = Vec::new();
+            for name in &names {
+                let selector = group.select(name, &array).unwrap();
+                prop_assert_eq!(group.select(&selector.name(), &array), Ok(selector.clone()));
+                let expression = selector.expression(&array);
+                let (start, _) = expression.trim_start_matches('[').split_once(':').unwrap();
+                starts.push(start.parse::<u64>().unwrap());
+            }
+            prop_assert!(starts.is_sorted(), "{:?}", starts);
+            prop_assert!(names.is_sorted(), "{:?}", names);
+            prop_assert!(names.windows(2).all(|two| two[0].len() == two[1].len()), "{:?}", names);
+        }
+    }
+
+    /// Whatever name selects something is the plain one, or the one with its numbers padded to the
+    /// width of the listing: nothing is another spelling of what has one already. Of slices the text
+    /// is kept, so there it is the items that must not have two spellings of one number.
     #[test]
     fn a_name_that_is_understood_is_spelt_in_the_only_way(
         group in 0usize..6,
         name in prop_oneof![
             "[0-9+. -]{1,5}",
             "(0|[1-9][0-9]{0,2})-(0|[1-9][0-9]{0,2})",
+            "[0-9]{1,4}(-[0-9]{1,4})?",
             "-?[0-9]{1,3}(:-?[0-9]{0,3}){0,2}(,(None|\\.\\.\\.|-?[0-9]{1,2})){0,2}",
             "[a-b%.]{0,4}",
             "(real|imag|%|a%2Eb|a%2eb|%25)",
@@ -263,6 +301,8 @@ proptest! {
             5 => view("[('a.b', '<f4'), ('', '<f4'), ('%', '<f4'), ('a', '<c8')]", &[100]),
             _ => view("'<c8'", &[100, 50]),
         };
+        // The widest numbers that these listings have.
+        let width = [3, 2, 0, 1, 2, 0][group];
         let group = match group {
             0 => Group::Axis(0),
             1 => Group::Axis(1),
@@ -272,14 +312,22 @@ proptest! {
             _ => Group::Fields,
         };
         if let Ok(selector) = group.select(&name, &array) {
-            prop_assert_eq!(selector.name(), name.clone());
+            let plain = selector.name();
+            prop_assert_eq!(group.select(&plain, &array), Ok(selector));
+            let is_wide = |number: &str| width > 0 && number.len() == width;
             let between = if matches!(group, Group::Axis(_)) { &['-'][..] } else { &[',', ':'] };
             for number in name.split(between) {
                 let digits = number.strip_prefix('-').unwrap_or(number);
                 let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
                 let canonical = !digits.starts_with('0') || number == "0";
-                prop_assert!(!is_number || canonical, "{}", name);
+                prop_assert!(!is_number || canonical || is_wide(number), "{}", name);
             }
+            let zeros_off = |number: &str| match number.trim_start_matches('0') {
+                "" => "0".to_owned(),
+                digits => digits.to_owned(),
+            };
+            let without: Vec<String> = name.split('-').map(zeros_off).collect();
+            prop_assert_eq!(plain, if width > 0 { without.join("-") } else { name });
         }
     }
 }

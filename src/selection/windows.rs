@@ -1,6 +1,7 @@
 //! `windows/<size>,<step>/<k>`: windows that slide over axis 0.
 
-use super::{Refusal, Usage, counted, number, refuse};
+use super::number::{self, Width};
+use super::{Refusal, Usage, counted, refuse};
 use crate::view::{Steps, View};
 
 /// Windows of `size` rows that start every `step` rows.
@@ -43,9 +44,18 @@ impl Windows {
         rows(view).checked_sub(self.size).map_or(0, |room| room / self.step + 1)
     }
 
+    fn width(&self, view: &View) -> Width {
+        Width::of(self.count(view).saturating_sub(1))
+    }
+
+    /// The name that the listing has for a window.
+    pub(super) fn listed_name(&self, k: u64, view: &View) -> String {
+        self.width(view).pad(k)
+    }
+
     pub(super) fn window(&self, name: &str, view: &View) -> Result<Window, Refusal> {
         let count = self.count(view);
-        match number::parse(name) {
+        match self.width(view).parse(name) {
             Some(k) if k < count => Ok(Window { k, windows: self.clone() }),
             Some(_) => refuse(format!(
                 "there {} of {} every {}",

@@ -56,8 +56,9 @@ def test_parts_are_those_of_array_split(arrays, name):
 def test_the_parts_listed_are_the_array(arrays, name):
     array = arrays.samples[name].array
     for of in (1, 3, len(array) + 2):
+        width = len(str(of - 1))
         listed = os.listdir(arrays / name / f"parts/{of}")
-        assert sorted(listed) == sorted(f"{i}.npy" for i in range(of))
+        assert listed == [f"{i:0{width}}.npy" for i in range(of)]
         loaded = [load(arrays / name / f"parts/{of}/{i}.npy") for i in range(of)]
         assert_array(np.concatenate(loaded).astype(array.dtype), array, name)
 
@@ -70,7 +71,7 @@ def test_there_may_be_far_more_parts_than_rows(arrays):
     )
     assert load(arrays / f"line/parts/{last + 1}/{last}.npy").shape == (0,)
     with os.scandir(arrays / f"line/parts/{last + 1}") as entries:
-        assert {next(entries).name for _ in range(3)} <= {f"{i}.npy" for i in range(10)}
+        assert {next(entries).name for _ in range(3)} <= {f"{i:010}.npy" for i in range(10)}
     assert_absent(arrays / f"line/parts/{last + 1}/{last + 1}")
 
 
@@ -108,14 +109,15 @@ def test_the_windows_listed_are_all_there_are(arrays, name):
     for size, step in ((1, 1), (3, 2), (len(array), 1), (2, len(array))):
         listed = os.listdir(arrays / name / f"windows/{size},{step}")
         count = len(np.lib.stride_tricks.sliding_window_view(array, size, axis=0)[::step])
-        assert sorted(listed) == sorted(f"{k}.npy" for k in range(count))
+        width = len(str(count - 1))
+        assert listed == [f"{k:0{width}}.npy" for k in range(count)]
 
 
 @pytest.mark.parametrize("path", [
     "windows/0,1", "windows/1٣,1", "windows/1,1１", "windows/1,0", "windows/101,1", "windows/1",
     "windows/1,", "windows/,1", "windows/1,1,1", "windows/01,1", "windows/1,01", "windows/-1,1",
     "windows/1,-1", "windows/+1,1", "windows/1, 1", "windows/1-1", "windows/a,1", "windows/1,1/100",
-    "windows/1,1/00", "windows/1,1/-1", "windows/1,1/+1", "windows/1,1/0-1", "windows/60,41/1",
+    "windows/1,1/000", "windows/1,1/-1", "windows/1,1/+1", "windows/1,1/0-1", "windows/60,41/1",
 ])  # fmt: skip
 def test_a_window_spelt_any_other_way_does_not_exist(arrays, path):
     assert_absent(arrays / "table" / path)

@@ -1,5 +1,5 @@
-//! Any text as a path beneath an array: what it selects lies inside the array, is spelt in the only
-//! way there is, and is what its expression says; what is listed can be selected.
+//! Any text as a path beneath an array: what it selects lies inside the array, is the same by its plain
+//! name, and is what its expression says; what is listed can be selected.
 
 #![no_main]
 
@@ -40,9 +40,15 @@ fn root(number: u8) -> View {
     View::of_header(&header).expect("the sizes fit")
 }
 
-/// What a selector that goes by this name makes of an array.
-fn apply(selector: &Selector, name: &str, view: &View) -> Option<View> {
-    assert_eq!(selector.name(), name);
+/// What a selector that goes by this name in a group, or right in an array's directory, makes of an array.
+fn apply(selector: &Selector, group: Option<&Group>, name: &str, view: &View) -> Option<View> {
+    let plain = selector.name();
+    let by_plain_name = match group {
+        Some(group) => group.select(&plain, view),
+        None => Selector::named(&plain),
+    };
+    assert_eq!(by_plain_name.as_ref(), Ok(selector));
+    assert!(plain == name || plain.len() < name.len() && name.contains('0'), "{name}");
     let selected = selector.apply(view).ok()?;
     assert_bounds(&selected);
     assert_eq!(selected.data(), view.data());
@@ -80,7 +86,7 @@ fn check_listings(view: &View) {
                 None => (group.clone(), path),
             };
             let selector = group.select(name, view).expect("an example");
-            apply(&selector, name, view).expect("an example");
+            apply(&selector, Some(&group), name, view).expect("an example");
         }
     }
 }
@@ -99,7 +105,7 @@ fn check_listing(group: &Group, view: &View) {
     for place in (0..places.min(3)).chain(places.saturating_sub(3)..places) {
         let Some(name) = group.listed_at(place, view, TILE_BYTES) else { continue };
         let selector = group.select(&name, view).expect("what is listed");
-        apply(&selector, &name, view).expect("what is listed");
+        apply(&selector, Some(group), &name, view).expect("what is listed");
         if covers {
             let (start, stop) = rows(&selector.expression(view)).expect("rows");
             assert!(place != next || start == covered, "{name} begins at {start}, not {covered}");
@@ -120,7 +126,7 @@ fn walk(mut view: View, path: &str) -> (View, Option<Group>) {
         match (inner, selector) {
             (Ok(_), Ok(_)) => panic!("{name} is two things"),
             (Ok(inner), Err(_)) => group = Some(inner),
-            (Err(_), Ok(selector)) => match apply(&selector, name, &view) {
+            (Err(_), Ok(selector)) => match apply(&selector, group.as_ref(), name, &view) {
                 Some(selected) => (view, group) = (selected, None),
                 None => break,
             },
