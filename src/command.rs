@@ -52,7 +52,7 @@ pub(crate) fn ls(path: &Path) -> Outcome {
         return unless_closed(io::stdout().write_all(&line));
     }
     let listing = found.tree.list(&found.node).map_err(|err| found.error(&err))?;
-    let mut entries = (0..listing.places()).filter_map(|place| listing.at(place));
+    let mut entries = listing.entries_after(0).map(|(_, name, kind)| (name, kind));
     let mut out = BufWriter::new(io::stdout().lock());
     let write = |(name, kind): (Cow<'_, OsStr>, Kind)| {
         out.write_all(&written_as(&name))?;

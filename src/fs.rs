@@ -18,6 +18,7 @@ use crate::sync::lock;
 mod changes;
 mod directories;
 mod handles;
+mod listings;
 mod page_cache;
 mod retries;
 mod tidying;
@@ -27,6 +28,7 @@ use changes::Changes;
 pub use directories::DirEntry;
 use directories::OpenedDirectory;
 use handles::Handles;
+use listings::Listings;
 pub use page_cache::Give;
 use retries::Retries;
 use tidying::Pace;
@@ -40,6 +42,7 @@ pub struct Fs {
     inodes: Mutex<Inodes>,
     files: Handles<OpenedFile>,
     directories: Handles<OpenedDirectory>,
+    listings: Listings,
     changes: Changes,
     /// Some inode is not being given to the kernel any more.
     given: Condvar,
@@ -84,6 +87,7 @@ impl Fs {
             inodes: Mutex::default(),
             files: Handles::default(),
             directories: Handles::default(),
+            listings: Listings::default(),
             changes: Changes::default(),
             given: Condvar::default(),
             retries: Retries::default(),

@@ -31,7 +31,7 @@ pub use content::Content;
 pub use control::Control;
 pub use describe::Described;
 pub use encoded::Encoded;
-pub use listing::Listing;
+pub use listing::{DOTS, Listing};
 use text::About;
 pub use text::Text;
 pub use writing::Writing;

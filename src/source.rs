@@ -3,7 +3,6 @@
 //! All files are opened here, and nothing outside of the source is ever opened, unless its owner has
 //! said that symlinks are to be followed (the module `border`).
 
-use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,11 +15,12 @@ use rustix::fs::{Mode, OFlags, StatVfs};
 use rustix::io::Errno;
 
 use crate::error::Error;
-use crate::meta::{FileId, Kind, Meta, kind_of};
+use crate::meta::{FileId, Kind, Meta};
 
 mod border;
 mod files;
 mod links;
+mod listing;
 mod lists;
 mod lookup;
 mod names;
@@ -29,6 +29,7 @@ mod rights;
 use border::Directory;
 pub use files::{Array, Files, OpenFile, Root, Unreadable};
 use links::Target;
+pub use listing::{Listing, Version};
 pub use rights::Access;
 
 /// A directory, or a single file, whose arrays are served.
@@ -94,15 +95,6 @@ pub enum Found {
     Entry(Meta),
     /// The directory of an array.
     Array(ArrayFile, Meta),
-}
-
-/// An entry of a listing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Its name.
-    pub name: OsString,
-    /// Its kind.
-    pub kind: Kind,
 }
 
 impl Source {
@@ -300,51 +292,6 @@ impl Source {
         let is_endless =
             target.kind == Some(Kind::Directory) && self.way(directory)?.passes(target.id);
         Ok(if is_endless { meta } else { target })
-    }
-
-    /// The entries of a directory: those of the source, then the arrays' directories.
-    pub fn list(&self, directory: &SourceDirectory) -> Result<Vec<Entry>, Error> {
-        let about = |err: Errno| Error::io(&*directory.path, err);
-        let directory = self.directory(directory, OFlags::RDONLY)?;
-        let mut entries = Vec::new();
-        // Sockets and the like are not served, but have their names.
-        let mut others = Vec::new();
-        for entry in rustix::fs::Dir::read_from(&directory.fd).map_err(about)? {
-            let entry = entry.map_err(about)?;
-            let name = OsString::from_vec(entry.file_name().to_bytes().to_vec());
-            if name == "." || name == ".." {
-                continue;
-            }
-            let file_type = entry.file_type();
-            let unsure = file_type == rustix::fs::FileType::Unknown
-                || self.follow_symlinks && file_type == rustix::fs::FileType::Symlink;
-            let kind = if unsure {
-                self.entry(&directory, &name).ok().and_then(|meta| meta.kind)
-            } else {
-                kind_of(file_type)
-            };
-            match kind.filter(|_| !self.is_left_out(&directory, &name)) {
-                Some(kind) => entries.push(Entry { name, kind }),
-                None => others.push(name),
-            }
-        }
-        let taken: HashSet<&OsStr> = entries
-            .iter()
-            .map(|entry| &*entry.name)
-            .chain(others.iter().map(|name| &**name))
-            .collect();
-        let arrays: Vec<Entry> = entries
-            .iter()
-            .filter(|entry| match entry.kind {
-                Kind::File => true,
-                Kind::Directory => false,
-                Kind::Symlink => self.array_at(&directory, &entry.name).is_some(),
-            })
-            .filter_map(|entry| names::directory_of(&entry.name, |name| taken.contains(name)))
-            .map(|name| Entry { name, kind: Kind::Directory })
-            .collect();
-        entries.extend(arrays);
-        Ok(entries)
     }
 
     /// The text of a symlink, if it is still the one that it was.

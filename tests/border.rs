@@ -32,9 +32,10 @@ fn read(tree: &Tree, path: &str) -> Result<Vec<u8>, Error> {
 fn listed(tree: &Tree, path: &str) -> Vec<String> {
     let node = if path.is_empty() { tree.root().unwrap() } else { find(tree, path).unwrap() };
     let listing = tree.list(&node).unwrap();
-    let entries = (0..listing.places()).filter_map(|place| listing.at(place));
-    let mut names: Vec<String> =
-        entries.map(|(name, _)| name.into_owned().into_string().unwrap()).collect();
+    let mut names: Vec<String> = listing
+        .entries_after(0)
+        .map(|(_, name, _)| name.into_owned().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }

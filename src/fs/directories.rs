@@ -2,20 +2,23 @@
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
+use std::sync::{Arc, Mutex};
 
+use super::listings::Ticket;
 use super::{Fs, Handle};
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::inode::Ino;
 use crate::meta::Kind;
-use crate::node::{Attr, Listing, Node, Version};
+use crate::node::{Attr, DOTS, Listing, Node, Version};
 use crate::shown::shown;
+use crate::sync::lock;
 
 #[derive(Debug)]
 pub(super) struct OpenedDirectory {
     ino: Ino,
     node: Node,
-    listing: Listing,
+    reading: Mutex<Reading>,
     /// The thread that opened it; 0 if it is not known.
     opener: u32,
 }
@@ -24,6 +27,19 @@ impl OpenedDirectory {
     pub(super) fn opener(&self) -> u32 {
         self.opener
     }
+}
+
+/// How far a reader is.
+#[derive(Debug)]
+enum Reading {
+    /// It is to begin, or to go on, with a listing of its own
+    Anew,
+    /// In the middle of a directory of the source
+    Shared(Ticket),
+    /// In the middle of one of ours
+    Made(Arc<Listing>),
+    /// It has had all up to this position, and there was no more
+    Ended(u64),
 }
 
 /// An entry of a directory as it is read.
@@ -44,9 +60,10 @@ impl Fs {
     pub fn open_directory(&self, ino: Ino, caller: Caller) -> Result<Handle, Error> {
         let node = self.node(ino)?;
         self.tree.admit(&node, caller, Version::AtPath)?;
-        let listing = self.tree.list(&node)?;
+        self.tree.check_listable(&node)?;
         self.inodes().open(ino, false);
-        Ok(self.directories.add(OpenedDirectory { ino, node, listing, opener: caller.thread }))
+        let (reading, opener) = (Mutex::new(Reading::Anew), caller.thread);
+        Ok(self.directories.add(OpenedDirectory { ino, node, reading, opener }))
     }
 
     /// Reads entries from a position on, until `emit` says that it has no room for one.
@@ -57,8 +74,7 @@ impl Fs {
         mut emit: impl FnMut(&DirEntry<'_>) -> bool,
     ) -> Result<(), Error> {
         let directory = self.directories.get(handle)?;
-        self.each_entry(&directory, from, |entry| emit(&entry));
-        Ok(())
+        self.each_entry(&directory, from, |entry| emit(&entry))
     }
 
     /// As [`Fs::read_directory`], with each entry looked up: `emit` gets its number and attributes
@@ -107,7 +123,7 @@ impl Fs {
             }
             emitted |= !full;
             full
-        });
+        })?;
         failed.map_or(Ok(()), Err)
     }
 
@@ -116,29 +132,70 @@ impl Fs {
         directory: &OpenedDirectory,
         from: u64,
         mut emit: impl FnMut(DirEntry<'_>) -> bool,
-    ) {
-        for position in from..directory.listing.places().saturating_add(DOTS) {
-            let next = position + 1;
-            let (ino, kind, name) = match position {
-                0 => (Some(directory.ino), Kind::Directory, Cow::Borrowed(".".as_ref())),
-                1 => {
-                    let parent = self.inodes().parent(directory.ino);
-                    (Some(parent), Kind::Directory, Cow::Borrowed("..".as_ref()))
-                }
-                place => match directory.listing.at(place - DOTS) {
-                    Some((name, kind)) => (self.inodes().known(directory.ino, &name), kind, name),
-                    None => continue,
-                },
-            };
+    ) -> Result<(), Error> {
+        let Some(listing) = self.listing(directory, from)? else { return Ok(()) };
+        let dots = [(".", directory.ino), ("..", self.inodes().parent(directory.ino))];
+        for (next, (name, ino)) in (1..=DOTS).zip(dots).skip(from.min(DOTS) as usize) {
+            let (ino, kind, name) = (Some(ino), Kind::Directory, Cow::Borrowed(name.as_ref()));
             if emit(DirEntry { ino, next, kind, name }) {
-                return;
+                return Ok(());
             }
+        }
+        let mut last = from.max(DOTS);
+        for (next, name, kind) in listing.entries_after(last) {
+            let ino = self.inodes().known(directory.ino, &name);
+            if emit(DirEntry { ino, next, kind, name }) {
+                return Ok(());
+            }
+            last = next;
+        }
+        self.set_reading(directory, Reading::Ended(last));
+        Ok(())
+    }
+
+    /// The listing by which a reader goes on from a position; none if it has had all. From the
+    /// beginning on it is what the directory has now.
+    fn listing(
+        &self,
+        directory: &OpenedDirectory,
+        from: u64,
+    ) -> Result<Option<Arc<Listing>>, Error> {
+        if from != 0 {
+            match &*lock(&directory.reading) {
+                Reading::Ended(last) if *last == from => return Ok(None),
+                Reading::Made(listing) => return Ok(Some(listing.clone())),
+                Reading::Shared(ticket) => {
+                    if let Some(listing) = self.listings.get(*ticket) {
+                        return Ok(Some(Listing::Source(listing).into()));
+                    }
+                }
+                Reading::Anew | Reading::Ended(_) => {}
+            }
+        }
+        let known = |version: &_| self.listings.known(version);
+        let (listing, version) = self.tree.list_known(&directory.node, known)?;
+        let listing = Arc::new(listing);
+        let reading = match (&*listing, version) {
+            (Listing::Source(shared), Some(version)) => {
+                Reading::Shared(self.listings.hold(shared.clone(), version))
+            }
+            _ => Reading::Made(listing.clone()),
+        };
+        self.set_reading(directory, reading);
+        Ok(Some(listing))
+    }
+
+    fn set_reading(&self, directory: &OpenedDirectory, reading: Reading) {
+        let before = std::mem::replace(&mut *lock(&directory.reading), reading);
+        if let Reading::Shared(ticket) = before {
+            self.listings.let_go(ticket);
         }
     }
 
     /// Closes a directory.
     pub fn release_directory(&self, handle: Handle) {
         if let Some(directory) = self.directories.remove(handle) {
+            self.set_reading(&directory, Reading::Anew);
             self.inodes().close(directory.ino);
         }
     }
@@ -147,6 +204,3 @@ impl Fs {
 /// How many entries of a listing may be missing before that is taken for the listing's own fault. It
 /// is more than a record has fields, of which each can have a reason of its own.
 const MAX_LEFT_OUT: usize = 100_000;
-
-/// The entries `.` and `..` come before all others.
-const DOTS: u64 = 2;

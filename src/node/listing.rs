@@ -9,90 +9,146 @@ use crate::encoding::Encoding;
 use crate::error::Error;
 use crate::meta::Kind;
 use crate::selection::Group;
-use crate::source::Entry;
+use crate::source::{self, Version};
 
-/// The entries of a directory, each at a place of its own, so that a reader can go on from any.
-///
-/// Entries of the source are noted as they were when the directory was opened. Those of a group are
-/// made as they are read, so a listing costs no memory however long it is.
+/// The entries of a directory, each at a position, so that a reader can go on behind any.
 #[derive(Debug)]
-pub struct Listing {
-    noted: Vec<Entry>,
-    made: Option<Made>,
+pub enum Listing {
+    /// Of a directory of the source
+    Source(Arc<source::Listing>),
+    /// Of the directory of an array, or one of selectors
+    Made(Made),
+}
+
+/// A listing of ours. Names of selectors are made as they are read, so that it costs no memory however
+/// long it is.
+#[derive(Debug)]
+pub struct Made {
+    noted: Vec<(OsString, Kind)>,
+    selectors: Option<Selectors>,
 }
 
 #[derive(Debug)]
-struct Made {
+struct Selectors {
     selection: Arc<Selection>,
     group: Group,
     places: u64,
     tile_bytes: u64,
 }
 
+/// The entries `.` and `..` come before all others, at the positions 1 and 2.
+pub const DOTS: u64 = 2;
+
 impl Listing {
-    /// How many places there are. Not every one has an entry.
-    pub fn places(&self) -> u64 {
-        self.noted.len() as u64 + self.made.as_ref().map_or(0, |made| made.places)
-    }
-
-    /// The name and the kind of the entry at a place.
-    pub fn at(&self, place: u64) -> Option<(Cow<'_, OsStr>, Kind)> {
-        if let Some(entry) = usize::try_from(place).ok().and_then(|place| self.noted.get(place)) {
-            return Some((Cow::Borrowed(&entry.name), entry.kind));
+    /// The entries behind a position, each with its own position.
+    pub fn entries_after(
+        &self,
+        after: u64,
+    ) -> Box<dyn Iterator<Item = (u64, Cow<'_, OsStr>, Kind)> + '_> {
+        match self {
+            Listing::Source(listing) => Box::new(listing.entries_after(after)),
+            Listing::Made(made) => Box::new(made.entries_after(after)),
         }
-        let made = self.made.as_ref()?;
-        let place = place.checked_sub(self.noted.len() as u64).filter(|&p| p < made.places)?;
-        let stem = made.group.listed_at(place, &made.selection.view, made.tile_bytes)?;
-        let name = OsString::from(stem + Encoding::Npy.extension());
-        Some((Cow::Owned(name), Kind::File))
-    }
-
-    fn of(names: impl IntoIterator<Item = impl AsRef<OsStr>>, kind: Kind) -> Vec<Entry> {
-        names.into_iter().map(|name| Entry { name: name.as_ref().to_owned(), kind }).collect()
     }
 }
 
+impl Made {
+    /// Each place has a position, but not every one an entry.
+    fn entries_after(&self, after: u64) -> impl Iterator<Item = (u64, Cow<'_, OsStr>, Kind)> {
+        let places = self.selectors.as_ref().map_or(0, |selectors| selectors.places);
+        let places = places.saturating_add(self.noted.len() as u64);
+        (after.saturating_sub(DOTS)..places).filter_map(|place| {
+            let (name, kind) = self.at(place)?;
+            Some((place + DOTS + 1, name, kind))
+        })
+    }
+
+    fn at(&self, place: u64) -> Option<(Cow<'_, OsStr>, Kind)> {
+        let noted = self.noted.len() as u64;
+        let Some(place) = place.checked_sub(noted) else {
+            let (name, kind) = self.noted.get(place as usize)?;
+            return Some((Cow::Borrowed(name), *kind));
+        };
+        let selectors = self.selectors.as_ref()?;
+        let view = &selectors.selection.view;
+        let stem = selectors.group.listed_at(place, view, selectors.tile_bytes)?;
+        Some((Cow::Owned(OsString::from(stem + Encoding::Npy.extension())), Kind::File))
+    }
+}
+
+fn noted<N: Into<OsString>>(
+    names: impl IntoIterator<Item = N>,
+    kind: Kind,
+) -> impl Iterator<Item = (OsString, Kind)> {
+    names.into_iter().map(move |name| (name.into(), kind))
+}
+
 impl Tree {
+    /// Fails where a node cannot be listed.
+    pub fn check_listable(&self, node: &Node) -> Result<(), Error> {
+        match node {
+            Node::Directory(directory) => self.source.check_listable(directory),
+            other => self.list(other).map(drop),
+        }
+    }
+
     /// What a directory lists.
     pub fn list(&self, node: &Node) -> Result<Listing, Error> {
-        let (noted, made) = match node {
-            Node::Directory(directory) => (self.source.list(directory)?, None),
+        self.list_known(node, |_| None).map(|(listing, _)| listing)
+    }
+
+    /// The same, for a reader who may know what a version of a directory of the source lists; with
+    /// the version, where it is one.
+    pub fn list_known(
+        &self,
+        node: &Node,
+        known: impl FnOnce(&Version) -> Option<Arc<source::Listing>>,
+    ) -> Result<(Listing, Option<Version>), Error> {
+        let made = match node {
+            Node::Directory(directory) => {
+                let (listing, version) = self.source.list(directory, known)?;
+                return Ok((Listing::Source(listing), Some(version)));
+            }
             Node::ArrayFile(file) => match self.source.array(file)?.0 {
-                Ok(root) => (of_array(&Selection::whole(file, root)), None),
+                Ok(root) => of_array(&Selection::whole(file, root)),
                 Err(unreadable) => {
                     let header = unreadable.header.as_ref().map(|_| "header.json");
-                    (Listing::of(["error.txt"].into_iter().chain(header), Kind::File), None)
+                    let names = ["error.txt"].into_iter().chain(header);
+                    Made { noted: noted(names, Kind::File).collect(), selectors: None }
                 }
             },
             Node::Selection(selection) => {
                 self.current(selection)?;
-                (of_array(selection), None)
+                of_array(selection)
             }
             Node::Group(selection, group) => {
                 self.current(selection)?;
                 let usage = group.usage(&selection.view).map(|_| "USAGE.txt");
                 let tile_bytes = self.options.tile_bytes;
-                let made = Made {
+                let selectors = Selectors {
                     places: group.places(&selection.view, tile_bytes),
                     selection: selection.clone(),
                     group: group.clone(),
                     tile_bytes,
                 };
-                (Listing::of(usage, Kind::File), Some(made))
+                Made { noted: noted(usage, Kind::File).collect(), selectors: Some(selectors) }
             }
-            Node::Control(Control::Directory) => (Listing::of(Control::listed(), Kind::File), None),
+            Node::Control(Control::Directory) => {
+                let noted = noted(Control::listed(), Kind::File).collect();
+                Made { noted, selectors: None }
+            }
             Node::File(..)
             | Node::Symlink(..)
             | Node::Encoded(..)
             | Node::Text(..)
             | Node::Control(_) => return Err(Error::NotADirectory),
         };
-        Ok(Listing { noted, made })
+        Ok((Listing::Made(made), None))
     }
 }
 
-fn of_array(selection: &Selection) -> Vec<Entry> {
-    let mut entries = Listing::of(["header.json"], Kind::File);
-    entries.extend(Listing::of(Group::listed(&selection.view), Kind::Directory));
-    entries
+fn of_array(selection: &Selection) -> Made {
+    let texts = noted(["header.json"], Kind::File);
+    let groups = noted(Group::listed(&selection.view), Kind::Directory);
+    Made { noted: texts.chain(groups).collect(), selectors: None }
 }
