@@ -82,6 +82,15 @@ pub enum Error {
         /// The same, in words.
         why: String,
     },
+    /// There is no room to remember what was written so far, until the rest comes.
+    NoRoom {
+        /// The backing file.
+        file: String,
+        /// Of what there is too much.
+        why: String,
+    },
+    /// One user has so much open that only others may open more.
+    TooManyOpen(String),
     /// What the same caller was told before, by its errno.
     Told(i32),
     /// What the operating system refuses to the caller.
@@ -130,6 +139,8 @@ impl Error {
             Error::ReadOnly => libc::EROFS,
             Error::NotWritable { .. } => libc::EINVAL,
             Error::TooFar { .. } => libc::EFBIG,
+            Error::NoRoom { .. } => libc::ENOBUFS,
+            Error::TooManyOpen(_) => libc::ENFILE,
             Error::Told(errno) => *errno,
             // Not what is there, and never zeros for what is not.
             Error::Short { .. } | Error::Cut { .. } | Error::Rewritten { .. } => libc::EIO,
@@ -164,6 +175,8 @@ impl Error {
             | Error::Cut { .. }
             | Error::Rewritten { .. }
             | Error::NotWritable { .. }
+            | Error::NoRoom { .. }
+            | Error::TooManyOpen(_)
             | Error::TooFar { .. } => false,
         }
     }
@@ -192,9 +205,12 @@ impl fmt::Display for Error {
             Error::ReadOnly => {
                 f.write_str("the mount is read-only; --writable makes one that is not")
             }
-            Error::NotWritable { file, why } | Error::TooFar { file, why } => {
+            Error::NotWritable { file, why }
+            | Error::TooFar { file, why }
+            | Error::NoRoom { file, why } => {
                 write!(f, "{file}: {why}")
             }
+            Error::TooManyOpen(why) => f.write_str(why),
             Error::Told(errno) => {
                 write!(f, "as before: {}", io::Error::from_raw_os_error(*errno))
             }

@@ -31,6 +31,8 @@ pub enum WriteError {
     Other(String),
     /// They reach past the end.
     TooFar,
+    /// They are the beginning of a header, and too many others are waited for already.
+    NoRoom,
     /// The operating system refused.
     Io(Unwritten),
 }
@@ -45,6 +47,9 @@ impl fmt::Display for WriteError {
             WriteError::TooFar => {
                 f.write_str("not written: past the end, and sizes stay as they are")
             }
+            WriteError::NoRoom => f.write_str(
+                "not written: too many headers are begun and not yet whole; write each at once",
+            ),
             WriteError::Io(err) => write!(f, "{}", err.why),
         }
     }

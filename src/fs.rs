@@ -13,6 +13,7 @@ use crate::inode::{Ino, Inodes, ROOT};
 use crate::messages;
 use crate::meta::Stamp;
 use crate::node::{Attr, Content, Node, Tree, Version};
+use crate::quota::Share;
 use crate::sync::lock;
 
 mod changes;
@@ -21,6 +22,7 @@ mod handles;
 mod listings;
 mod page_cache;
 mod retries;
+mod shares;
 mod tidying;
 mod writing;
 
@@ -31,6 +33,7 @@ use handles::Handles;
 use listings::Listings;
 pub use page_cache::Give;
 use retries::Retries;
+use shares::Shares;
 use tidying::Pace;
 pub use tidying::Tidied;
 use writing::OpenedToWrite;
@@ -43,6 +46,7 @@ pub struct Fs {
     files: Handles<OpenedFile>,
     directories: Handles<OpenedDirectory>,
     listings: Listings,
+    shares: Shares,
     changes: Changes,
     /// Some inode is not being given to the kernel any more.
     given: Condvar,
@@ -77,6 +81,8 @@ struct OpenedFile {
     stamp: Mutex<Option<Stamp>>,
     /// Of few, and so in a box.
     to_write: Option<Box<OpenedToWrite>>,
+    /// What it takes of that which its user may have open.
+    _share: Option<Share>,
 }
 
 impl Fs {
@@ -88,6 +94,7 @@ impl Fs {
             files: Handles::default(),
             directories: Handles::default(),
             listings: Listings::default(),
+            shares: Shares::default(),
             changes: Changes::default(),
             given: Condvar::default(),
             retries: Retries::default(),
@@ -201,6 +208,7 @@ impl Fs {
 
     /// Opens a file for reading. What is small is given to the kernel on the way, by `give`.
     pub fn open(&self, ino: Ino, caller: Caller, give: Option<Give<'_>>) -> Result<Opened, Error> {
+        let share = self.share(caller, 1)?;
         let node = self.node(ino)?;
         let walk = self.retries.end(caller).filter(|walk| walk.ends_at(ino));
         let which = if walk.is_some() { Version::LookedUp } else { Version::AtPath };
@@ -208,7 +216,7 @@ impl Fs {
         if which == Version::AtPath && matches!(opened, Err(Error::Stale)) {
             self.retries.expect(caller);
         }
-        self.add_file(ino, opened?, None, caller, give)
+        self.add_file(ino, opened?, None, caller, share, give)
     }
 
     fn add_file(
@@ -217,10 +225,12 @@ impl Fs {
         content: Content,
         to_write: Option<Box<OpenedToWrite>>,
         caller: Caller,
+        share: Option<Share>,
         give: Option<Give<'_>>,
     ) -> Result<Opened, Error> {
         let (opener, stamp) = (caller.thread, Mutex::default());
-        let handle = self.files.add(OpenedFile { ino, content, opener, stamp, to_write });
+        let opened = OpenedFile { ino, content, opener, stamp, to_write, _share: share };
+        let handle = self.files.add(opened);
         let keeps_pages = self.open_pages(&*self.files.get(handle)?, give);
         Ok(Opened { handle, keeps_pages })
     }

@@ -9,7 +9,7 @@
 //! | [`npy`] | the .npy format: literals, dtypes, headers |
 //! | [`view`], [`runs`] | which bytes are the elements, and where they lie together |
 //! | [`selection`] | names that select: `rows/0-50`, `slice/::2`, `fields/r` |
-//! | [`caller`], [`credentials`] | who asks, and with whose rights it is looked at |
+//! | [`caller`], [`credentials`], [`quota`] | who asks, with whose rights it is looked at, and how much each may have |
 //! | [`shown`], [`messages`] | names as they may be shown; the last messages of the log |
 //! | [`acl`] | POSIX access lists, which the kernel enforces |
 //! | [`meta`], [`backing`] | files: their attributes, every read and write of them; the only home of unsafe code |
@@ -42,6 +42,7 @@ pub mod messages;
 pub mod meta;
 pub mod mount;
 pub mod node;
+pub mod quota;
 pub mod source;
 mod sync;
 pub mod text;

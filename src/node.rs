@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::meta::{FileId, Kind, Meta};
+use crate::quota::Quota;
 use crate::selection::{Group, Selector};
 use crate::shown::shown;
 use crate::source::{ArrayFile, OpenFile, Root, Source, SourceDirectory};
@@ -128,12 +129,17 @@ impl Default for Options {
 pub struct Tree {
     source: Source,
     options: Options,
+    /// What headers take that are begun to be written.
+    headers: Arc<Quota>,
 }
+
+/// How many bytes all headers may take of which the end is waited for.
+const MAX_BEGUN: u64 = 16 << 20;
 
 impl Tree {
     /// The tree over a source.
     pub fn new(source: Source, options: Options) -> Tree {
-        Tree { source, options }
+        Tree { source, options, headers: Quota::new(MAX_BEGUN) }
     }
 
     /// Where the files are.

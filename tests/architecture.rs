@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 /// Every module of the library, each after those that it may import from.
-const LAYERS: [&str; 22] = [
+const LAYERS: [&str; 23] = [
     "sync",
     "caller",
     "credentials",
+    "quota",
     "acl",
     "shown",
     "messages",

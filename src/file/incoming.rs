@@ -12,11 +12,13 @@ use std::sync::Arc;
 use super::{VirtualFile, WriteError};
 use crate::backing::Writer;
 use crate::npy::dtype::DType;
-use crate::npy::header::{Header, HeaderError, MAX_HEADER};
+use crate::npy::header::{Header, HeaderError};
+use crate::quota::Share;
 use crate::view::View;
 
-/// The most bytes before the data: magic, version, length and text.
-const MAX_START: u64 = 12 + MAX_HEADER;
+/// How much longer than the file's own a header may be. The dtype is spelled in about as many bytes, and what
+/// is left is padding.
+const MAX_LONGER: usize = 64 << 10;
 
 /// One writer's view of a file.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub struct Incoming {
     /// The file as it is read.
     own: Arc<VirtualFile>,
     layout: Layout,
+    /// What the beginning of a header takes of the memory that there is for all of them.
+    held: Option<Share>,
     /// The file was truncated, so that what is skipped is to be zeros: how far it has been written.
     written: Option<u64>,
 }
@@ -41,7 +45,12 @@ impl Incoming {
     /// Nothing was written yet to `own`, which holds `view`.
     pub fn new(view: View, own: Arc<VirtualFile>) -> Incoming {
         let layout = Layout::Begun(Vec::new());
-        Incoming { view, own, layout, written: None }
+        Incoming { view, own, layout, held: None, written: None }
+    }
+
+    /// The same, where the beginning of a header takes of what there is for all of them.
+    pub fn with_share(self, share: Share) -> Incoming {
+        Incoming { held: Some(share), ..self }
     }
 
     /// Whether nothing was written yet.
@@ -58,6 +67,7 @@ impl Incoming {
     pub fn truncate(&mut self) {
         self.layout = Layout::Begun(Vec::new());
         self.written = Some(0);
+        self.hold(0);
     }
 
     /// How many bytes are missing of a file that is replaced, when its writer closes it: of what
@@ -115,6 +125,21 @@ impl Incoming {
         wrote
     }
 
+    /// Notes how much the beginning of a header takes; not if there is no room for it.
+    fn hold(&mut self, bytes: usize) -> bool {
+        self.held.as_mut().is_none_or(|held| held.resize(bytes as u64))
+    }
+
+    /// Takes back what a write has added to the beginning of a header.
+    fn forget_from(&mut self, before: usize) {
+        if let Layout::Begun(begun) = &mut self.layout {
+            begun.truncate(before);
+            begun.shrink_to_fit();
+            let taken = begun.capacity();
+            self.hold(taken);
+        }
+    }
+
     /// The layout by which to write these bytes; none while they are the beginning of a header.
     fn layout_for(
         &mut self,
@@ -127,7 +152,7 @@ impl Incoming {
         };
         let before = begun.len();
         let known = if at == before as u64 {
-            let room = (MAX_START as usize).saturating_sub(before);
+            let room = max_start(&self.own).saturating_sub(before);
             begun.extend_from_slice(&bytes[..bytes.len().min(room)]);
             header_of(begun, &self.own, &self.view)
         } else if self.own.header.starts_with(begun) {
@@ -139,15 +164,28 @@ impl Incoming {
         match known {
             Ok(Some(file)) => {
                 self.layout = Layout::Known(file.clone());
+                self.hold(0);
                 Ok(Some(file))
             }
-            Ok(None) => Ok(None),
+            Ok(None) => {
+                let taken = begun.capacity();
+                if self.hold(taken) {
+                    return Ok(None);
+                }
+                self.forget_from(before);
+                Err(WriteError::NoRoom)
+            }
             Err(err) => {
-                begun.truncate(before);
+                self.forget_from(before);
                 Err(err)
             }
         }
     }
+}
+
+/// The most bytes before the data that a writer may bring.
+fn max_start(own: &VirtualFile) -> usize {
+    own.header.len().saturating_add(MAX_LONGER)
 }
 
 /// The layout of a file that begins with these bytes; none while that cannot be told.
@@ -169,7 +207,14 @@ fn header_of(
     });
     let header = match read {
         Ok(header) => header,
-        Err(HeaderError::HeaderCut { header, .. }) if header <= MAX_START => return Ok(None),
+        Err(HeaderError::HeaderCut { header, .. }) if header <= max_start(own) as u64 => {
+            return Ok(None);
+        }
+        Err(HeaderError::HeaderCut { header, .. }) => {
+            return Err(WriteError::Other(format!(
+                "this has a header of {header} bytes, which is longer than any for this array"
+            )));
+        }
         Err(err) => return Err(WriteError::Other(format!("this is no array: {err}"))),
     };
     if header.dtype != *view.dtype() || header.shape != view.shape() {

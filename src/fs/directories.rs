@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::inode::Ino;
 use crate::meta::Kind;
 use crate::node::{Attr, DOTS, Listing, Node, Version};
+use crate::quota::Share;
 use crate::shown::shown;
 use crate::sync::lock;
 
@@ -21,6 +22,8 @@ pub(super) struct OpenedDirectory {
     reading: Mutex<Reading>,
     /// The thread that opened it; 0 if it is not known.
     opener: u32,
+    /// What it takes of that which its user may have open.
+    _share: Option<Share>,
 }
 
 impl OpenedDirectory {
@@ -58,12 +61,13 @@ pub struct DirEntry<'a> {
 impl Fs {
     /// Opens a directory, to be closed by [`Fs::release_directory`].
     pub fn open_directory(&self, ino: Ino, caller: Caller) -> Result<Handle, Error> {
+        let share = self.share(caller, 1)?;
         let node = self.node(ino)?;
         self.tree.admit(&node, caller, Version::AtPath)?;
         self.tree.check_listable(&node)?;
         self.inodes().open(ino, false);
         let (reading, opener) = (Mutex::new(Reading::Anew), caller.thread);
-        Ok(self.directories.add(OpenedDirectory { ino, node, reading, opener }))
+        Ok(self.directories.add(OpenedDirectory { ino, node, reading, opener, _share: share }))
     }
 
     /// Reads entries from a position on, until `emit` says that it has no room for one.

@@ -49,11 +49,13 @@ impl Fs {
     /// Opens a file for writing, and for reading too if it is to be; to be closed by
     /// [`Fs::release`].
     pub fn open_for_writing(&self, ino: Ino, reads: bool, by: Caller) -> Result<Opened, Error> {
+        // It is open for reading as well.
+        let share = self.share(by, 2)?;
         let (content, writing) = self.tree.open_for_writing(&self.node(ino)?, reads, by)?;
         let (_, meta) = content.open_file().ok_or(Error::BadHandle)?;
         let file = meta.id;
         let to_write = OpenedToWrite { writing, file, by, told: AtomicBool::new(false) };
-        self.add_file(ino, content, Some(to_write.into()), by, None)
+        self.add_file(ino, content, Some(to_write.into()), by, share, None)
     }
 
     /// Writes `bytes` from `at` on, and returns how many: not all if the operating system refuses

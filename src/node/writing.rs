@@ -88,7 +88,11 @@ impl Tree {
         let writer = self.source.writer(path, open, meta.id, access, caller)?;
         let layout = match reads {
             true => Layout::Own(own),
-            false => Layout::Incoming(Mutex::new(Incoming::new(view.clone(), own.into()))),
+            false => {
+                let share = self.headers.share(caller.user);
+                let incoming = Incoming::new(view.clone(), own.into()).with_share(share);
+                Layout::Incoming(Mutex::new(incoming))
+            }
         };
         let name = format!("{}: {expression}", open.name());
         let (open, failed) = (open.clone(), Mutex::default());
@@ -256,6 +260,7 @@ impl Writing {
             }
             WriteError::Other(_) => Error::NotWritable { file, why },
             WriteError::TooFar => Error::TooFar { file, why },
+            WriteError::NoRoom => Error::NoRoom { file, why },
             WriteError::Io(err) => Error::io(file, err.why),
         }
     }
