@@ -268,9 +268,7 @@ impl Tree {
                 }
                 Ok(Content::Text(text.content()))
             }
-            Node::Control(control) => {
-                control.content(caller).map(Content::Report).ok_or(Error::IsADirectory)
-            }
+            Node::Control(control) => control.content(caller).ok_or(Error::IsADirectory),
             // Who follows symlinks does not get here, unless it leads nowhere.
             Node::Symlink(..) => Err(Error::not_found("the symlink leads nowhere")),
             Node::Directory(_) | Node::ArrayFile(_) | Node::Selection(_) | Node::Group(..) => {
@@ -366,7 +364,7 @@ impl Node {
             Node::Selection(selection) | Node::Group(selection, _) => &selection.file.path,
             Node::Encoded(encoded) => &encoded.of.file.path,
             Node::Text(text) => return format!("a text about {}", shown(&*text.file.path)),
-            Node::Control(_) => return ".npyfs".to_owned(),
+            Node::Control(control) => return control.shown().to_owned(),
         };
         match path.as_os_str().is_empty() {
             true => "the source".to_owned(),

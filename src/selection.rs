@@ -14,12 +14,14 @@ mod fields;
 mod number;
 mod parts;
 mod slice;
+mod usage;
 mod windows;
 
 use axis::OnAxis;
 use fields::Escaped;
 use parts::Part;
 use slice::Expression;
+use usage::Usage;
 use windows::{Window, Windows};
 
 /// Why a name selects nothing, in words for the one who typed it.
@@ -55,7 +57,7 @@ pub enum Group {
     Fields,
 }
 
-const NO_ENTRY: &str = "an array's directory has no such entry: it has header.json, rows, cols, \
+const NO_ENTRY: &str = "an array's directory has no such entry: it has header.json, USAGE.txt, rows, cols, \
                         axis<k>, slice, parts, windows, fields, T, as they apply";
 
 /// One selection.
@@ -167,36 +169,21 @@ impl Group {
         }
     }
 
-    /// The text of `USAGE.txt`, in those groups that list nothing else: examples that work on this
-    /// very array.
+    /// Whether it has a `USAGE.txt`: not where all there is is listed, and nothing else.
+    pub fn has_usage(&self) -> bool {
+        !matches!(self, Group::PartsOf(_) | Group::WindowsOf(_))
+    }
+
+    /// The text of its `USAGE.txt`.
     pub fn usage(&self, view: &View) -> Option<String> {
-        let (title, examples) = match self {
-            Group::Axis(axis @ 1..) => axis::usage(*axis, view),
-            Group::Slice => slice::usage(view),
-            Group::Parts => parts::usage(view),
-            Group::Windows => windows::usage(view),
-            Group::Axis(_) | Group::PartsOf(_) | Group::WindowsOf(_) | Group::Fields => {
-                return None;
-            }
-        };
-        let width = examples.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 4;
-        let mut text = format!("{title}\nNames in this directory, for example:\n\n");
-        for (name, meaning) in &examples {
-            for (encoding, what) in [(".npy", ""), (".raw", ", its bytes with no header")] {
-                let name = format!("{name}{encoding}");
-                text.push_str(&format!("    {name:width$}  {meaning}{what}\n"));
-            }
-        }
-        text.push_str(
-            "\nWithout .npy or .raw a name is a directory, with header.json and selections of the\n\
-             selection in it.\n",
-        );
-        Some(text)
+        usage::of_group(self, view)
+    }
+
+    /// The text of `USAGE.txt` in the directory of an array.
+    pub fn usage_of_array(view: &View) -> String {
+        usage::of_array(view)
     }
 }
-
-/// The text of a usage file: a title, and names with what they mean.
-type Usage = (String, Vec<(String, String)>);
 
 impl Selector {
     /// The selector of this name right in an array's directory, which has no encoding.

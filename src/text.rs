@@ -1,10 +1,43 @@
-//! The small text files: `header.json`, `error.txt`. (`USAGE.txt` is written by the selections
-//! that it explains, in [`crate::selection::Group::usage`].)
+//! The small text files: `header.json`, `error.txt`, and the mount's own `USAGE.txt`. (Those of arrays are
+//! written by the selections that they explain, in [`crate::selection::Group::usage`].)
 
 use crate::npy::dtype::DType;
 use crate::npy::header::{Header, Order};
 use crate::npy::literal::Text;
 use crate::view::View;
+
+/// `USAGE.txt` of a whole mount, for arrays of any name and shape.
+pub const NAMESPACE: &str = "\
+Wherever there is an array X.npy, there is a directory X beside it that describes it and holds every
+slice of it; and every slice is again an array, with a directory of its own. A path is an expression.
+With a for the array in X.npy, which has rows, columns and fields enough:
+
+    X/header.json               what it is: dtype, shape, and where it lies in the file
+    X/USAGE.txt                 examples that work on that very array
+    X/rows/7.npy                a[7]
+    X/rows/0-50.npy             a[0:50]
+    X/cols/0-50.npy             a[:, 0:50]
+    X/axis2/1.npy               a[:, :, 1]
+    X/axis-1/0-2.npy            a[..., 0:2]
+    X/slice/::2,-1.npy          a[::2,-1]
+    X/slice/...,None.npy        a[...,None]
+    X/parts/8/3.npy             np.array_split(a, 8)[3]
+    X/windows/10,1/3.npy        a[3:13]
+    X/fields/r.npy              a['r']
+    X/T.npy                     a.T
+    X/rows/0-50/cols/3.npy      a[0:50][:, 3]
+    X/rows/0-50/fields/r.npy    a[0:50]['r']
+    X/rows/0-50/header.json     what a[0:50] is
+    X/rows/0-50.raw             a[0:50], its bytes in C order with no header
+    X.raw                       a, its bytes in C order with no header
+
+Without .npy or .raw a name is a directory. Most names are not listed: they are there when they are
+opened. Numbers are plain, or padded with zeros as they are where they are listed. Complex arrays have
+fields/real and fields/imag; in the name of a field `.`, `/` and `%` are `%2E`, `%2F` and `%25`.
+
+A file or directory X of the source keeps its name: the array's directory is X.npy.d then. If X.npy is
+no array that can be sliced, X/error.txt says why. `npyfs info` of a path that does not exist says why.
+";
 
 /// `header.json` of a view: one JSON object.
 ///

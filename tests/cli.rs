@@ -35,7 +35,7 @@ fn ls_lists_what_a_mount_would_list() {
     std::fs::create_dir(env.data().join("sub")).unwrap();
     let ls = |path| String::from_utf8(on(&env, "ls", path).stdout).unwrap();
     assert_eq!(ls("data"), "big/\nbig.npy\nsub/\n");
-    assert_eq!(ls("data/big"), "header.json\nrows/\ncols/\nslice/\nparts/\nwindows/\n");
+    assert_eq!(ls("data/big"), "header.json\nUSAGE.txt\nrows/\ncols/\nslice/\nparts/\nwindows/\n");
     assert_eq!(ls("data/big/parts/3"), "0.npy\n1.npy\n2.npy\n");
     assert_eq!(ls("data/big/slice"), "USAGE.txt\n");
     assert_eq!(ls("data/sub"), "");
@@ -72,8 +72,8 @@ fn info_says_why_a_path_does_not_exist() {
         ("big/slice/0,0,0", "too many indices: the array has 2 axes"),
         (
             "big/nonsense",
-            "an array's directory has no such entry: it has header.json, rows, cols, axis<k>, \
-             slice, parts, windows, fields, T, as they apply",
+            "an array's directory has no such entry: it has header.json, USAGE.txt, rows, cols, \
+             axis<k>, slice, parts, windows, fields, T, as they apply",
         ),
         ("big/rows", "a directory of selections, which are arrays"),
         ("bad", "not a .npy file: it does not start with \\x93NUMPY"),

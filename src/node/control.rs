@@ -1,24 +1,31 @@
-//! `.npyfs`: what a mount says of itself. It is in the mount's root, by name and not listed, so that
-//! no copy of the mount takes it along; a `.npyfs` of the source keeps its name.
+//! `.npyfs` and `USAGE.txt`: what a mount says of itself. They are in the mount's root, by name and not
+//! listed, so that no copy of the mount takes them along; an entry of the source keeps its name.
 
 use std::ffi::OsStr;
 use std::time::SystemTime;
 
-use super::{Attr, Node, Tree};
+use super::text::USAGE;
+use super::{Attr, Content, Node, Tree};
 use crate::caller::Caller;
 use crate::messages;
 use crate::meta::Kind;
+use crate::text;
 
-/// The directory `.npyfs`, and what is in it.
+/// The directory `.npyfs`, what is in it, and what stands beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
     /// The directory itself
     Directory,
     /// `log`: the last messages, as far as they are for the caller
     Log,
+    /// `USAGE.txt`: what names there are in a mount
+    Usage,
 }
 
 impl Control {
+    /// What is in the mount's root.
+    const ROOT: [Control; 2] = [Control::Directory, Control::Usage];
+
     /// The files in the directory.
     const FILES: [Control; 1] = [Control::Log];
 
@@ -26,6 +33,7 @@ impl Control {
         match self {
             Control::Directory => ".npyfs",
             Control::Log => "log",
+            Control::Usage => USAGE,
         }
     }
 
@@ -34,16 +42,25 @@ impl Control {
         Control::FILES.into_iter().map(Control::name)
     }
 
-    /// Its attributes. How long a file is depends on who opens it, and when.
+    /// What it is called in messages.
+    pub(super) fn shown(self) -> &'static str {
+        match self {
+            Control::Directory | Control::Log => ".npyfs",
+            Control::Usage => USAGE,
+        }
+    }
+
+    /// Its attributes. How long the log is depends on who opens it, and when.
     pub(super) fn attr(self) -> Attr {
         let now = SystemTime::now();
-        let (kind, mode, nlink) = match self {
-            Control::Directory => (Kind::Directory, 0o555, 2),
-            Control::Log => (Kind::File, 0o444, 1),
+        let (kind, size, mode, nlink) = match self {
+            Control::Directory => (Kind::Directory, 0, 0o555, 2),
+            Control::Log => (Kind::File, 0, 0o444, 1),
+            Control::Usage => (Kind::File, text::NAMESPACE.len() as u64, 0o444, 1),
         };
         Attr {
             kind,
-            size: 0,
+            size,
             mode,
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
@@ -55,10 +72,11 @@ impl Control {
     }
 
     /// What a file holds for a caller; none of the directory.
-    pub(super) fn content(self, caller: Caller) -> Option<String> {
+    pub(super) fn content(self, caller: Caller) -> Option<Content> {
         match self {
             Control::Directory => None,
-            Control::Log => Some(messages::seen_by(caller.user)),
+            Control::Log => Some(Content::Report(messages::seen_by(caller.user))),
+            Control::Usage => Some(Content::Text(text::NAMESPACE.to_owned())),
         }
     }
 }
@@ -71,7 +89,7 @@ impl Tree {
                 Control::FILES.into_iter().find(|file| file.name() == name)
             }
             _ if self.is_root(parent) => {
-                Some(Control::Directory).filter(|directory| directory.name() == name)
+                Control::ROOT.into_iter().find(|control| control.name() == name)
             }
             _ => None,
         }

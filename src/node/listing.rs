@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
+use super::text::USAGE;
 use super::{Control, Node, Selection, Tree};
 use crate::encoding::Encoding;
 use crate::error::Error;
@@ -123,7 +124,7 @@ impl Tree {
             }
             Node::Group(selection, group) => {
                 self.current(selection)?;
-                let usage = group.usage(&selection.view).map(|_| "USAGE.txt");
+                let usage = group.has_usage().then_some(USAGE);
                 let tile_bytes = self.options.tile_bytes;
                 let selectors = Selectors {
                     places: group.places(&selection.view, tile_bytes),
@@ -148,7 +149,7 @@ impl Tree {
 }
 
 fn of_array(selection: &Selection) -> Made {
-    let texts = noted(["header.json"], Kind::File);
+    let texts = noted(["header.json", USAGE], Kind::File);
     let groups = noted(Group::listed(&selection.view), Kind::Directory);
     Made { noted: texts.chain(groups).collect(), selectors: None }
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::sync::Arc;
 
+use super::text::USAGE;
 use super::{About, Attr, Control, Encoded, Node, Selection, Text, Tree, as_text};
 use crate::encoding::Encoding;
 use crate::error::Error;
@@ -117,6 +118,10 @@ fn in_array(selection: &Arc<Selection>, meta: &Meta, name: &str) -> Result<Node,
         let about = About::Header(selection.clone());
         return Ok(Node::Text(Text::new(&selection.file, meta, about).into()));
     }
+    if name == USAGE {
+        let about = About::Usage(selection.clone(), None);
+        return Ok(Node::Text(Text::new(&selection.file, meta, about).into()));
+    }
     if let Ok(group) = Group::named(name, &selection.view) {
         return Ok(Node::Group(selection.clone(), group));
     }
@@ -141,8 +146,8 @@ fn in_group(
     name: &str,
 ) -> Result<Node, Error> {
     let view = &selection.view;
-    if name == "USAGE.txt" && group.usage(view).is_some() {
-        let about = About::Usage(selection.clone(), group.clone());
+    if name == USAGE && group.has_usage() {
+        let about = About::Usage(selection.clone(), Some(group.clone()));
         return Ok(Node::Text(Text::new(&selection.file, meta, about).into()));
     }
     if let Some((stem, encoding)) = Encoding::strip(name) {

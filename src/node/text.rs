@@ -8,6 +8,9 @@ use crate::selection::Group;
 use crate::source::{ArrayFile, Unreadable};
 use crate::text;
 
+/// The name of the texts that say what names there are.
+pub(super) const USAGE: &str = "USAGE.txt";
+
 /// A small text about an array. It is made when it is read: the kernel may remember very many.
 #[derive(Debug)]
 pub struct Text {
@@ -25,8 +28,8 @@ pub struct Text {
 pub(super) enum About {
     /// `header.json`
     Header(Arc<Selection>),
-    /// `USAGE.txt`
-    Usage(Arc<Selection>, Group),
+    /// `USAGE.txt` of a directory of selectors, or of the array's own
+    Usage(Arc<Selection>, Option<Group>),
     /// `error.txt`
     Error(Arc<Unreadable>),
     /// `header.json` of a file that is no array
@@ -55,7 +58,10 @@ impl Text {
     pub(super) fn content(&self) -> String {
         match &self.about {
             About::Header(selection) => selection.header_json(),
-            About::Usage(selection, group) => group.usage(&selection.view).unwrap_or_default(),
+            About::Usage(selection, None) => Group::usage_of_array(&selection.view),
+            About::Usage(selection, Some(group)) => {
+                group.usage(&selection.view).unwrap_or_default()
+            }
             About::Error(unreadable) => format!("{}\n", unreadable.sentence(&self.file)),
             About::HeaderOfUnreadable(unreadable) => {
                 let source = self.file.path.to_string_lossy();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Refusal, Selector, refuse};
+use super::{Refusal, Selector, Usage, refuse};
 use crate::meta::NAME_MAX;
 use crate::npy::dtype::{DType, Field};
 use crate::npy::literal::Text;
@@ -118,4 +118,25 @@ pub(super) fn listed_at(place: u64, view: &View) -> Option<String> {
     let field = fields(view).get(usize::try_from(place).ok()?)?;
     view.field(field)?;
     escape(&field.name).filter(|name| name.len() + ".npy".len() <= NAME_MAX)
+}
+
+/// How many fields a text shows.
+const SHOWN: usize = 3;
+
+pub(super) fn usage(view: &View) -> Usage {
+    let title = match is_complex(view) {
+        true => "The parts of complex numbers.".to_owned(),
+        false => format!(
+            "The fields of records by name. There {}. In a name `.`, `/` and `%` are\n\
+             `%2E`, `%2F` and `%25`, and the empty name is `%`.",
+            match places(view) {
+                1 => "is 1".to_owned(),
+                count => format!("are {count}"),
+            }
+        ),
+    };
+    // Those that can be told in a line.
+    let plain = |name: &String| !name.contains(char::is_control) && !name.contains("  ");
+    let names = (0..places(view)).filter_map(|place| listed_at(place, view)).filter(plain);
+    (title, names.take(SHOWN).collect())
 }

@@ -63,12 +63,8 @@ impl Part {
     }
 }
 
-pub(super) fn usage(view: &View) -> Usage {
+pub(super) fn usage(_: &View) -> Usage {
     let title =
         "Part i of n nearly equal parts along axis 0, for \"I am process i of n\": n/i.".to_owned();
-    let part = |n, i| {
-        let meaning = format!("a{}", Part { n, i }.expression(view));
-        (format!("{n}/{i}"), meaning)
-    };
-    (title, vec![part(4, 0), part(4, 3)])
+    (title, vec!["4/0".to_owned(), "4/3".to_owned()])
 }

@@ -100,9 +100,8 @@ pub(super) fn usage(view: &View) -> Usage {
     let size = rows(view).clamp(1, 10);
     let examples = [(size, 1), (size, size)].into_iter().filter_map(|(size, step)| {
         let windows = Windows::from_name(&format!("{size},{step}"), view).ok()?;
-        let last = windows.count(view) - 1;
-        let window = windows.window(&last.to_string(), view).ok()?;
-        Some((format!("{size},{step}/{last}"), format!("a{}", window.expression())))
+        let last = windows.count(view).checked_sub(1)?;
+        Some(format!("{size},{step}/{last}"))
     });
     (title, examples.collect())
 }

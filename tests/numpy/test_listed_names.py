@@ -26,7 +26,7 @@ def test_files_sorted_by_name_are_the_array(arrays, name, listing):
 def test_so_are_the_tiles_of_a_long_array(mounted):
     """Of 12,345 rows in tiles of 10: thousands of names, of numbers with one digit to five."""
     with mounted([corpus.sample("long", (12_345,), "<i2")], "--tile-bytes=20") as tree:
-        names = sorted(os.listdir(tree / "long/rows"))
+        names = sorted(set(os.listdir(tree / "long/rows")) - {"USAGE.txt"})
         assert names[:2] == ["00000-00010.npy", "00010-00020.npy"]
         assert names[-1] == "12340-12345.npy"
         array = tree.samples["long"].array

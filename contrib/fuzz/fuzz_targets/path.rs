@@ -77,18 +77,42 @@ fn check_listings(view: &View) {
     for name in Group::listed(view).into_iter().filter(few) {
         let group = Group::named(&name, view).expect("a group that is listed");
         check_listing(&group, view);
-        for line in group.usage(view).iter().flat_map(|text| text.lines()) {
-            let Some(example) = line.strip_prefix("    ") else { continue };
-            let path = example.split(' ').next().expect("a name");
-            let (path, _) = Encoding::strip(path).expect("an encoding");
-            let (group, name) = match path.split_once('/') {
-                Some((inner, name)) => (group.enter(inner, view).expect("a group"), name),
-                None => (group.clone(), path),
-            };
-            let selector = group.select(name, view).expect("an example");
-            apply(&selector, Some(&group), name, view).expect("an example");
+        for path in group.usage(view).iter().flat_map(|text| examples(text)) {
+            assert!(leads_to_an_array(view, &format!("{name}/{path}")), "{name}/{path}");
         }
     }
+    for path in examples(&Group::usage_of_array(view)) {
+        assert!(leads_to_an_array(view, path), "{path}");
+    }
+}
+
+/// The paths that a usage file shows, without their encodings.
+fn examples(text: &str) -> impl Iterator<Item = &str> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("    "));
+    lines.filter_map(|line| Some(Encoding::strip(line.split("  ").next()?)?.0))
+}
+
+/// Whether each name of a path is there, and the last one selects.
+fn leads_to_an_array(view: &View, path: &str) -> bool {
+    let (mut view, mut group) = (view.clone(), None::<Group>);
+    for name in path.split('/') {
+        let inner = match &group {
+            None => Group::named(name, &view),
+            Some(group) => group.enter(name, &view),
+        };
+        if let Ok(inner) = inner {
+            group = Some(inner);
+            continue;
+        }
+        let selector = match &group {
+            None => Selector::named(name),
+            Some(group) => group.select(name, &view),
+        };
+        let Ok(selector) = selector else { return false };
+        let Some(selected) = apply(&selector, group.as_ref(), name, &view) else { return false };
+        (view, group) = (selected, None);
+    }
+    group.is_none()
 }
 
 /// The rows of an expression `[start:stop]`.
