@@ -96,6 +96,9 @@ pub(crate) struct MountArgs {
     /// Size of the tiles that rows/ lists; K, M and G are powers of 1024
     #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = bytes)]
     pub(crate) tile_bytes: u64,
+    /// List no tiles and no fields, for tools that walk directories; they are reached by name
+    #[arg(long)]
+    pub(crate) no_tiles: bool,
     /// Serve the targets of symlinks as plain files and directories, wherever they are
     #[arg(long)]
     pub(crate) follow_symlinks: bool,
@@ -233,6 +236,7 @@ mod tests {
         assert!(!args.writable, "mount(8) says rw of itself");
         assert!(mount(&["/data", "/mnt", "-o", "rw,writable"]).unwrap().writable);
         assert!(!mount(&["/data", "/mnt", "-o", "ro"]).unwrap().writable);
+        assert!(mount(&["/data", "/mnt", "-o", "no_tiles"]).unwrap().no_tiles);
         let both = mount(&["mount", "a", "b", "--writable", "-o", "ro"]).unwrap_err();
         assert!(both.contains("writable, and -o ro: one of the two"), "{both}");
         assert!(mount(&["mount", "a", "b", "--tile-bytes", "0"]).is_err());

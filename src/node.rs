@@ -114,13 +114,15 @@ pub struct Attr {
 pub struct Options {
     /// About how many bytes each of the tiles has that `rows` lists.
     pub tile_bytes: u64,
+    /// List no tiles and no fields: nothing that holds again what the array's file does.
+    pub no_tiles: bool,
     /// The values of arrays may be written.
     pub writable: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { tile_bytes: 64 << 20, writable: false }
+        Options { tile_bytes: 64 << 20, no_tiles: false, writable: false }
     }
 }
 

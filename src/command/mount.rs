@@ -63,7 +63,11 @@ fn serve(args: &MountArgs) -> Outcome {
     let options = Options {
         allow_other: args.allow_other,
         follow_symlinks: args.follow_symlinks,
-        tree: node::Options { tile_bytes: args.tile_bytes, writable: args.writable },
+        tree: node::Options {
+            tile_bytes: args.tile_bytes,
+            no_tiles: args.no_tiles,
+            writable: args.writable,
+        },
         ttl: args.ttl,
         threads: args.threads.map_or(defaults.threads, usize::from),
         no_exec: args.no_exec,

@@ -126,13 +126,15 @@ impl Tree {
                 self.current(selection)?;
                 let usage = group.has_usage().then_some(USAGE);
                 let tile_bytes = self.options.tile_bytes;
-                let selectors = Selectors {
+                // Parts and windows stay: no walk leads there, so whoever lists them asks for them.
+                let is_walked = matches!(group, Group::Axis(_) | Group::Fields);
+                let selectors = (!(self.options.no_tiles && is_walked)).then(|| Selectors {
                     places: group.places(&selection.view, tile_bytes),
                     selection: selection.clone(),
                     group: group.clone(),
                     tile_bytes,
-                };
-                Made { noted: noted(usage, Kind::File).collect(), selectors: Some(selectors) }
+                });
+                Made { noted: noted(usage, Kind::File).collect(), selectors }
             }
             Node::Control(Control::Directory) => {
                 let noted = noted(Control::listed(), Kind::File).collect();
