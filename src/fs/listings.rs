@@ -1,11 +1,14 @@
 //! Listings of directories of the source, while somebody is in the middle of reading them.
 //!
 //! All who read one version of a directory share one listing. Together they take no more than
-//! [`BUDGET`]: beyond that the listing that was read longest ago is dropped, and its readers go on with
-//! one that is made anew, by the position that they were at.
+//! [`BUDGET`], or [`ACTIVE`] times that while they are really being read: beyond that the listing that was
+//! read longest ago is dropped, and its readers go on with one that is made anew, by the position
+//! that they were at. (To make it anew for each of their calls would take them hours, if two read a
+//! million entries each and there was room for one.)
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use crate::meta::FileId;
 use crate::source::{Listing, Version};
@@ -13,6 +16,10 @@ use crate::sync::lock;
 
 /// How many bytes all listings may take that are being read. One there may be in any case.
 const BUDGET: usize = 64 << 20;
+
+/// How many times that they may take if all of them were read within this time.
+const ACTIVE: usize = 4;
+const A_MOMENT: Duration = Duration::from_secs(1);
 
 /// What a listing takes besides itself.
 const OVERHEAD: usize = 256;
@@ -33,8 +40,8 @@ struct Table {
     /// The newest listing of each directory.
     newest: HashMap<FileId, Ticket>,
     bytes: usize,
-    /// Reads so far.
-    clock: u64,
+    /// The last ticket.
+    last: u64,
 }
 
 #[derive(Debug)]
@@ -42,7 +49,7 @@ struct Held {
     listing: Arc<Listing>,
     version: Version,
     readers: usize,
-    read: u64,
+    read: Instant,
 }
 
 impl Held {
@@ -61,10 +68,8 @@ impl Listings {
     /// The listing of a ticket, if it is still there.
     pub(super) fn get(&self, ticket: Ticket) -> Option<Arc<Listing>> {
         let mut table = lock(&self.table);
-        table.clock += 1;
-        let clock = table.clock;
         let held = table.held.get_mut(&ticket)?;
-        held.read = clock;
+        held.read = Instant::now();
         Some(held.listing.clone())
     }
 
@@ -78,29 +83,29 @@ impl Listings {
 
     /// Holds a listing for one more reader, who has to let it go.
     pub(super) fn hold(&self, listing: Arc<Listing>, version: Version) -> Ticket {
-        let mut table = lock(&self.table);
-        table.clock += 1;
-        let clock = table.clock;
+        let (mut table, read) = (lock(&self.table), Instant::now());
         // The same again, though nobody could know, is not to be there twice.
         if let Some(&ticket) = table.newest.get(&version.id)
             && let Some(held) = table.held.get_mut(&ticket)
             && (Arc::ptr_eq(&held.listing, &listing) || held.listing == listing)
         {
             held.readers += 1;
-            (held.read, held.version) = (clock, version);
+            (held.read, held.version) = (read, version);
             return ticket;
         }
-        let ticket = Ticket(clock);
-        let held = Held { listing, version, readers: 1, read: clock };
+        table.last += 1;
+        let ticket = Ticket(table.last);
+        let held = Held { listing, version, readers: 1, read };
         table.bytes += held.footprint();
         table.held.insert(ticket, held);
         table.newest.insert(version.id, ticket);
-        while table.bytes > self.budget && table.held.len() > 1 {
-            let Some(oldest) = table.held.iter().min_by_key(|(_, held)| held.read) else { break };
-            let oldest = *oldest.0;
-            table.remove(oldest);
-        }
+        table.shrink(self.budget, read);
         ticket
+    }
+
+    /// Drops what takes too much and has not been read for a moment.
+    pub(super) fn tidy(&self, now: Instant) {
+        lock(&self.table).shrink(self.budget, now);
     }
 
     /// A reader has come to the end, or goes.
@@ -115,6 +120,18 @@ impl Listings {
 }
 
 impl Table {
+    fn shrink(&mut self, budget: usize, now: Instant) {
+        while self.bytes > budget && self.held.len() > 1 {
+            let oldest = self.held.iter().min_by_key(|(ticket, held)| (held.read, ticket.0));
+            let Some((&ticket, held)) = oldest else { break };
+            let is_active = now.saturating_duration_since(held.read) < A_MOMENT;
+            if is_active && self.bytes <= ACTIVE * budget {
+                break;
+            }
+            self.remove(ticket);
+        }
+    }
+
     fn remove(&mut self, ticket: Ticket) {
         let Some(held) = self.held.remove(&ticket) else { return };
         self.bytes -= held.footprint();
@@ -176,7 +193,7 @@ mod tests {
             std::fs::create_dir(directory.path().join(name)).unwrap();
             (0..300).for_each(|i| std::fs::write(path(name, i), "").unwrap());
         }
-        let fs = filesystem(directory.path(), 16 << 10);
+        let fs = filesystem(directory.path(), 4 << 10);
         let readers = ["a", "b", "c"].map(|name| open(&fs, name));
         let mut seen = [const { Vec::new() }; 3];
         let mut positions = [0; 3];
@@ -185,6 +202,10 @@ mod tests {
                 positions[i] = read(&fs, *reader, positions[i], 90, &mut seen[i]);
                 let (count, bytes) = held(&fs);
                 assert!(count <= 2 && bytes <= 16 << 10, "{count} listings of {bytes} bytes");
+                if round % 2 == 1 {
+                    fs.listings.tidy(Instant::now() + A_MOMENT);
+                    assert!(held(&fs).0 <= 1, "there is room for none that is not read");
+                }
             }
             // Files come and go.
             std::fs::remove_file(path("a", round)).unwrap();

@@ -69,6 +69,7 @@ impl Fs {
     pub fn tidy(&self, now: Instant) -> Tidied {
         self.retries.give_up(now);
         self.tree.source().files().close_idle();
+        self.listings.tidy(now);
         let mut inodes = self.inodes();
         inodes.shrink();
         let at_work = lock(&self.pace).is_at_work(inodes.asked(), now);

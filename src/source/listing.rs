@@ -3,8 +3,8 @@
 //! A reader can go on from where it was though the listing was made anew meanwhile: an entry's position
 //! is a hash of its name, as it is in ext4, and entries are in the order of their positions. So
 //! entries that stay are neither left out nor repeated, and nobody has to remember what a reader has
-//! had. (Two names of one directory have the same position once in some ten million directories
-//! of a million files. The keys of the hash are secret, so nobody can make such names.)
+//! had. (Two names of one directory have the same position once in some millions of directories
+//! of a million arrays each. The keys of the hash are secret, so nobody can make such names.)
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
