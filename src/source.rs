@@ -29,7 +29,7 @@ mod rights;
 use border::Directory;
 pub use files::{Array, Files, OpenFile, Root, Unreadable};
 use links::Target;
-pub use listing::{Listing, Version};
+pub use listing::{DirectoryVersion, Listing};
 pub use rights::Access;
 
 /// A directory, or a single file, whose arrays are served.

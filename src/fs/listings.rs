@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::meta::FileId;
-use crate::source::{Listing, Version};
+use crate::source::{DirectoryVersion, Listing};
 use crate::sync::lock;
 
 /// How many bytes all listings may take that are being read. One there may be in any case.
@@ -47,7 +47,7 @@ struct Table {
 #[derive(Debug)]
 struct Held {
     listing: Arc<Listing>,
-    version: Version,
+    version: DirectoryVersion,
     readers: usize,
     read: Instant,
 }
@@ -74,7 +74,7 @@ impl Listings {
     }
 
     /// A listing of this very version, if there is one.
-    pub(super) fn known(&self, version: &Version) -> Option<Arc<Listing>> {
+    pub(super) fn known(&self, version: &DirectoryVersion) -> Option<Arc<Listing>> {
         let table = lock(&self.table);
         let held = table.held.get(table.newest.get(&version.id)?)?;
         let is_same = version.stamp.is_some() && held.version.stamp == version.stamp;
@@ -82,7 +82,7 @@ impl Listings {
     }
 
     /// Holds a listing for one more reader, who has to let it go.
-    pub(super) fn hold(&self, listing: Arc<Listing>, version: Version) -> Ticket {
+    pub(super) fn hold(&self, listing: Arc<Listing>, version: DirectoryVersion) -> Ticket {
         let (mut table, read) = (lock(&self.table), Instant::now());
         // The same again, though nobody could know, is not to be there twice.
         if let Some(&ticket) = table.newest.get(&version.id)

@@ -10,7 +10,7 @@ use crate::encoding::Encoding;
 use crate::error::Error;
 use crate::meta::Kind;
 use crate::selection::Group;
-use crate::source::{self, Version};
+use crate::source::{self, DirectoryVersion};
 
 /// The entries of a directory, each at a position, so that a reader can go on behind any.
 #[derive(Debug)]
@@ -103,8 +103,8 @@ impl Tree {
     pub fn list_known(
         &self,
         node: &Node,
-        known: impl FnOnce(&Version) -> Option<Arc<source::Listing>>,
-    ) -> Result<(Listing, Option<Version>), Error> {
+        known: impl FnOnce(&DirectoryVersion) -> Option<Arc<source::Listing>>,
+    ) -> Result<(Listing, Option<DirectoryVersion>), Error> {
         let made = match node {
             Node::Directory(directory) => {
                 let (listing, version) = self.source.list(directory, known)?;

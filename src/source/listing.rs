@@ -64,7 +64,7 @@ const SECOND: &[u8] = b".d";
 
 /// Which version of a directory a listing is of.
 #[derive(Clone, Copy, Debug)]
-pub struct Version {
+pub struct DirectoryVersion {
     /// Which directory.
     pub id: FileId,
     /// What it looked like before it was read; none if it may have changed since with no trace.
@@ -174,13 +174,13 @@ impl Source {
     pub fn list(
         &self,
         directory: &SourceDirectory,
-        known: impl FnOnce(&Version) -> Option<Arc<Listing>>,
-    ) -> Result<(Arc<Listing>, Version), Error> {
+        known: impl FnOnce(&DirectoryVersion) -> Option<Arc<Listing>>,
+    ) -> Result<(Arc<Listing>, DirectoryVersion), Error> {
         let path = &directory.path;
         let directory = self.directory(directory, OFlags::RDONLY)?;
         let meta = Meta::of(&directory.fd).map_err(|err| Error::io(&**path, err))?;
         let stamp = Some(meta.stamp()).filter(Stamp::is_settled);
-        let mut version = Version { id: meta.id, stamp };
+        let mut version = DirectoryVersion { id: meta.id, stamp };
         if let Some(listing) = known(&version) {
             return Ok((listing, version));
         }
