@@ -119,20 +119,42 @@ impl Fs {
         }
     }
 
-    /// Does something with the node of a number. If that is the directory of an array whose file was replaced,
-    /// what its name means now takes its place: a directory beside a file is that of whatever file stands there.
+    /// Does something with the node of a number. Where its file was replaced, or its array became another, what its
+    /// name means now takes its place: what stands beside a file is that of whatever file stands there. A directory of
+    /// the source stays the one that was looked up.
     fn with_node<T>(&self, ino: Ino, work: impl Fn(&Node) -> Result<T, Error>) -> Result<T, Error> {
         let mut node = self.node(ino)?;
         for _ in 1..RETRIES {
             match work(&node) {
-                Err(Error::Stale) if matches!(node, Node::ArrayFile(_)) && ino != ROOT => {
-                    let (parent, name) = self.inodes().place(ino).ok_or(Error::Stale)?;
-                    node = self.tree.lookup(&self.node(parent)?, &name)?.0;
+                Err(Error::Stale) if ino != ROOT && !matches!(node, Node::Directory(_)) => {
+                    match self.node_now(ino) {
+                        Ok(now) => node = now,
+                        Err(Error::Stale) => {}
+                        Err(err) => return Err(err),
+                    }
                 }
                 result => return result,
             }
         }
         work(&node)
+    }
+
+    /// What a number's name means now, looked up anew from the directory of the source that it lies in.
+    fn node_now(&self, ino: Ino) -> Result<Node, Error> {
+        let (mut at, mut names) = (ino, Vec::new());
+        let mut node = loop {
+            let (parent, name) = self.inodes().place(at).ok_or(Error::Stale)?;
+            names.push(name);
+            let node = self.node(parent)?;
+            if parent == ROOT || matches!(node, Node::Directory(_)) {
+                break node;
+            }
+            at = parent;
+        };
+        for name in names.iter().rev() {
+            node = self.tree.lookup(&node, name)?.0;
+        }
+        Ok(node)
     }
 
     /// Looks an entry up. Its number is to be given back by [`Fs::forget`].

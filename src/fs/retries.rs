@@ -72,8 +72,11 @@ impl Retries {
         file: Option<Arc<OpenFile>>,
     ) {
         if let Some(walk) = lock(&self.0).get_mut(&caller.thread) {
-            let room = walk.held.len() < MAX_HELD;
-            walk.held.extend(id.zip(file).filter(|_| room));
+            // A name may be looked up several times, and what was found last is what counts.
+            if file.is_some() && walk.held.len() == MAX_HELD {
+                walk.held.remove(0);
+            }
+            walk.held.extend(id.zip(file));
             let is_held = walk.held.iter().any(|(held, _)| Some(*held) == id);
             walk.last = Some(ino).filter(|_| is_held);
         }
