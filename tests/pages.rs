@@ -6,7 +6,7 @@ mod common;
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::Read;
+use std::io::{IoSliceMut, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::process::Command;
@@ -230,7 +230,12 @@ fn what_is_not_in_memory_is_not_given_so_that_no_open_waits_for_a_disk() {
     let file = File::open(env.data().join("large.npy")).unwrap();
     lookup(&fs, "large/rows/1000-1100.raw").unwrap();
     file.sync_all().unwrap();
-    rustix::fs::fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+    eventually("its pages to be dropped", || {
+        rustix::fs::fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+        let (mut row, flags) = ([0; 800], rustix::io::ReadWriteFlags::NOWAIT);
+        let read = rustix::io::preadv2(&file, &mut [IoSliceMut::new(&mut row)], 800_128, flags);
+        read == Err(rustix::io::Errno::AGAIN)
+    });
     let (handle, given) = open_given(&fs, "large/rows/1000-1100.raw").unwrap();
     assert_eq!(given, None);
     let read = fs.read(handle, 0, 8, <[u8]>::to_vec).unwrap();
