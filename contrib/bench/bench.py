@@ -12,6 +12,7 @@ for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):  # settings for other pro
     os.environ.pop(name, None)
 
 import cases  # noqa: E402
+import loader  # noqa: E402
 import report  # noqa: E402
 import stage  # noqa: E402
 import writers  # noqa: E402
@@ -55,6 +56,7 @@ def main():
         with stage.everything(data) as mounts:
             for case in (
                 cases.cold, cases.whole_file, cases.large_rows, cases.small_rows, cases.many_readers,
+                loader.data_loader,
                 cases.strided, cases.sizes, cases.directories, cases.memory, writers.writing,
             ):  # fmt: skip
                 if not wanted(case):
