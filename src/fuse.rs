@@ -15,7 +15,6 @@ use fuser::{
     ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
-use crate::error::Error;
 use crate::fs::{Fs, Handle};
 use crate::inode::Ino;
 use crate::messages;
@@ -75,13 +74,17 @@ macro_rules! refused {
     };
 }
 
-/// Requests that would change names, which stay as they are. The kernel asks on writable mounts only.
+/// Requests that would change a name in a directory, which stays as it is; before the directory, and
+/// after the name, come what other arguments there are. The kernel asks on writable mounts only.
 macro_rules! names_stay {
-    ($($request:ident($($argument:ty),*) -> $reply:ty;)*) => {
-        $(fn $request(&self, request: &Request, $(_: $argument,)* reply: $reply) {
-            let name = stringify!($request);
-            let why = "nothing is created, removed or renamed through a mount; do it in the source";
-            guarded(request, name, || reply.error(errno(name, &Error::NotPermitted(why.into()))));
+    ($($request:ident([$($before:ty),*] $($after:ty),*) -> $reply:ty;)*) => {
+        $(fn $request(
+            &self, request: &Request, $(_: $before,)* parent: INodeNo, name: &OsStr, $(_: $after,)* reply: $reply
+        ) {
+            guarded(request, stringify!($request), || {
+                let err = self.fs.names_stay(Ino(parent.0), name);
+                reply.error(errno(stringify!($request), &err));
+            });
         })*
     };
 }
@@ -374,14 +377,14 @@ impl Filesystem for Adapter {
     }
 
     names_stay! {
-        mknod(INodeNo, &OsStr, u32, u32, u32) -> ReplyEntry;
-        mkdir(INodeNo, &OsStr, u32, u32) -> ReplyEntry;
-        symlink(INodeNo, &OsStr, &Path) -> ReplyEntry;
-        link(INodeNo, INodeNo, &OsStr) -> ReplyEntry;
-        create(INodeNo, &OsStr, u32, u32, i32) -> ReplyCreate;
-        unlink(INodeNo, &OsStr) -> ReplyEmpty;
-        rmdir(INodeNo, &OsStr) -> ReplyEmpty;
-        rename(INodeNo, &OsStr, INodeNo, &OsStr, RenameFlags) -> ReplyEmpty;
+        mknod([] u32, u32, u32) -> ReplyEntry;
+        mkdir([] u32, u32) -> ReplyEntry;
+        symlink([] &Path) -> ReplyEntry;
+        link([INodeNo]) -> ReplyEntry;
+        create([] u32, u32, i32) -> ReplyCreate;
+        unlink([]) -> ReplyEmpty;
+        rmdir([]) -> ReplyEmpty;
+        rename([] INodeNo, &OsStr, RenameFlags) -> ReplyEmpty;
     }
 
     // What there is not. The kernel asks for each once and then no more.

@@ -57,10 +57,25 @@ fn what_a_mount_does_not_do_is_explained_too() {
     let write =
         |name: &str| std::fs::File::options().write(true).open(mounted.path(name)).map(drop);
     let mode = || std::fs::Permissions::from_mode(0o700);
-    let attempts: [(&str, io::Result<()>); 6] = [
-        ("create: nothing is created", std::fs::write(mounted.path("new.npy"), "")),
-        ("mkdir: nothing is created", std::fs::create_dir(mounted.path("new"))),
-        ("unlink: nothing is created, removed", std::fs::remove_file(mounted.path("big.npy"))),
+    let attempts: [(&str, io::Result<()>); 9] = [
+        ("create: new.npy: nothing is created", std::fs::write(mounted.path("new.npy"), "")),
+        (
+            "create: big/rows/0-1001.npy: the array has 1000 rows; nothing is created",
+            std::fs::write(mounted.path("big/rows/0-1001.npy"), ""),
+        ),
+        (
+            "create: big/rows/2-4/cols/0:5.npy: \"0:5\" is neither",
+            std::fs::write(mounted.path("big/rows/2-4/cols/0:5.npy"), ""),
+        ),
+        (
+            "link: big/rows/x.npy: ",
+            std::fs::hard_link(mounted.path("big.npy"), mounted.path("big/rows/x.npy")),
+        ),
+        ("mkdir: new: nothing is created", std::fs::create_dir(mounted.path("new"))),
+        (
+            "unlink: big.npy: nothing is created, removed",
+            std::fs::remove_file(mounted.path("big.npy")),
+        ),
         ("open: notes.txt: only arrays can be written: ", write("notes.txt")),
         ("open: a text about big.npy: only the values of arrays", write("big/header.json")),
         (

@@ -1,15 +1,18 @@
 //! Files open for writing.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::changes::{But, Change};
 use super::{Fs, Handle, Opened};
 use crate::caller::Caller;
-use crate::error::Error;
-use crate::inode::Ino;
+use crate::error::{Error, shortened};
+use crate::inode::{Ino, ROOT};
 use crate::meta::FileId;
-use crate::node::{Attr, Writing};
+use crate::node::{Attr, Node, Writing};
+use crate::shown::shown;
 
 /// What a file open for writing is besides.
 #[derive(Debug)]
@@ -162,6 +165,37 @@ impl Fs {
     pub fn stays(&self, ino: Ino, what: &str) -> Error {
         let name = self.node(ino).map_or("a file".to_owned(), |node| node.shown());
         Error::NotPermitted(format!("{name}: {what}"))
+    }
+
+    /// The error for whatever would make, take away or change a name in a directory. Most often a slice
+    /// is misspelt that was to be replaced, and the caller can read how.
+    pub fn names_stay(&self, parent: Ino, name: &OsStr) -> Error {
+        let path = shortened(shown(&self.path_of(parent).join(name)).to_string());
+        let refusal = match self.node(parent) {
+            Ok(Node::Directory(_)) | Err(_) => None,
+            Ok(array) => match self.tree.lookup(&array, name) {
+                Err(Error::NotFound(refusal)) => Some(refusal),
+                _ => None,
+            },
+        };
+        Error::NotPermitted(match refusal {
+            Some(why) => format!("{path}: {why}; nothing is created through a mount"),
+            None => format!(
+                "{path}: nothing is created, removed or renamed through a mount; do it in the source"
+            ),
+        })
+    }
+
+    /// The path of an inode beneath the mountpoint, as far as it is known.
+    fn path_of(&self, mut ino: Ino) -> PathBuf {
+        let (inodes, mut names) = (self.inodes(), Vec::new());
+        while ino != ROOT
+            && let Some((parent, name)) = inodes.place(ino)
+        {
+            names.push(name);
+            ino = parent;
+        }
+        names.iter().rev().map(|name| Path::new(&**name)).collect()
     }
 
     /// What a caller is told that closes a file: whether a write has failed, or, if it is who opened
