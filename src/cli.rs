@@ -178,7 +178,13 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Cli {
 fn read(args: &[OsString]) -> Result<Cli, clap::Error> {
     let cli = Cli::try_parse_from(args)?;
     let Command::Mount(mount) = &cli.command else { return Ok(cli) };
-    let usage = |why: String| Cli::command().error(ErrorKind::ValueValidation, why);
+    let usage = |why: String| {
+        let mut program = Cli::command();
+        // So that the usage that is shown with it is this command's.
+        program.build();
+        let command = program.find_subcommand_mut("mount").expect("`mount` has been typed");
+        command.error(ErrorKind::ValueValidation, why)
+    };
     let Options { words, read_only, warnings } = Options::new(&mount.options).map_err(usage)?;
     // After the word `mount`, so that an option by its own name comes later, and counts.
     let (before, after) = args.split_at(2.min(args.len()));
@@ -232,6 +238,7 @@ mod tests {
         ] {
             let refused = mount(&["mount", "a", "b", "-o", options]).unwrap_err();
             assert!(refused.contains(why), "{refused}");
+            assert!(refused.contains("Usage: npyfs mount "), "{refused}");
         }
         assert!(!args.writable, "mount(8) says rw of itself");
         assert!(mount(&["/data", "/mnt", "-o", "rw,writable"]).unwrap().writable);
