@@ -43,7 +43,7 @@ fn every_reason_not_to_mount_is_said_on_the_terminal() {
         (env.data().join("big/"), env.mountpoint(), "the array is the file "),
         (env.data(), full, "full: the mountpoint is not empty"),
         (env.data(), file.clone(), "file: not a directory"),
-        (env.data(), env.path("no/where"), "where: No such file or directory"),
+        (env.data(), env.path("no/where"), "no/where: there is no directory "),
         (env.data(), inside.clone(), "inside: the mountpoint lies inside the source"),
         (inside, env.data(), "data: the source lies inside the mountpoint"),
         (

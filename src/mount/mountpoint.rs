@@ -44,7 +44,13 @@ impl Mountpoint {
             return Mountpoint::check_held(held, source, mountpoint);
         };
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        let parent = open(rustix::fs::CWD, parent).map_err(error)?;
+        let parent = open(rustix::fs::CWD, parent).map_err(|err| match err {
+            Errno::NOENT => {
+                let why = format!("there is no directory {} to make it in", shown(parent));
+                Error::new(mountpoint, why)
+            }
+            err => error(err),
+        })?;
         let made = match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o777)) {
             Ok(()) => true,
             Err(Errno::EXIST) => false,
