@@ -30,6 +30,27 @@ fn cat_writes_what_a_mount_would_hold() {
 }
 
 #[test]
+fn cat_of_a_directory_names_the_file_beside_it() {
+    let env = TestEnv::new();
+    std::fs::write(env.data().join("bad.npy"), "no array").unwrap();
+    for (path, why) in [
+        ("big", "the array is "),
+        ("big/rows/2-4", "the array is "),
+        ("big/rows", "a directory"),
+        ("bad", "a directory"),
+        ("", "a directory"),
+    ] {
+        let cat = on(&env, "cat", &format!("data/{path}"));
+        assert_eq!(cat.status.code(), Some(1), "{path}");
+        let file = match why {
+            "a directory" => String::new(),
+            _ => env.path(&format!("data/{path}.npy")).display().to_string(),
+        };
+        assert!(stderr(&cat).ends_with(&format!("{why}{file}\n")), "{path}: {}", stderr(&cat));
+    }
+}
+
+#[test]
 fn ls_lists_what_a_mount_would_list() {
     let env = TestEnv::new();
     std::fs::create_dir(env.data().join("sub")).unwrap();
@@ -56,6 +77,11 @@ fn info_says_why_a_path_does_not_exist() {
     std::fs::write(env.data().join("bad.npy"), "no array").unwrap();
     std::fs::write(env.data().join("notes.txt"), "no array").unwrap();
     std::fs::write(env.data().join("ONE.NPY"), counting(&[3])).unwrap();
+    let beside = |path: &str| {
+        let (directory, name) = path.rsplit_once('/').unwrap();
+        let (file, meant) = (format!("data/{directory}.npy"), format!("data/{directory}/{name}"));
+        format!("{} is a file; write {}", env.path(&file).display(), env.path(&meant).display())
+    };
     for (path, why) in [
         ("big/rows/0-5000000", "the array has 1000 rows"),
         ("big/rows/0-5000000.npy", "the array has 1000 rows"),
@@ -79,6 +105,9 @@ fn info_says_why_a_path_does_not_exist() {
         ("bad", "not a .npy file: it does not start with \\x93NUMPY"),
         ("bad/rows/3", "not a .npy file: it does not start with \\x93NUMPY"),
         ("notes.txt", "not an array: its name does not end in .npy"),
+        ("big.npy/rows/0-5", &*beside("big/rows")),
+        ("big/rows/0-5.npy/cols", &*beside("big/rows/0-5/cols")),
+        ("notes.txt/rows", "not a directory"),
         ("missing", "there is no such file in the source"),
         ("", "a directory"),
     ] {
@@ -86,6 +115,7 @@ fn info_says_why_a_path_does_not_exist() {
         assert_eq!(info.status.code(), Some(1), "{path}");
         let said = stderr(&info);
         assert!(said.ends_with(&format!(": {why}\n")), "{path}: {said}");
+        assert!(said.starts_with(&format!("npyfs: {}", env.path("data").display())), "{said}");
         assert_eq!(said.lines().count(), 1, "{path}: {said}");
         assert!(info.stdout.is_empty(), "{path}");
     }
@@ -123,6 +153,12 @@ fn info_works_on_a_mount_too() {
     let env = TestEnv::new();
     std::fs::write(env.data().join("bad.npy"), "no array").unwrap();
     std::fs::write(env.data().join("big.txt"), "no array, though one has its stem").unwrap();
+    std::fs::write(env.data().join("error.txt"), "mine").unwrap();
+    std::fs::create_dir(env.data().join("sub")).unwrap();
+    std::fs::write(env.path("other.npy"), counting(&[9])).unwrap();
+    for link in ["out.npy", "sub/out.npy"] {
+        std::os::unix::fs::symlink(env.path("other.npy"), env.data().join(link)).unwrap();
+    }
     let mounted = env.mount(&[]);
     let info = |path: &Path| npyfs(["info".as_ref(), path.as_os_str()]);
     let of_directory = info(&mounted.path("big/rows/3-5"));
@@ -134,6 +170,14 @@ fn info_works_on_a_mount_too() {
         assert!(stderr(&refused).contains(why), "{path}: {}", stderr(&refused));
         assert!(refused.stdout.is_empty(), "{path}");
     }
+    // What the source would have, and the mount has not.
+    for path in ["out/rows/3-5", "out/rows/3-5.npy"] {
+        let why = stderr(&info(&mounted.path(path)));
+        assert!(why.contains("the symlink is absolute, or leads out of the source"), "{why}");
+        assert!(!why.contains("mine"), "{why}");
+    }
+    let why = stderr(&info(&mounted.path("sub/out/rows/3-5")));
+    assert!(why.contains("the symlink is absolute"), "{why}");
     let cat = npyfs(["cat".as_ref(), mounted.path("big/rows/3-5.raw").as_os_str()]);
     assert_eq!(cat.stdout.len(), 160);
     let why = stderr(&info(&mounted.path("big/rows/0-5000000")));

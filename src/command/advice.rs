@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use npyfs::encoding::Encoding;
 use npyfs::shown::shown;
 
 const NPY: &str = ".npy";
@@ -15,6 +16,23 @@ pub(super) fn file_of_array(path: &Path) -> Option<PathBuf> {
     file.push(NPY);
     let file = PathBuf::from(file);
     file.is_file().then_some(file)
+}
+
+/// What to read instead of the directory of an array or of a slice: the file beside it.
+pub(super) fn file_beside(directory: &Path) -> PathBuf {
+    // Without a slash at the end.
+    let path = directory.components().as_path().as_os_str().as_bytes();
+    // `X.npy.d` stands for X.npy where there is another X.
+    match path.strip_suffix(b".d").filter(|path| path.ends_with(NPY.as_bytes())) {
+        Some(file) => OsStr::from_bytes(file).into(),
+        None => OsStr::from_bytes(&[path, NPY.as_bytes()].concat()).into(),
+    }
+}
+
+/// The names that the directory of an array has that is a file.
+pub(super) fn directories_beside(file: &Path) -> Option<[PathBuf; 2]> {
+    let (stem, _) = Encoding::strip(file.to_str()?)?;
+    Some([stem.into(), format!("{stem}{NPY}.d").into()])
 }
 
 /// Whether a name ends in `.NPY` or the like, which is not the suffix of arrays.
@@ -43,7 +61,7 @@ pub(super) fn for_capitals(path: &Path) -> Option<String> {
     let lower = OsString::from_vec(lower);
     Some(format!(
         "{}: the suffix of an array's file is {NPY}, in lower case; rename it to {}",
-        shown(&file),
+        shown(&path.with_file_name(&file)),
         shown(&lower)
     ))
 }
@@ -51,6 +69,16 @@ pub(super) fn for_capitals(path: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_and_its_file_are_found_by_each_other() {
+        for (directory, file) in [("d/a", "d/a.npy"), ("a/", "a.npy"), ("a.npy.d", "a.npy")] {
+            assert_eq!(file_beside(Path::new(directory)), Path::new(file));
+        }
+        let beside = directories_beside(Path::new("d/a.npy"));
+        assert_eq!(beside, Some(["d/a".into(), "d/a.npy.d".into()]));
+        assert_eq!(directories_beside(Path::new("d/a.txt")), None);
+    }
 
     #[test]
     fn a_suffix_in_capitals_is_found_by_every_name_that_would_mean_the_array() {

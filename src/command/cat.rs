@@ -8,10 +8,11 @@ use std::path::Path;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use npyfs::caller::Caller;
-use npyfs::node::Version;
+use npyfs::node::{Described, Node, Version};
+use npyfs::shown::shown;
 
 use super::locate::Located;
-use super::{Outcome, unless_closed};
+use super::{Outcome, advice, unless_closed};
 
 /// Bytes read at once.
 const CHUNK: usize = 1 << 20;
@@ -25,6 +26,12 @@ pub(crate) fn run(path: &Path) -> Outcome {
         return unless_closed(copied.map(drop));
     }
     let found = Located::new(path)?;
+    if matches!(found.node, Node::ArrayFile(_) | Node::Selection(_))
+        && let Ok(Described::Array { .. }) = found.tree.describe(&found.node)
+    {
+        let (path, file) = (shown(path).to_string(), advice::file_beside(path));
+        return Err(format!("{path}: a directory; the array is {}", shown(&file)).into());
+    }
     let content = found
         .tree
         .open(&found.node, Caller::ROOT, Version::AtPath)

@@ -33,6 +33,26 @@ impl PathError {
     }
 }
 
+/// What a mount says of the unreadable array that a path is beneath.
+fn unreadable_in_mount(path: &Path, source: &Path, within: &Path) -> Option<String> {
+    let beneath = path.ancestors().zip(within.ancestors()).skip(1);
+    let (directory, within) = beneath.into_iter().find(|(directory, _)| directory.is_dir())?;
+    // A directory of the source may have a file of that name.
+    let is_made = !source.join(within).is_dir();
+    is_made.then(|| std::fs::read_to_string(directory.join("error.txt")).ok())?
+}
+
+/// What may have been meant by a path that goes on beneath the file of an array or of a slice.
+fn within_file(path: &Path) -> Option<String> {
+    let (file, name) = (path.parent()?, path.file_name()?);
+    let is_directory = |path: &PathBuf| {
+        Located::beneath_directory(path).is_ok_and(|found| found.node.is_directory())
+    };
+    let directory = advice::directories_beside(file)?.into_iter().find(is_directory)?;
+    let meant = directory.join(name);
+    Some(format!("{}: {} is a file; write {}", shown(path), shown(file), shown(&meant)))
+}
+
 impl fmt::Display for PathError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -47,6 +67,10 @@ impl Located {
         if let (Err(_), Some((source, within))) = (&found, npyfs::mount::enclosing(path)) {
             // In a mount there is nothing at that path: its source knows why.
             Located::walk(&source, &within, path)?;
+            // Or the mount does, that has no array where it does not follow a symlink.
+            if let Some(why) = unreadable_in_mount(path, &source, &within) {
+                return Err(PathError(format!("{}: {}", shown(path), why.trim_end())));
+            }
         }
         found
     }
@@ -78,9 +102,13 @@ impl Located {
                 Component::Normal(name) => tree.lookup(&node, name),
                 _ => Err(Error::NotADirectory),
             };
-            (node, _) = found.map_err(|err| match (err, advice::for_capitals(&walked)) {
-                (Error::NotFound(_), Some(why)) => PathError(why),
-                (err, _) => PathError::new(&walked, &err),
+            (node, _) = found.map_err(|err| {
+                let advice = match err {
+                    Error::NotFound(_) => advice::for_capitals(&walked),
+                    Error::NotADirectory => within_file(&walked),
+                    _ => None,
+                };
+                advice.map_or_else(|| PathError::new(&walked, &err), PathError)
             })?;
         }
         Ok(Located { tree, node, path: path.to_owned() })
