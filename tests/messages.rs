@@ -90,6 +90,18 @@ fn what_a_mount_does_not_do_is_explained_too() {
     }
 }
 
+#[test]
+fn a_message_names_the_file_by_the_name_that_was_written_to() {
+    let env = TestEnv::new();
+    std::os::unix::fs::symlink("big.npy", env.data().join("also.npy")).unwrap();
+    let mounted = env.mount(&["--writable"]);
+    // The daemon has the file open already, by its other name.
+    let _open = std::fs::File::open(mounted.path("also/rows/0-3.npy")).unwrap();
+    assert_eq!(refused_write(&mounted, "big/rows/0-3.npy"), Some(libc::EINVAL));
+    let log = log_of(&mounted);
+    assert!(log.contains(" WARN  write: big.npy: a[0:3]: "), "{log}");
+}
+
 /// Runs a command as another user.
 fn as_user(user: u32, command: &mut Command) -> std::process::Output {
     run(command.uid(user).gid(user).current_dir("/"))

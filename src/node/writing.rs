@@ -1,15 +1,17 @@
 //! Files open for writing: whose values may be changed, and by whom a change was made.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::{Content, Node, Tree, Version, WHOLE};
 use crate::backing::Writer;
 use crate::caller::Caller;
 use crate::credentials;
-use crate::error::Error;
+use crate::error::{Error, shortened};
 use crate::file::{self, Incoming, VirtualFile, WriteError};
 use crate::meta::Meta;
 use crate::runs::Runs;
+use crate::shown::shown;
 use crate::source::{Access, OpenFile, Root};
 use crate::sync::lock;
 use crate::view::View;
@@ -72,7 +74,7 @@ impl Tree {
                 (&encoded.of.file.path, expression, open, meta, root.clone(), view, own)
             }
             (Node::File(path, _), Content::Whole { open, meta }) => {
-                let root = whole_array(open, meta)?;
+                let root = whole_array(path, open, meta)?;
                 let view = root.view.clone();
                 // Its own header, whatever that looks like.
                 let own = VirtualFile::new(root.bytes.clone(), &view, root.header.order);
@@ -94,11 +96,16 @@ impl Tree {
                 Layout::Incoming(Mutex::new(incoming))
             }
         };
-        let name = format!("{}: {expression}", open.name());
+        // Not as the open file is called, which may have been opened by another name.
+        let name = format!("{}: {expression}", shown_path(path));
         let (open, failed) = (open.clone(), Mutex::default());
         let by = self.source.lent_by(caller);
         Ok((content, Writing { name, open, root, writer, by, view, layout, failed }))
     }
+}
+
+fn shown_path(path: &Path) -> String {
+    shortened(shown(path).to_string())
 }
 
 /// The mode bits setuid and setgid.
@@ -118,8 +125,8 @@ fn check_set_id(open: &OpenFile, meta: &Meta) -> Result<(), Error> {
 }
 
 /// The array that a whole file is, with nothing behind it.
-fn whole_array(open: &OpenFile, meta: &Meta) -> Result<Arc<Root>, Error> {
-    let not = |why: String| Err(Error::NotPermitted(format!("{}: {why}", open.name())));
+fn whole_array(path: &Path, open: &OpenFile, meta: &Meta) -> Result<Arc<Root>, Error> {
+    let not = |why: String| Err(Error::NotPermitted(format!("{}: {why}", shown_path(path))));
     let root = match open.array(meta)? {
         Ok(root) => root,
         Err(unreadable) => return not(format!("only arrays can be written: {}", unreadable.why)),
