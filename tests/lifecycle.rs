@@ -239,6 +239,28 @@ fn an_ordinary_user_mounts_through_fusermount() {
 }
 
 #[test]
+fn the_mount_of_another_user_is_said_to_be_theirs() {
+    let env = TestEnv::new();
+    let mounted = env.mount(&[]);
+    let npyfs = env.path("npyfs");
+    assert!(run(Command::new("cp").arg(program()).arg(&npyfs)).status.success());
+    for open in [&npyfs, &env.path("")] {
+        std::fs::set_permissions(open, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let user = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+    let mut command = Command::new("setpriv");
+    command.args(user).arg(&npyfs).arg("umount").arg(&mounted.mountpoint);
+    let refused = run(&mut command);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = stderr(&refused);
+    assert!(
+        said.ends_with("mnt: user 0 has mounted it, who can unmount it, as root can\n"),
+        "{said}"
+    );
+    assert_eq!(mount_count(&mounted.mountpoint), 1);
+}
+
+#[test]
 fn a_source_that_its_user_cannot_read_is_not_mounted() {
     let env = TestEnv::new();
     for mode in [0o700, 0o711, 0o744] {

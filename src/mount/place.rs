@@ -196,5 +196,12 @@ pub fn unmount(mountpoint: &Path, force: bool) -> Result<Gone, Error> {
         return Err(error(&format!("{daemon} does not answer; {remedy}")));
     }
     let users = processes::using(&held.entry, SEARCH);
-    held.take_away(users).map_err(|err| error(&err))
+    let others = held.entry.owner.filter(|&owner| owner != rustix::process::getuid().as_raw());
+    held.take_away(users).map_err(|err| match others {
+        // fusermount3 says that there is no such mount.
+        Some(owner) => {
+            error(&format!("user {owner} has mounted it, who can unmount it, as root can"))
+        }
+        None => error(&err),
+    })
 }

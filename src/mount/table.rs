@@ -29,6 +29,8 @@ pub(super) struct Entry {
     pub(super) kind: String,
     /// What is mounted: of ours, the path of the source.
     pub(super) source: PathBuf,
+    /// The user who has mounted it, if it is a FUSE mount.
+    pub(super) owner: Option<u32>,
     /// Its whole tree is there, and not a part that was bound to another place.
     pub(super) whole: bool,
 }
@@ -132,8 +134,14 @@ fn parse(line: &[u8]) -> Option<Entry> {
         mountpoint: PathBuf::from(unescape(fields.get(4)?)),
         kind: String::from_utf8(fields.get(separator + 1)?.to_vec()).ok()?,
         source: PathBuf::from(unescape(fields.get(separator + 2)?)),
+        owner: fields.get(separator + 3).and_then(|options| owner(options)),
         whole: *fields.get(3)? == b"/",
     })
+}
+
+fn owner(options: &[u8]) -> Option<u32> {
+    let options = std::str::from_utf8(options).ok()?;
+    options.split(',').find_map(|option| option.strip_prefix("user_id=")?.parse().ok())
 }
 
 /// Blanks, line ends and backslashes are written as three octal digits.
@@ -174,6 +182,7 @@ mod tests {
                 mountpoint: PathBuf::from("/mnt/a b\\"),
                 kind: "fuse.npyfs".to_owned(),
                 source: PathBuf::from("/data, all"),
+                owner: Some(0),
                 whole: true,
             })
         );
