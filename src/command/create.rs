@@ -55,6 +55,9 @@ fn create(args: &CreateArgs) -> Result<(), Box<dyn Error>> {
         _ => Path::new("."),
     };
     let stop = Stop::on_signal()?;
+    if let Ok(false) = directory.try_exists() {
+        return Err(format!("there is no directory {} to make it in", shown(directory)).into());
+    }
     let room = Room::on_disk_of(directory, len)?;
     // Without the ending of arrays, so that a mount of the directory shows none yet.
     let mut file = tempfile::Builder::new().prefix(".npyfs-").make_in(directory, |path| {
