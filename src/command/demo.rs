@@ -114,7 +114,7 @@ big[500, 25] is {value}, read from big/slice/500,25.raw
 Now try, in another terminal:
 
     cp {at}/big/rows/0-50.npy /tmp/         # big[0:50], an array of its own
-    cat {at}/big/USAGE.txt                  # how to write any other slice
+    cat {at}/big/USAGE.txt                  # how any other slice is named
     ls -l {at}/iq/fields                    # the fields of the records
     ls -l {at}/tera/rows/0-1000000.npy      # a gigabyte of a terabyte
     cmp {at}/fortran/T/T.raw {at}/fortran.raw && echo the same
