@@ -141,6 +141,32 @@ fn others_read_what_answers_their_own_requests_and_the_owner_reads_all() {
 }
 
 #[test]
+fn whoever_may_write_an_array_can_read_why_a_slice_of_it_is_none() {
+    let env = TestEnv::new();
+    for open in [env.path(""), env.data()] {
+        std::fs::set_permissions(open, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let big = env.data().join("big.npy");
+    let mounted = env.mount(&["--writable", "--allow-other", "--ttl=0"]);
+    let replace = |slice: &str| {
+        stderr(&as_user(12_345, Command::new("cp").arg("/dev/null").arg(mounted.path(slice))))
+    };
+    for (mode, slice, said, why) in [
+        (0o666, "big/rows/0:50.npy", "Operation not permitted", "write rows/0-50, or slice/0:50"),
+        (0o666, "big/cols/10.npy", "Operation not permitted", "the array has 10 columns"),
+        (0o644, "big/rows/0-1001.npy", "Permission denied", ""),
+    ] {
+        std::fs::set_permissions(&big, std::fs::Permissions::from_mode(mode)).unwrap();
+        let refused = replace(slice);
+        assert!(refused.contains(said), "{slice}: {refused}");
+        let log = as_user(12_345, Command::new("cat").arg(mounted.path(LOG)));
+        let log = String::from_utf8(log.stdout).unwrap();
+        assert!(why.is_empty() || log.contains(&format!("create: {slice}: ")), "{log}");
+        assert!(log.contains(why), "{log}");
+    }
+}
+
+#[test]
 fn what_is_read_is_made_when_it_is_opened_and_read_at_any_position() {
     use std::os::unix::fs::FileExt;
     let env = TestEnv::new();

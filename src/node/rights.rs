@@ -70,9 +70,12 @@ impl Tree {
     /// What somebody may do with a node, given what they may do with its file.
     fn permissions(&self, node: &Node, of_file: u16) -> u16 {
         match node {
-            // To read an array is to look around in it.
+            // To read an array is to look around in it. Whoever may write the array may try to make
+            // names there, and can then read why not; without the bit the kernel would answer for us,
+            // and we could not say which slice is misspelt.
             Node::ArrayFile(_) | Node::Selection(_) | Node::Group(..) => match of_file & READ {
                 0 => 0,
+                _ if self.options.writable => READ | SEARCH | of_file & WRITE,
                 _ => READ | SEARCH,
             },
             Node::Text(_) => of_file & !WRITE,

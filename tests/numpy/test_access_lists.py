@@ -195,7 +195,7 @@ def test_the_list_that_an_entry_has_says_what_its_mode_does(shared):
     for number in range(FILES):
         native = parsed(shared.source / f"{number}.npy")
         as_file = derived(native, lambda bits: bits if writes else bits & 5)
-        as_folder = derived(native, lambda bits: 5 if bits & 4 else 0)
+        as_folder = derived(native, lambda bits: 5 | (bits & 2 if writes else 0) if bits & 4 else 0)
         as_text = derived(native, lambda bits: bits & 5)
         for path, expected in {
             f"{number}.npy": as_file,
