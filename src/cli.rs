@@ -16,9 +16,17 @@ mod options;
 
 use options::Options;
 
+/// How a command ends.
+const STATUS: &str = "Exit status: 0; 1 if it could not be done (standard error says why); 2 if the \
+                      command line is wrong";
+
+/// What else there is to set.
+const ENVIRONMENT: &str = "NPYFS_LOG, in the environment, sets what is logged: off, error, warn (the \
+                           default), info, debug, trace";
+
 /// Mount a directory so that every NumPy array in it can be sliced by path
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true)]
+#[command(version, propagate_version = true, after_help = STATUS)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -27,6 +35,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Mount a directory, or a single .npy file
+    #[command(after_help = ENVIRONMENT)]
     Mount(MountArgs),
     /// Unmount; lazily where the mount is busy, and a dead one too
     #[command(alias = "unmount")]
@@ -43,13 +52,13 @@ pub(crate) enum Command {
         #[arg(required = true)]
         paths: Vec<PathBuf>,
     },
-    /// List a directory as it would be in a mount
+    /// List a directory as it would be in a mount; needs no mount
     Ls {
         /// A real path, or a path as it would be in a mount
         #[arg(default_value = ".")]
         path: PathBuf,
     },
-    /// Write files as they would be in a mount to standard output
+    /// Write files as they would be in a mount to standard output; needs no mount
     Cat {
         /// Real paths, or paths as they would be in a mount: data/big/rows/0-50.npy
         #[arg(required = true)]
@@ -69,7 +78,7 @@ pub(crate) enum Command {
 pub(crate) struct MountArgs {
     /// The directory, or the .npy file, to serve
     pub(crate) source: PathBuf,
-    /// Where to mount it; made if it is missing
+    /// The empty directory to mount on; made if it is missing, but its parent must be there
     pub(crate) mountpoint: PathBuf,
     /// Stay in the foreground until Ctrl-C
     #[arg(short, long)]
