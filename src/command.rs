@@ -41,31 +41,59 @@ fn by(users: &[Process]) -> String {
 /// Lists a directory, as it is read: a listing without end starts at once. Names are escaped where a
 /// terminal would act on them, and are what they are for a program that reads them.
 pub(crate) fn ls(path: &Path) -> Outcome {
+    if let Some((source, within)) = npyfs::mount::enclosing(path)
+        && let Ok(entries) = std::fs::read_dir(path)
+    {
+        // In a mount it is what it is: the arrays' directories stand there.
+        let mut failed = None;
+        let entries = entries.map_while(|entry| {
+            let entry = entry.map_err(|err| failed = Some(err)).ok()?;
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            Some((Cow::Owned(entry.file_name()), is_directory))
+        });
+        write_listing(entries, source.join(within).is_dir())?;
+        return failed.map_or(Ok(()), |err| Err(format!("{}: {err}", shown(path)).into()));
+    }
     let found = Located::new(path)?;
-    let for_terminal = io::stdout().is_terminal();
-    let written_as = |name: &OsStr| match for_terminal {
-        true => shown(name).to_string().into_bytes(),
-        false => name.as_bytes().to_vec(),
-    };
     if !found.node.is_directory() {
-        let line = [&*written_as(path.as_os_str()), b"\n"].concat();
+        let line = [&*written(path.as_os_str(), io::stdout().is_terminal()), b"\n"].concat();
         return unless_closed(io::stdout().write_all(&line));
     }
     let listing = found.tree.list(&found.node).map_err(|err| found.error(&err))?;
-    let mut entries = listing.entries_after(0).map(|(_, name, kind)| (name, kind));
+    let entries = listing.entries_after(0);
+    write_listing(
+        entries.map(|(_, name, kind)| (name, kind == Kind::Directory)),
+        matches!(found.node, Node::Directory(_)),
+    )
+}
+
+/// A name as it is written to a terminal, or to a program.
+fn written(name: &OsStr, for_terminal: bool) -> Vec<u8> {
+    match for_terminal {
+        true => shown(name).to_string().into_bytes(),
+        false => name.as_bytes().to_vec(),
+    }
+}
+
+/// Writes names, each with whether it is a directory's. Those of a directory of the source are sorted.
+fn write_listing<'a>(
+    mut entries: impl Iterator<Item = (Cow<'a, OsStr>, bool)>,
+    is_of_source: bool,
+) -> Outcome {
+    let for_terminal = io::stdout().is_terminal();
     let mut out = BufWriter::new(io::stdout().lock());
-    let write = |(name, kind): (Cow<'_, OsStr>, Kind)| {
-        out.write_all(&written_as(&name))?;
-        out.write_all(if kind == Kind::Directory { b"/\n" } else { b"\n" })
+    let write = |(name, is_directory): (Cow<'_, OsStr>, bool)| {
+        out.write_all(&written(&name, for_terminal))?;
+        out.write_all(if is_directory { b"/\n" } else { b"\n" })
     };
-    let written = if matches!(found.node, Node::Directory(_)) {
+    let done = if is_of_source {
         let mut entries: Vec<_> = entries.collect();
         entries.sort_by(|(a, _), (b, _)| a.cmp(b));
         entries.into_iter().try_for_each(write)
     } else {
         entries.try_for_each(write)
     };
-    unless_closed(written.and_then(|()| out.flush()))
+    unless_closed(done.and_then(|()| out.flush()))
 }
 
 /// A reader that has enough is no error: `npyfs ls … | head`.

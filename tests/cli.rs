@@ -63,6 +63,27 @@ fn ls_lists_what_a_mount_would_list() {
 }
 
 #[test]
+fn ls_lists_a_directory_of_a_mount_as_it_is() {
+    let env = TestEnv::new();
+    std::fs::create_dir(env.data().join("sub")).unwrap();
+    let mounted = env.mount(&[]);
+    for path in ["", "big", "big/rows", "big/rows/2-4", "big/parts", "big/parts/3", "sub"] {
+        let listed = npyfs(["ls".as_ref(), mounted.path(path).as_os_str()]).stdout;
+        let listed = String::from_utf8(listed).unwrap();
+        let expected = String::from_utf8(on(&env, "ls", &format!("data/{path}")).stdout).unwrap();
+        let lines = |text: &str| {
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        assert_eq!(lines(&listed), lines(&expected), "{path}");
+    }
+    let file = mounted.path("big/rows/2-4.npy");
+    let listed = npyfs(["ls".as_ref(), file.as_os_str()]).stdout;
+    assert_eq!(listed, format!("{}\n", file.display()).into_bytes());
+}
+
+#[test]
 fn a_reader_that_has_enough_is_no_error() {
     let env = TestEnv::new();
     let script = r#"set -o pipefail; "$0" ls "$1/big/parts/1000000" | head -n 1; "$0" cat "$1/big.npy" | head -c 3"#;
