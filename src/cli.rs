@@ -37,12 +37,12 @@ pub(crate) enum Command {
     /// Mount a directory, or a single .npy file
     #[command(after_help = ENVIRONMENT)]
     Mount(MountArgs),
-    /// Unmount; lazily where the mount is busy, and a dead one too
+    /// Unmount, even if the mount is busy (then lazily) or its daemon is dead
     #[command(alias = "unmount")]
     Umount {
         /// The directory that is mounted on
         mountpoint: PathBuf,
-        /// End the connection to a daemon that does not answer, with errors for whoever waits for it
+        /// Cut off a daemon that does not answer; whoever waits for it gets an error
         #[arg(long)]
         force: bool,
     },
@@ -86,14 +86,14 @@ pub(crate) struct MountArgs {
     /// Log every request to the terminal; stays in the foreground
     #[arg(short, long)]
     pub(crate) debug: bool,
-    /// These options as mount(8) and fstab pass them, with _ for -: writable,allow_other,ttl=5. What
-    /// is meant for mount(8) is ignored; so are fsname, sync and the atime options, with a warning
+    /// The same options, as mount(8) and fstab pass them, with _ for -: writable,allow_other,ttl=5.
+    /// Options for mount(8) itself are ignored; so are fsname, sync and the atime options, with a warning
     #[arg(short = 'o', value_name = "OPT,OPT", value_delimiter = ',')]
     options: Vec<String>,
-    /// Let the values of arrays be written through the mount; their shapes, dtypes and names stay
+    /// Allow the values of arrays to be written through the mount; their shapes, dtypes and names stay
     #[arg(long)]
     pub(crate) writable: bool,
-    /// Let other users do what the files' permissions let them
+    /// Let other users do what the files' permissions allow them
     #[arg(long)]
     pub(crate) allow_other: bool,
     /// Seconds for which names and attributes may be out of date
@@ -105,22 +105,22 @@ pub(crate) struct MountArgs {
     /// Size of the tiles that rows/ lists; K, M and G are powers of 1024
     #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = bytes)]
     pub(crate) tile_bytes: u64,
-    /// List no tiles and no fields, for tools that walk directories; they are reached by name
+    /// List no tiles and no fields, for tools that walk directories; they can still be opened by name
     #[arg(long)]
     pub(crate) no_tiles: bool,
     /// Serve the targets of symlinks as plain files and directories, wherever they are
     #[arg(long)]
     pub(crate) follow_symlinks: bool,
-    /// Let no file be executed
+    /// Do not let files be executed
     #[arg(long = "noexec")]
     pub(crate) no_exec: bool,
-    /// Unmount also when the daemon is killed
+    /// Unmount even if the daemon is killed
     #[arg(long)]
     pub(crate) auto_unmount: bool,
     /// Append the log to this file [default: the terminal; in the background, the system's log]
     #[arg(long, value_name = "FILE")]
     pub(crate) log_file: Option<PathBuf>,
-    /// What to say of ignored options
+    /// Warnings about ignored options
     #[arg(skip)]
     pub(crate) warnings: Vec<String>,
     /// Set by the process that waits in the foreground for this one
@@ -130,7 +130,7 @@ pub(crate) struct MountArgs {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct CreateArgs {
-    /// The file to make, X.npy; nothing may have that name yet
+    /// The file to make, X.npy; it must not exist yet
     pub(crate) path: PathBuf,
     /// The length of each axis: 1000000,100 or (1000000, 100); () has no axis
     #[arg(long, value_name = "N,N", allow_hyphen_values = true, required_unless_present = "like")]
@@ -141,7 +141,7 @@ pub(crate) struct CreateArgs {
     /// Which index runs fastest: the last (C) or the first (F) [default: C]
     #[arg(long, value_name = "C|F", value_parser = order)]
     pub(crate) order: Option<Order>,
-    /// Take what is not given of shape, dtype and order from this .npy file
+    /// Take shape, dtype and order from this .npy file where they are not given
     #[arg(long, value_name = "FILE")]
     pub(crate) like: Option<PathBuf>,
     /// Reserve no disk space; only set the file's length
@@ -170,7 +170,7 @@ fn bytes(text: &str) -> Result<u64, String> {
         _ => (text, 0),
     };
     let bytes = digits.parse().ok().and_then(|n: u64| n.checked_mul(1 << shift)).filter(|&n| n > 0);
-    bytes.ok_or_else(|| "not a size from 1 byte on, such as 65536, 512K, 64M, 2G".to_owned())
+    bytes.ok_or_else(|| "not a size of at least 1 byte, such as 65536, 512K, 64M, 2G".to_owned())
 }
 
 /// What was typed, or the end of the program with the reason why it means nothing.
@@ -200,7 +200,9 @@ fn read(args: &[OsString]) -> Result<Cli, clap::Error> {
     let mut cli = Cli::try_parse_from([before, &*words, after].concat())?;
     if let Command::Mount(mount) = &mut cli.command {
         if read_only && mount.writable {
-            return Err(usage("writable, and -o ro: one of the two".to_owned()));
+            return Err(usage(
+                "writable and -o ro contradict each other; give one of them".to_owned(),
+            ));
         }
         mount.warnings = warnings;
     }
@@ -254,7 +256,10 @@ mod tests {
         assert!(!mount(&["/data", "/mnt", "-o", "ro"]).unwrap().writable);
         assert!(mount(&["/data", "/mnt", "-o", "no_tiles"]).unwrap().no_tiles);
         let both = mount(&["mount", "a", "b", "--writable", "-o", "ro"]).unwrap_err();
-        assert!(both.contains("writable, and -o ro: one of the two"), "{both}");
+        assert!(
+            both.contains("writable and -o ro contradict each other; give one of them"),
+            "{both}"
+        );
         assert!(mount(&["mount", "a", "b", "--tile-bytes", "0"]).is_err());
         assert!(mount(&["mount", "a", "b", "--ttl", "-1"]).is_err());
     }

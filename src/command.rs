@@ -28,7 +28,7 @@ pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 pub(crate) fn umount(mountpoint: &Path, force: bool) -> Outcome {
     if let Gone::Lazily(users) = npyfs::mount::unmount(mountpoint, force)? {
         let path = shown(mountpoint);
-        eprintln!("npyfs: {path}: in use{}; it ends with its last user", by(&users));
+        eprintln!("npyfs: {path}: in use{}; it is gone when its last user is done", by(&users));
     }
     Ok(())
 }

@@ -86,7 +86,7 @@ impl Drop for TakenOn {
     fn drop(&mut self) {
         if let Err(err) = self.give_back() {
             // A thread that goes on with somebody else's rights would serve others with them.
-            log::error!("the rights of a caller cannot be given back: {err}");
+            log::error!("cannot return from the caller's rights to our own: {err}");
             process::abort();
         }
     }

@@ -186,9 +186,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::NotFound(why) => write!(f, "{why}"),
-            Error::NameTooLong => {
-                f.write_str("a name of more than 255 bytes, or selections of more than 4096")
-            }
+            Error::NameTooLong => f.write_str(
+                "a name is longer than 255 bytes, or its selections are longer than 4096",
+            ),
             Error::NotADirectory => f.write_str("not a directory"),
             Error::IsADirectory => f.write_str("a directory"),
             Error::NotASymlink => f.write_str("not a symlink"),
@@ -198,12 +198,12 @@ impl fmt::Display for Error {
                 write!(f, "{file}: header says {needs} bytes, the file has {has}")
             }
             Error::Cut { file, had, has } => {
-                write!(f, "{file}: it had {had} bytes when it was opened, and has {has}")
+                write!(f, "{file}: it had {had} bytes when it was opened, and now has {has}")
             }
             Error::Rewritten { file } => write!(f, "{file}: the header changed while it was read"),
             Error::NotPermitted(why) => write!(f, "{why}"),
             Error::ReadOnly => {
-                f.write_str("the mount is read-only; --writable makes one that is not")
+                f.write_str("the mount is read-only; mount with --writable to write")
             }
             Error::NotWritable { file, why }
             | Error::TooFar { file, why }
@@ -212,7 +212,11 @@ impl fmt::Display for Error {
             }
             Error::TooManyOpen(why) => f.write_str(why),
             Error::Told(errno) => {
-                write!(f, "as before: {}", io::Error::from_raw_os_error(*errno))
+                write!(
+                    f,
+                    "the error that was reported before: {}",
+                    io::Error::from_raw_os_error(*errno)
+                )
             }
             Error::Denied { file, source } | Error::Io { file, source } => {
                 write!(f, "{file}: {source}")

@@ -331,7 +331,9 @@ impl Filesystem for Adapter {
                     self.fs.set_size(ino, fh.map(|fh| Handle(fh.0)), caller(req), size)
                 }
                 (None, mode, owner, None, None) => self.fs.set_owner_and_mode(ino, owner, mode),
-                _ => Err(self.fs.stays(ino, "times stay as they are, unless a value is written")),
+                _ => Err(self
+                    .fs
+                    .stays(ino, "times cannot be set; only writing a value changes them")),
             };
             match set {
                 Ok(attr) => reply.attr(&self.ttl, &file_attr(ino, &attr)),

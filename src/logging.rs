@@ -71,9 +71,9 @@ fn open(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.create(true).append(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
     options.open(path).map_err(|err| match err.raw_os_error() {
-        Some(libc::ELOOP) => {
-            io::Error::other("a symlink, which a log does not follow; name the file itself")
-        }
+        Some(libc::ELOOP) => io::Error::other(
+            "it is a symlink, which is not followed to write a log; name the file itself",
+        ),
         _ => err,
     })
 }

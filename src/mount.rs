@@ -48,7 +48,7 @@ pub struct Options {
     pub ttl: Duration,
     /// Threads that answer requests.
     pub threads: usize,
-    /// Let no file be executed.
+    /// Do not let files be executed.
     pub no_exec: bool,
 }
 
@@ -302,7 +302,10 @@ impl Mounted {
                     return Ok(Ok(End::Asked));
                 }
                 Err(_) => {
-                    log::warn!("{}: not all is written back in time", shown(place.mountpoint()));
+                    log::warn!(
+                        "{}: not everything was written back in time",
+                        shown(place.mountpoint())
+                    );
                 }
             }
         }

@@ -142,7 +142,7 @@ impl Source {
             return Ok(());
         }
         let why =
-            "the source directory was removed; unmount, and mount the new one if there is any";
+            "the source directory was removed; unmount, and mount the new one if there is one";
         let err = Error::io(&*self.path, io::Error::other(why));
         match self.is_removal_told.swap(true, Ordering::Relaxed) {
             false => Err(err),

@@ -8,9 +8,9 @@ use crate::view::View;
 
 /// `USAGE.txt` of a whole mount, for arrays of any name and shape.
 pub const NAMESPACE: &str = "\
-Wherever there is an array X.npy, there is a directory X beside it that describes it and holds every
-slice of it; and every slice is again an array, with a directory of its own. A path is an expression.
-With a for the array in X.npy, which has rows, columns and fields enough:
+Beside each array X.npy stands a directory X that describes it and holds every slice of it. Every slice
+is again an array, with a directory of its own. A path is an expression. Here a is the array in X.npy,
+and has enough rows, columns and fields for all examples:
 
     X/header.json               what it is: dtype, shape, and where it lies in the file
     X/USAGE.txt                 examples that work on that very array
@@ -31,12 +31,12 @@ With a for the array in X.npy, which has rows, columns and fields enough:
     X/rows/0-50.raw             a[0:50], its bytes in C order with no header
     X.raw                       a, its bytes in C order with no header
 
-Without .npy or .raw a name is a directory. Most names are not listed: they are there when they are
-opened. Numbers are plain, or padded with zeros as they are where they are listed. Complex arrays have
-fields/real and fields/imag; in the name of a field `.`, `/` and `%` are `%2E`, `%2F` and `%25`.
+Without .npy or .raw, a name is a directory. Most names are not listed, but they can be opened. Numbers
+are plain, or padded with zeros as in the listings. Complex arrays have fields/real and fields/imag. In
+the name of a field, write `.`, `/` and `%` as `%2E`, `%2F` and `%25`.
 
-A file or directory X of the source keeps its name: the array's directory is X.npy.d then. If X.npy is
-no array that can be sliced, X/error.txt says why. `npyfs info` of a path that does not exist says why.
+If the source has a file or directory X of its own, the array's directory is X.npy.d. If X.npy is no
+array that can be sliced, X/error.txt says why. `npyfs info` of a path that does not exist says why.
 ";
 
 /// `header.json` of a view: one JSON object.

@@ -122,7 +122,7 @@ fn info_says_why_a_path_does_not_exist() {
             "an array's directory has no such entry: it has header.json, USAGE.txt, rows, cols, \
              axis<k>, slice, parts, windows, fields, T, as they apply",
         ),
-        ("big/rows", "a directory of selections, which are arrays"),
+        ("big/rows", "a directory of selections; each of them is an array"),
         ("bad", "not a .npy file: it does not start with \\x93NUMPY"),
         ("bad/rows/3", "not a .npy file: it does not start with \\x93NUMPY"),
         ("notes.txt", "not an array: its name does not end in .npy"),

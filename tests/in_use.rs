@@ -79,7 +79,10 @@ fn umount_names_the_processes_that_use_the_mount() {
     for (user, name) in &users {
         assert!(said.contains(&user.shown(name)), "{} in {said:?}", user.shown(name));
     }
-    assert!(said.contains("; it ends with its last user") && said.lines().count() == 1, "{said:?}");
+    assert!(
+        said.contains("; it is gone when its last user is done") && said.lines().count() == 1,
+        "{said:?}"
+    );
     drop(users);
     assert!(wait(&mut mounted.child).success());
 
@@ -87,7 +90,7 @@ fn umount_names_the_processes_that_use_the_mount() {
     let file = mounted.path("big/rows/3.npy");
     let users: Vec<User> = (0..8).map(|_| User::reading(&file)).collect();
     let said = stderr(&umount(&mounted, &[]));
-    assert!(said.contains(" and 3 more; it ends"), "{said:?}");
+    assert!(said.contains(" and 3 more; it is gone when"), "{said:?}");
     drop(users);
     assert!(wait(&mut mounted.child).success());
 

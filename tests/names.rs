@@ -178,7 +178,10 @@ fn a_symlink_in_the_place_of_the_log_is_not_followed() {
                 .args(background));
             assert_eq!(said.status.code(), Some(1));
             let said = stderr(&said);
-            assert!(said.contains("log: a symlink, which a log does not follow"), "{said}");
+            assert!(
+                said.contains("log: it is a symlink, which is not followed to write a log"),
+                "{said}"
+            );
         }
         assert_eq!(target.exists(), exists);
     }

@@ -225,7 +225,7 @@ fn a_whole_file_that_is_cut_off_is_an_error_and_no_end() {
     file.set_len(500).unwrap();
     assert_eq!(fs.read(handle, 0, 500, <[u8]>::len).unwrap(), 500);
     let cut = fs.read(handle, 400, 200, <[u8]>::len).unwrap_err();
-    assert_eq!(cut.to_string(), "big.npy: it had 80128 bytes when it was opened, and has 500");
+    assert_eq!(cut.to_string(), "big.npy: it had 80128 bytes when it was opened, and now has 500");
     file.set_len(100_000).unwrap();
     assert_eq!(fs.read(handle, 99_000, 5000, <[u8]>::len).unwrap(), 1000);
 }

@@ -44,7 +44,7 @@ fn create(args: &CreateArgs) -> Result<(), Box<dyn Error>> {
     if let Some((source, within)) = npyfs::mount::enclosing(path) {
         let place = source.join(within);
         return Err(format!(
-            "no file is made in a mount; make it in the source: {}",
+            "files cannot be made in a mount; make it in the source: {}",
             shown(&place)
         )
         .into());

@@ -86,7 +86,7 @@ fn serve(args: &MountArgs) -> Outcome {
     let mount = prepared.mount()?;
     // Each thread has its privileges of the one that starts it, so before there is any.
     npyfs::mount::give_up_privileges(&options)
-        .map_err(|err| format!("root's privileges cannot be given up: {err}"))?;
+        .map_err(|err| format!("cannot give up root's privileges: {err}"))?;
     ask_on(signals, asked.clone());
     let watcher = match mount.place() {
         Some(place) if args.auto_unmount => Some(watch(place)?),
@@ -146,7 +146,7 @@ pub(super) fn say_in_use(mountpoint: &Path, users: &[Process]) {
     // The terminal may be gone, which is no reason not to unmount.
     let _ = writeln!(
         io::stderr(),
-        "npyfs: {} is in use{}; what is open is served for {} s more; Ctrl-C again leaves at once",
+        "npyfs: {} is in use{}; open files are served for {} s more; Ctrl-C again leaves at once",
         shown(mountpoint),
         by(users),
         GRACE.as_secs(),

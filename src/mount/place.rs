@@ -178,7 +178,7 @@ pub fn unmount(mountpoint: &Path, force: bool) -> Result<Gone, Error> {
     let held = match Held::at(mountpoint).map_err(|err| error(&err))? {
         Some(held) if held.entry.kind == FILESYSTEM_TYPE => held,
         Some(held) => {
-            return Err(error(&format!("mounted there is {}, not npyfs", held.entry.kind)));
+            return Err(error(&format!("what is mounted there is {}, not npyfs", held.entry.kind)));
         }
         None => return Err(error(&"nothing is mounted there")),
     };

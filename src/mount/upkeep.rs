@@ -54,7 +54,7 @@ pub(super) fn write_back(mountpoint: &Path, done: mpsc::Sender<End>) {
     let path = mountpoint.to_owned();
     thread::spawn(move || {
         if let Err(err) = File::open(&path).and_then(|root| Ok(rustix::fs::syncfs(&root)?)) {
-            log::warn!("{}: not all is written back: {err}", shown(&path));
+            log::warn!("{}: not everything was written back: {err}", shown(&path));
         }
         // Nobody listens any more if it took too long.
         let _ = done.send(End::WrittenBack);

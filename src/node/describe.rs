@@ -36,7 +36,8 @@ impl Tree {
             Node::File(path, _) | Node::Symlink(path, _) => match self.source.array_in(path)? {
                 Some((file, directory)) => {
                     let note = directory.is_none().then(|| {
-                        "it has no directory, since other entries have the names for one".to_owned()
+                        "it has no directory, since other entries already have the names for it"
+                            .to_owned()
                     });
                     let array = self.source.array(&file)?.0;
                     Ok(of_array(&file.into(), array, note))
@@ -44,9 +45,9 @@ impl Tree {
                 None => no_array("not an array: its name does not end in .npy"),
             },
             Node::Directory(_) => no_array("a directory"),
-            Node::Group(..) => no_array("a directory of selections, which are arrays"),
+            Node::Group(..) => no_array("a directory of selections; each of them is an array"),
             Node::Text(..) => no_array("a text about an array"),
-            Node::Control(..) => no_array("what the mount says of itself"),
+            Node::Control(..) => no_array("a file about the mount itself"),
         }
     }
 

@@ -133,9 +133,9 @@ fn whole_array(path: &Path, open: &OpenFile, meta: &Meta) -> Result<Arc<Root>, E
     };
     match meta.size.saturating_sub(root.view.data().end) {
         0 => Ok(root),
-        rest => not(format!(
-            "{rest} bytes come after the array, which would be lost; write the array by its slices"
-        )),
+        rest => {
+            not(format!("the {rest} bytes after the array would be lost; write its slices instead"))
+        }
     }
 }
 
@@ -221,7 +221,7 @@ impl Writing {
     pub fn check_whole(&self) -> Result<(), Error> {
         let Layout::Incoming(incoming) = &self.layout else { return Ok(()) };
         lock(incoming).missing().map_or(Ok(()), |missing| {
-            let why = format!("what was to replace it ended {missing} bytes too soon");
+            let why = format!("its replacement ended {missing} bytes too soon");
             Err(Error::NotWritable { file: self.name.clone(), why })
         })
     }

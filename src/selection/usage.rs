@@ -20,12 +20,12 @@ pub(super) fn of_array(view: &View) -> String {
     examples.push((format!("{whole}/header.json"), format!("what {what} is, and where it lies")));
     let groups = Group::listed(view).join(", ");
     format!(
-        "An array of shape {}; header.json says what it is in full. Names beneath this directory\n\
-         select of it as an index does in Python. With a for the array, for example:\n\n{}\n\
-         The ending says in which form it is wanted: .npy, a NumPy file, or .raw, the bytes in C order.\n\
-         Without an ending a name is a directory, with the same names for what was selected, and so on.\n\n\
-         Most names are not listed: they are there when they are opened. `npyfs info` of a path that\n\
-         does not exist says why. More about each: USAGE.txt in {groups}.\n",
+        "An array of shape {}; header.json says what it is in full. Names below this directory\n\
+         select from it as an index does in Python. Examples, with a for the array:\n\n{}\n\
+         The ending says which form you get: .npy, a NumPy file, or .raw, the bytes in C order. Without an\n\
+         ending, a name is a directory, in which the selection can be sliced in the same way.\n\n\
+         Most names are not listed, but they can be opened. `npyfs info` of a path that does not exist\n\
+         says why. For more, see USAGE.txt in {groups}.\n",
         shape_text(view.shape()),
         table(&examples),
     )
@@ -72,9 +72,9 @@ pub(super) fn of_group(group: &Group, view: &View) -> Option<String> {
         examples.push((format!("{path}.npy"), what));
     }
     Some(format!(
-        "{title}\nNames in this directory, listed or not, for example, with a for the array:\n\n{}\n\
-         Without .npy or .raw a name is a directory, with header.json and selections of the\n\
-         selection in it.\n",
+        "{title}\nExamples of names in this directory, listed or not, with a for the array:\n\n{}\n\
+         Without .npy or .raw, a name is a directory with the selection's header.json, in which the\n\
+         selection can be sliced again.\n",
         table(&examples)
     ))
 }
