@@ -1,4 +1,4 @@
-//! What can go wrong while the tree is served, and the errno that a caller gets for it.
+//! What can go wrong while the tree is served, and the errno that the caller gets.
 
 use std::fmt;
 use std::io;
@@ -7,10 +7,10 @@ use std::path::Path;
 use crate::selection::Refusal;
 use crate::shown::shown;
 
-/// The longest path that is in a message as it is, in bytes.
+/// The longest path that a message shows in full, in bytes.
 const MAX_SHOWN: usize = 512;
 
-/// A path as messages name it: of a very long one its end, and how much was left out before that.
+/// A path for a message: of a very long one only the end, and how much was left out before it.
 pub(crate) fn shortened(path: String) -> String {
     if path.len() <= MAX_SHOWN {
         return path;
@@ -27,7 +27,7 @@ pub(crate) fn shortened(path: String) -> String {
 /// An error of the filesystem.
 #[derive(Debug)]
 pub enum Error {
-    /// Nothing has this name, and why.
+    /// Nothing has this name; and why.
     NotFound(Refusal),
     /// A name of more than 255 bytes.
     NameTooLong,
@@ -64,11 +64,11 @@ pub enum Error {
         /// The backing file.
         file: String,
     },
-    /// What a mount does not do, writable or not, and why.
+    /// No mount does this, writable or not; and why.
     NotPermitted(String),
     /// The mount is read-only.
     ReadOnly,
-    /// Bytes that cannot be written where they were to go: they would change what the array is.
+    /// Bytes that would change what the array is.
     NotWritable {
         /// The backing file.
         file: String,
@@ -82,25 +82,25 @@ pub enum Error {
         /// The same, in words.
         why: String,
     },
-    /// There is no room to remember what was written so far, until the rest comes.
+    /// No room to keep an unfinished header until the rest comes.
     NoRoom {
         /// The backing file.
         file: String,
-        /// Of what there is too much.
+        /// What there is too much of.
         why: String,
     },
     /// One user has so much open that only others may open more.
     TooManyOpen(String),
-    /// What the same caller was told before, by its errno.
-    Told(i32),
-    /// What the operating system refuses to the caller.
+    /// An error that the same caller got before, by its errno.
+    Reported(i32),
+    /// The operating system refuses it to the caller.
     Denied {
         /// The file concerned.
         file: String,
         /// What it said.
         source: io::Error,
     },
-    /// The operating system refused.
+    /// The operating system failed.
     Io {
         /// The file concerned.
         file: String,
@@ -141,12 +141,12 @@ impl Error {
             Error::TooFar { .. } => libc::EFBIG,
             Error::NoRoom { .. } => libc::ENOBUFS,
             Error::TooManyOpen(_) => libc::ENFILE,
-            Error::Told(errno) => *errno,
+            Error::Reported(errno) => *errno,
             // Not what is there, and never zeros for what is not.
             Error::Short { .. } | Error::Cut { .. } | Error::Rewritten { .. } => libc::EIO,
             Error::Denied { source, .. } | Error::Io { source, .. } => {
                 match source.raw_os_error() {
-                    // openat2 says EXDEV of a path that leads out of the source. To the caller there is
+                    // openat2 answers EXDEV if a path leads out of the source: for the caller there is
                     // nothing at that path.
                     Some(libc::EXDEV) => libc::ENOENT,
                     Some(errno) => errno,
@@ -156,7 +156,7 @@ impl Error {
         }
     }
 
-    /// Whether it is an answer rather than a fault: nothing to log.
+    /// Whether it is an answer and no fault, so there is nothing to log.
     pub fn is_answer(&self) -> bool {
         match self {
             Error::NotFound(_)
@@ -168,7 +168,7 @@ impl Error {
             | Error::NotPermitted(_)
             | Error::ReadOnly
             | Error::Denied { .. }
-            | Error::Told(_) => true,
+            | Error::Reported(_) => true,
             Error::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
             Error::BadHandle
             | Error::Short { .. }
@@ -211,7 +211,7 @@ impl fmt::Display for Error {
                 write!(f, "{file}: {why}")
             }
             Error::TooManyOpen(why) => f.write_str(why),
-            Error::Told(errno) => {
+            Error::Reported(errno) => {
                 write!(
                     f,
                     "the error that was reported before: {}",

@@ -1,4 +1,4 @@
-//! The filesystem in our own types: numbers and handles over the tree, with no mount in it.
+//! The filesystem in our own types: inode numbers and handles over the tree. It knows nothing of a mount.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -48,13 +48,13 @@ pub struct Fs {
     listings: Listings,
     shares: Shares,
     changes: Changes,
-    /// Some inode is not being given to the kernel any more.
+    /// Signalled when pages of some inode are no longer being given to the kernel.
     given: Condvar,
     retries: Retries,
     pace: Mutex<Pace>,
 }
 
-/// How often something is done again that a replaced file got in the way of.
+/// How often an operation is tried again because a file was replaced meanwhile.
 const RETRIES: usize = 16;
 
 /// What a handle stands for.
@@ -64,7 +64,7 @@ pub struct Handle(pub u64);
 /// A file that was opened.
 #[derive(Clone, Copy, Debug)]
 pub struct Opened {
-    /// To be given back by [`Fs::release`].
+    /// The caller must give it back by [`Fs::release`].
     pub handle: Handle,
     /// The kernel may keep the pages that it has of the file.
     pub keeps_pages: bool,
@@ -76,12 +76,12 @@ struct OpenedFile {
     content: Content,
     /// The thread that opened it; 0 if it is not known.
     opener: u32,
-    /// What the backing file looked like as pages of it began to be cached anew: to be noted when
-    /// the first of them is read.
+    /// The backing file's stamp when its pages began to be cached anew. It is noted when the first of them is
+    /// read.
     stamp: Mutex<Option<Stamp>>,
-    /// Of few, and so in a box.
+    /// Boxed, since few files have one.
     to_write: Option<Box<OpenedToWrite>>,
-    /// What it takes of that which its user may have open.
+    /// Its share of what its user may have open.
     _share: Option<Share>,
 }
 
@@ -201,13 +201,13 @@ impl Fs {
         self.with_node(ino, |node| self.tree.attr(node))
     }
 
-    /// The attributes of a number, for somebody who may be about to open it.
+    /// The attributes of a number, for a caller that may open it next.
     pub fn attr_for(&self, ino: Ino, caller: Caller) -> Result<Attr, Error> {
         self.attr(ino).inspect_err(|_| drop(self.retries.end(caller)))
     }
 
-    /// The attributes of a number that is open. An open file whose array has been rewritten keeps
-    /// those that it was opened with, so that it is the read that fails, and says why.
+    /// The attributes of an open file. If its array has been rewritten it keeps those that it was opened
+    /// with, so that the read fails and says why.
     pub fn attr_of_open(&self, ino: Ino, handle: Handle) -> Result<Attr, Error> {
         match self.attr(ino) {
             Err(Error::Stale) => {
@@ -257,7 +257,7 @@ impl Fs {
         Ok(Opened { handle, keeps_pages })
     }
 
-    /// The threads that have opened what is open, as far as they are known.
+    /// The threads that opened the files and directories that are open, as far as they are known.
     pub fn openers(&self) -> BTreeSet<u32> {
         let mut openers = BTreeSet::new();
         self.files.each(|_, file| openers.extend([file.opener]));
@@ -266,8 +266,8 @@ impl Fs {
         openers
     }
 
-    /// Calls `use_file` with the descriptor of the backing file, where the open file is a file of
-    /// the source as it is.
+    /// Calls `use_file` with the backing file's descriptor, if the open file is a file of the source as it
+    /// is.
     pub fn with_whole_file<R>(
         &self,
         handle: Handle,
@@ -277,13 +277,13 @@ impl Fs {
         file.content.whole_file().map(|open| use_file(open.backing().as_fd()))
     }
 
-    /// Whether an open file was made for who opened it, and so is read past the kernel's pages.
+    /// Whether an open file has contents made for its opener, so that it must be read past the kernel's
+    /// pages.
     pub fn is_report(&self, handle: Handle) -> bool {
         self.files.get(handle).is_ok_and(|file| matches!(file.content, Content::Report(_)))
     }
 
-    /// Reads `len` bytes from `at` on, fewer only at the end of the file, and passes them to
-    /// `respond`.
+    /// Reads `len` bytes at `at`, fewer only at the end of the file, and passes them to `respond`.
     pub fn read<R>(
         &self,
         handle: Handle,
@@ -300,9 +300,9 @@ impl Fs {
     pub fn release(&self, handle: Handle) {
         if let Some(file) = self.files.remove(handle) {
             if let Some(to_write) = &file.to_write
-                && let Some(err) = to_write.untold()
+                && let Some(err) = to_write.unreported()
             {
-                // Whoever closes it last is not named by the kernel.
+                // The kernel does not say who closes it last, so it counts as its opener's.
                 messages::for_user(to_write.user(), || log::warn!("{err}"));
             }
             self.inodes().close(file.ino);

@@ -1,8 +1,8 @@
-//! Inode numbers: what the kernel calls nodes by, for as long as it remembers them.
+//! Inode numbers, by which the kernel calls nodes for as long as it remembers them.
 //!
-//! A number stands for one node under one name of one parent, and is never given out again. When
-//! the same name comes to mean another version of a file, it gets another number, so that the
-//! kernel never mixes the pages of both.
+//! A number stands for one node under one name of one parent, and is never given out again. When the name
+//! comes to mean another version of a file, it gets another number, so the kernel never mixes the pages of
+//! both.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -31,19 +31,19 @@ const MAX_SURPLUS: usize = 4096;
 #[derive(Debug)]
 pub struct Inodes {
     last: u64,
-    /// Lookups and opens so far.
+    /// How many lookups and opens there have been.
     asked: u64,
-    /// In boxes, since half of a table can be empty.
+    /// Boxed, since half of the table can be empty.
     by_number: HashMap<Ino, Box<Inode>>,
-    /// By the directory and the name in it, so that a name is found by what it is borrowed from.
+    /// Two levels, directory and then name, so that a lookup needs no owned name.
     by_name: HashMap<Ino, HashMap<Arc<OsStr>, Ino>>,
-    /// Nodes that the kernel may be asked to forget, in order of age, those excepted that it was
-    /// asked. Some of them it may have forgotten by itself.
+    /// The nodes that the kernel can be asked to forget, oldest first. One that it was asked for is taken
+    /// out; one that it has forgotten by itself may still be in.
     queue: VecDeque<Ino>,
-    /// How many of them it has not, and about how many bytes these take here.
+    /// How many in `queue` it still remembers, and about how many bytes of memory they take.
     live: usize,
     live_bytes: usize,
-    /// About how many bytes those take that it is never asked to forget.
+    /// About how many bytes the nodes take that it is never asked to forget.
     fixed_bytes: usize,
 }
 
@@ -52,15 +52,15 @@ struct Inode {
     node: Node,
     parent: Ino,
     name: Arc<OsStr>,
-    /// How often the kernel was told the number and has not forgotten it yet.
+    /// How many lookups the kernel has not forgotten yet.
     lookups: u64,
     pages: Pages,
-    /// It is among the nodes that the kernel may be asked to forget.
+    /// It is in `queue`.
     queued: bool,
 }
 
-/// What a number takes besides its inode: in the tables, in the queue, and for the allocator. A
-/// directory has a table of the names in it.
+/// About what a number takes besides its inode: in the tables, in the queue, and in the allocator. A
+/// directory also has a table of its names.
 const OVERHEAD: usize = 128;
 const OVERHEAD_OF_DIRECTORY: usize = 256;
 
@@ -103,7 +103,7 @@ impl Inodes {
                 self.queue.push_back(*ino);
                 self.live += 1;
             }
-            // What was made of the old one shares it; but a text says what its file is like now.
+            // Nodes made from the old one share it, so it stays. But a text describes its file as it is now.
             if matches!(node, Node::Text(_)) {
                 inode.node = node;
             }
@@ -130,7 +130,7 @@ impl Inodes {
         ino
     }
 
-    /// The kernel forgets `count` of the lookups that told it a number.
+    /// The kernel forgets `count` of its lookups of a number.
     pub fn forget(&mut self, ino: Ino, count: u64) {
         let Some(inode) = self.by_number.get_mut(&ino) else { return };
         inode.lookups = inode.lookups.saturating_sub(count);
@@ -175,15 +175,15 @@ impl Inodes {
         self.by_number.get(&ino).map(|inode| (inode.parent, inode.name.clone()))
     }
 
-    /// Notes what the backing file looks like as pages of an inode begin to be read anew; none if that is
-    /// no guarantee for what they hold.
+    /// Notes the stamp of the backing file when pages of an inode begin to be read anew; none if no stamp
+    /// vouches for them.
     pub fn note_pages(&mut self, ino: Ino, stamp: Option<Stamp>) {
         if let Some(inode) = self.by_number.get_mut(&ino) {
             inode.pages.note(stamp);
         }
     }
 
-    /// What the backing file looked like when the pages that the kernel may have were read, or before.
+    /// The stamp that the backing file had when the pages in the kernel were read, or before.
     pub fn pages_as_of(&self, ino: Ino) -> Option<Stamp> {
         self.by_number.get(&ino)?.pages.as_of()
     }
@@ -193,17 +193,17 @@ impl Inodes {
         self.asked
     }
 
-    /// About how many bytes those nodes take that the kernel may be asked to forget.
+    /// About how many bytes the nodes take that the kernel can be asked to forget.
     pub fn live_bytes(&self) -> usize {
         self.live_bytes
     }
 
-    /// About how many bytes those take that it is never asked to forget.
+    /// About how many bytes the nodes take that it is never asked to forget.
     pub fn fixed_bytes(&self) -> usize {
         self.fixed_bytes
     }
 
-    /// Lets go of the room of numbers that were forgotten, if there is much of it.
+    /// Gives back the room of forgotten numbers, if there is much of it.
     pub fn shrink(&mut self) {
         let room = 2 * self.by_number.len() + MAX_SURPLUS;
         if self.by_number.capacity() > 2 * room {
@@ -214,10 +214,9 @@ impl Inodes {
         }
     }
 
-    /// Nodes, by parent and name, that the kernel should be asked to forget, so that they take about
-    /// `keep` bytes: the oldest that are neither open nor lead to others, each of them once,
-    /// and not very many at a time. Directories of the source stay, since somebody may be working in
-    /// one.
+    /// The nodes, by parent and name, that the kernel should be asked to forget, so that the rest takes about
+    /// `keep` bytes. They are the oldest that are not open and lead to no others; each is named once, and not
+    /// very many at a time. Directories of the source stay, since somebody may be working in one.
     pub fn surplus(&mut self, keep: usize) -> Vec<(Ino, Arc<OsStr>)> {
         if self.queue.len() > 2 * self.live + MAX_SURPLUS {
             self.queue.retain(|ino| self.by_number.get(ino).is_some_and(|inode| inode.queued));
@@ -241,8 +240,8 @@ impl Inodes {
         asked
     }
 
-    /// An inode is opened once more, and is being given to the kernel from now on if it may and can be; or
-    /// it has to wait.
+    /// Opens an inode once more, or says that the caller must wait. With `may_give` pages are being given
+    /// until [`Inodes::given`] is called, unless the inode is shared.
     pub fn open(&mut self, ino: Ino, may_give: bool) -> Opening {
         let Some(inode) = self.by_number.get_mut(&ino) else { return Opening::Shared };
         let opening = inode.pages.open(may_give);
@@ -250,14 +249,14 @@ impl Inodes {
         opening
     }
 
-    /// An inode is not being given any more.
+    /// Pages of an inode are no longer being given.
     pub fn given(&mut self, ino: Ino) {
         if let Some(inode) = self.by_number.get_mut(&ino) {
             inode.pages.given();
         }
     }
 
-    /// An inode is open once less.
+    /// Closes an inode once.
     pub fn close(&mut self, ino: Ino) {
         if let Some(inode) = self.by_number.get_mut(&ino) {
             inode.pages.close();

@@ -1,8 +1,8 @@
-//! What a path means: the mirror, arrays with their selections, and small texts.
+//! What a path means: a file of the source, an array or a selection of it, or a small text.
 //!
-//! A [`Node`] is resolved one component at a time ([`Tree::lookup`]) and from then on means the
-//! same: it holds the version of the array that it was resolved against. When that version's header
-//! is no longer the file's, the node is stale, and the path has to be looked up again.
+//! A [`Node`] is found one component at a time ([`Tree::lookup`]). It holds the version of the array that it
+//! was found with, and never means another. Once the file's header is another, the node is stale and its path
+//! must be looked up again.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -49,7 +49,7 @@ pub enum Node {
     File(Arc<Path>, FileId),
     /// A symlink of the source, whose text never changes
     Symlink(Arc<Path>, FileId),
-    /// The directory of a file's array, whose header is read when something in it is asked for
+    /// The directory of an array; the header is read when something in it is asked for
     ArrayFile(Arc<ArrayFile>),
     /// The directory of a selection
     Selection(Arc<Selection>),
@@ -59,29 +59,29 @@ pub enum Node {
     Encoded(Encoded),
     /// A small text about an array
     Text(Arc<Text>),
-    /// What the mount says of itself
+    /// Something about the mount itself
     Control(Control),
 }
 
-/// An array reached by a path: a file's, or a selection of it.
+/// An array reached by a path: that of a file, or a selection of it.
 #[derive(Debug)]
 pub struct Selection {
     /// The file, by the path under which it was looked up.
     file: Arc<ArrayFile>,
     /// The version of its array.
     root: Arc<Root>,
-    /// Which of its elements.
+    /// The elements that are selected.
     view: View,
-    /// The Python expression for that, of the file's array `a`.
+    /// The Python expression for them, in terms of the file's array `a`.
     expression: String,
 }
 
-/// Which version of a file is opened.
+/// Which version of a file to open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// The one that was looked up, if it still has its path: that may have been a while ago.
+    /// The one that was looked up, perhaps long ago, if it is still at its path.
     AtPath,
-    /// The one that was looked up, whatever has its path by now: that was only just now.
+    /// The one that was looked up just now, whatever is at its path by now.
     LookedUp,
 }
 
@@ -92,8 +92,8 @@ pub struct Attr {
     pub kind: Kind,
     /// Bytes.
     pub size: u64,
-    /// Permission bits: the backing file's, without the write bits where nothing can be written;
-    /// directories of arrays have an execute bit for each read bit.
+    /// Permission bits: those of the backing file, without the write bits if nothing can be written. A
+    /// directory of an array has an execute bit for each read bit.
     pub mode: u16,
     /// Owner.
     pub uid: u32,
@@ -112,9 +112,9 @@ pub struct Attr {
 /// How to serve what a source holds.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// About how many bytes each of the tiles has that `rows` lists.
+    /// About the size in bytes of the tiles that `rows` lists.
     pub tile_bytes: u64,
-    /// List no tiles and no fields: nothing that holds again what the array's file does.
+    /// List no tiles and no fields, which repeat what the array's file has.
     pub no_tiles: bool,
     /// The values of arrays may be written.
     pub writable: bool,
@@ -131,11 +131,11 @@ impl Default for Options {
 pub struct Tree {
     source: Source,
     options: Options,
-    /// What headers take that are begun to be written.
+    /// Room for headers that writers have begun and not finished.
     headers: Arc<Quota>,
 }
 
-/// How many bytes all headers may take of which the end is waited for.
+/// How many bytes all unfinished headers may take.
 const MAX_BEGUN: u64 = 16 << 20;
 
 impl Tree {
@@ -162,8 +162,8 @@ impl Tree {
         }
     }
 
-    /// The attributes of a node. [`Error::Stale`] where its file has been replaced by another, or
-    /// its header by one that means something else.
+    /// The attributes of a node. [`Error::Stale`] if its file was replaced, or its header means something
+    /// else now.
     pub fn attr(&self, node: &Node) -> Result<Attr, Error> {
         match node {
             Node::Control(control) => Ok(control.attr()),
@@ -171,12 +171,12 @@ impl Tree {
         }
     }
 
-    /// The attributes that a node had when it was opened; none of a text.
+    /// The attributes that a node had when it was opened; none for a text.
     pub fn attr_as_opened(&self, node: &Node, content: &Content) -> Option<Attr> {
         content.open_file().map(|(_, meta)| self.attr_by(node, meta))
     }
 
-    /// The attributes of a node, given those of its file.
+    /// The attributes of a node whose file has `meta`.
     fn attr_by(&self, node: &Node, meta: &Meta) -> Attr {
         node.attr(&Meta { mode: self.mode(node, meta.mode), ..*meta })
     }
@@ -184,7 +184,7 @@ impl Tree {
     fn meta(&self, node: &Node) -> Result<Meta, Error> {
         match node {
             Node::Directory(directory) => self.source.directory_meta(directory),
-            // Who has the old version of a file open keeps it.
+            // A reader that has the old version of a file open keeps it.
             Node::File(path, id) => match self.source.files().known(*id) {
                 Some(open) => open.meta(),
                 None => self.source.entry_meta(path, *id),
@@ -233,15 +233,14 @@ impl Tree {
         }
     }
 
-    /// Opens a node for reading.
-    ///
-    /// [`Error::Stale`] where its path has another file by now, unless the version that was looked up is wanted.
+    /// Opens a node for reading. [`Error::Stale`] if another file is at its path by now, and `which` asks for
+    /// the one at the path.
     pub fn open(&self, node: &Node, caller: Caller, which: Version) -> Result<Content, Error> {
         self.admit(node, caller, which)?;
         self.content(node, caller, which)
     }
 
-    /// What is read of a node.
+    /// What a reader of a node gets.
     fn content(&self, node: &Node, caller: Caller, which: Version) -> Result<Content, Error> {
         match node {
             Node::File(path, id) => {
@@ -271,7 +270,7 @@ impl Tree {
                 Ok(Content::Text(text.content()))
             }
             Node::Control(control) => control.content(caller).ok_or(Error::IsADirectory),
-            // Who follows symlinks does not get here, unless it leads nowhere.
+            // With followed symlinks, only one that leads nowhere gets here.
             Node::Symlink(..) => Err(Error::not_found("the symlink leads nowhere")),
             Node::Directory(_) | Node::ArrayFile(_) | Node::Selection(_) | Node::Group(..) => {
                 Err(Error::IsADirectory)
@@ -281,7 +280,7 @@ impl Tree {
 }
 
 impl Node {
-    /// The attributes of this node, given those of its file with the mode that this one has.
+    /// The attributes of this node. `meta` is its file's, with the mode of this node.
     fn attr(&self, meta: &Meta) -> Attr {
         let (kind, size, nlink) = match self {
             Node::Directory(_) => (Kind::Directory, meta.size, meta.nlink),
@@ -305,8 +304,8 @@ impl Node {
         }
     }
 
-    /// Whether a node resolved anew from the same path is the same file to its users: not where
-    /// the file was replaced by another, or its header means something else.
+    /// Whether a node found again at the same path is the same file to its users. It is not if the file was
+    /// replaced, or its header means something else.
     pub fn is_same_as(&self, other: &Node) -> bool {
         let same_root =
             |a: &Selection, b: &Selection| a.file == b.file && a.root.is_same_as(&b.root);
@@ -336,7 +335,7 @@ impl Node {
         }
     }
 
-    /// The file of the source that this is, or whose array this is of.
+    /// The file of the source that this is, or that holds its array.
     pub fn file(&self) -> Option<(&Path, FileId)> {
         fn of_array(file: &ArrayFile) -> Option<(&Path, FileId)> {
             (!file.is_refused).then_some((&*file.path, file.id))
@@ -351,13 +350,13 @@ impl Node {
         }
     }
 
-    /// Whether this is anything but a directory that the source has, or that stands beside a file of
-    /// it: there can be any number of those.
+    /// Whether there can be any number of nodes like this: all but directories of the source and those of its
+    /// arrays.
     pub fn is_made(&self) -> bool {
         !matches!(self, Node::Directory(_) | Node::ArrayFile(_))
     }
 
-    /// Its path in the source, or what it is about, as it is shown in messages.
+    /// Its path in the source, or what it is about, for messages.
     pub fn shown(&self) -> String {
         let path = match self {
             Node::Directory(directory) => &directory.path,
@@ -374,7 +373,7 @@ impl Node {
         }
     }
 
-    /// About how many bytes of memory this takes besides the node itself.
+    /// About how many bytes of memory it takes besides the node itself.
     pub fn footprint(&self) -> usize {
         match self {
             Node::Directory(SourceDirectory { path, .. })
@@ -405,15 +404,15 @@ impl Selection {
         Selection { file: file.clone(), view, root, expression: WHOLE.to_owned() }
     }
 
-    /// About how many bytes of memory it takes. A selection of the whole keeps the header of a file that
-    /// may be closed; those in it share that.
+    /// About how many bytes of memory it takes. A selection of the whole array owns the header even when the
+    /// file is closed; selections of it share that.
     fn footprint(&self) -> usize {
         let axes = self.view.ndim() * (size_of::<u64>() + size_of::<i64>());
         let of_file = if self.expression == WHOLE { self.root.footprint() } else { 0 };
         size_of::<Selection>() + axes + self.expression.len() + self.file.footprint() + of_file
     }
 
-    /// What a selector selects of it.
+    /// What a selector selects of this.
     fn select(&self, selector: &Selector) -> Result<Selection, Error> {
         let view = selector.apply(&self.view).map_err(Error::NotFound)?;
         let expression = self.expression.clone() + &selector.expression(&self.view);
@@ -427,9 +426,9 @@ impl Selection {
     }
 }
 
-/// Checks that a file still holds the version of a selection's array. One that is too short for it, as files are
-/// that somebody is saving over, can be looked at and opened all the same, as any file can: it is reading it that
-/// fails. [`Error::Stale`] if the header is another, so that the path is looked up anew.
+/// Checks that a file still holds the version of a selection's array; [`Error::Stale`] if the header is
+/// another. A file that is too short, such as one being saved over, may be looked at and opened; reading it
+/// fails.
 fn check_version(selection: &Selection, open: &OpenFile, meta: &Meta) -> Result<(), Error> {
     match selection.root.check(open, meta) {
         Ok(()) | Err(Error::Short { .. }) => Ok(()),
@@ -438,7 +437,7 @@ fn check_version(selection: &Selection, open: &OpenFile, meta: &Meta) -> Result<
     }
 }
 
-/// A name as text, if it can be one of ours: all that are not entries of the source are UTF-8.
+/// A name as text. Only entries of the source have names that are not UTF-8.
 fn as_text(name: &OsStr) -> Result<&str, Error> {
     name.to_str().ok_or_else(|| Error::not_found("the name is not UTF-8"))
 }

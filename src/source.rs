@@ -1,7 +1,7 @@
-//! The source directory: the mirror, and the border.
+//! The source directory, and its border.
 //!
-//! All files are opened here, and nothing outside of the source is ever opened, unless its owner has
-//! said that symlinks are to be followed (the module `border`).
+//! All files are opened here, and nothing outside of the source is ever opened, except through symlinks if
+//! the owner has allowed that (see the module `border`).
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -37,31 +37,31 @@ pub use rights::Access;
 pub struct Source {
     root: OwnedFd,
     root_id: FileId,
-    /// Somebody was told that the root is no more.
-    is_removal_told: AtomicBool,
+    /// It was reported that the root is gone.
+    is_removal_reported: AtomicBool,
     path: PathBuf,
     single: Option<OsString>,
     follow_symlinks: bool,
-    /// The mount that this source is served by: its device, and where it is.
+    /// The mount that serves this source: its device, and where it is.
     left_out: OnceLock<(String, PathBuf)>,
-    /// Others than its owner see what is served.
+    /// Users other than the owner see the mount.
     for_others: bool,
-    /// What they may open is asked of the kernel.
+    /// The kernel is asked what they may open.
     asks_kernel: bool,
     files: Files,
 }
 
-/// How to look at a source.
+/// How to treat a source.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     /// Serve the targets of symlinks as plain entries, wherever they are.
     pub follow_symlinks: bool,
-    /// What is served is seen by other users too.
+    /// Users other than the owner see the mount.
     pub for_others: bool,
 }
 
-/// A directory of the source: the one that was looked up, and no other that has its path by now.
-/// Whoever may rename could put a directory there that its owner has closed to them.
+/// A directory of the source: the one that was looked up, whatever has its path by now. Otherwise a user who
+/// may rename could put a directory there that its owner has closed to them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceDirectory {
     /// Its path beneath the source.
@@ -70,14 +70,14 @@ pub struct SourceDirectory {
     pub id: FileId,
 }
 
-/// A file that has an array's directory.
+/// A file that has an array's directory beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArrayFile {
-    /// Its path beneath the source; that of the symlink where it is one.
+    /// Its path below the source; that of the symlink if it is one.
     pub path: Arc<Path>,
-    /// Which file it is: what a symlink leads to, or the symlink itself if that is refused.
+    /// Its identity: that of a symlink's target, or of the symlink itself if that is refused.
     pub id: FileId,
-    /// It is a symlink that is not followed: it leads out of the source, or its way is closed.
+    /// It is a symlink that is not followed, since it leads out of the source or through a closed directory.
     pub is_refused: bool,
 }
 
@@ -102,7 +102,7 @@ impl Source {
     pub fn open(path: &Path, options: Options) -> Result<Source, Error> {
         let Options { follow_symlinks, for_others } = options;
         let about = |err: Errno| Error::io(path, err);
-        // A symlink to a file stands for that file: its own directory may be another.
+        // A symlink to a file stands for that file, which may lie in another directory.
         let real = path.canonicalize().map_err(|err| Error::io(path, err))?;
         let (directory, single) = if real.is_dir() {
             (&*real, None)
@@ -119,7 +119,7 @@ impl Source {
         Ok(Source {
             root,
             root_id,
-            is_removal_told: AtomicBool::new(false),
+            is_removal_reported: AtomicBool::new(false),
             path: real,
             single,
             follow_symlinks,
@@ -130,12 +130,12 @@ impl Source {
         })
     }
 
-    /// Fails if the source directory was removed: it is empty for ever then, whatever may be made at
-    /// its path. Told in full once, since it will not change.
+    /// Fails if the source directory was removed: its inode stays empty for ever, whatever is made at its
+    /// path. It is reported in full once, since it cannot change.
     fn check_root(&self) -> Result<(), Error> {
         let is_removed = match Meta::of(&self.root) {
             Ok(meta) => meta.nlink == 0,
-            // As a network filesystem says it.
+            // What a network filesystem says of it.
             Err(err) => err.raw_os_error() == Some(Errno::STALE.raw_os_error()),
         };
         if !is_removed {
@@ -144,9 +144,9 @@ impl Source {
         let why =
             "the source directory was removed; unmount, and mount the new one if there is one";
         let err = Error::io(&*self.path, io::Error::other(why));
-        match self.is_removal_told.swap(true, Ordering::Relaxed) {
+        match self.is_removal_reported.swap(true, Ordering::Relaxed) {
             false => Err(err),
-            true => Err(Error::Told(err.errno())),
+            true => Err(Error::Reported(err.errno())),
         }
     }
 
@@ -155,14 +155,14 @@ impl Source {
         SourceDirectory { path: Path::new("").into(), id: self.root_id }
     }
 
-    /// Fails where this process may not list the source directory, or not look up what is in it.
+    /// Fails if this process may not list the source directory, or search it.
     pub fn check_readable(&self) -> Result<(), Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(&self.root, ".", flags, Mode::empty());
         opened.map(drop).map_err(|err| Error::io(&self.path, err))
     }
 
-    /// The array of the file that is the whole source, if it is one file.
+    /// The array of the source, if the source is one file.
     pub fn single(&self) -> Option<Result<(ArrayFile, Meta), Error>> {
         let name = self.single.as_ref()?;
         let path: Arc<Path> = Path::new(name).into();
@@ -175,11 +175,11 @@ impl Source {
         self.single.is_some()
     }
 
-    /// Leaves out the mount by which this source is served, known by its device, `major:minor`, and
-    /// its path. Symlinks may lead there where they are followed, and a look into it would wait for
-    /// itself. (A link to such a link stays a link.)
+    /// Leaves out the mount that serves this source, given its device (`major:minor`) and path. Followed
+    /// symlinks may lead there, and a look into it would wait for itself. (A link to such a link stays a
+    /// link.)
     pub fn leave_out(&self, device: &str, mountpoint: &Path) {
-        // Set once, for there is one mount of a source.
+        // Set once: a source has one mount.
         let _ = self.left_out.set((device.to_owned(), mountpoint.to_owned()));
     }
 
@@ -195,7 +195,7 @@ impl Source {
         }
         let text = rustix::fs::readlinkat(&directory.fd, name, Vec::new());
         let text = text.map(|text| OsString::from_vec(text.into_bytes())).unwrap_or_default();
-        // As it is written: to resolve it would be to look into the mount.
+        // The link's own text: to resolve it would be to look into the mount.
         let mut path = self.path.join(&directory.path);
         for component in Path::new(&text).components() {
             match component {
@@ -206,7 +206,7 @@ impl Source {
         path.starts_with(mountpoint)
     }
 
-    /// Whether a descriptor is of something in the mount by which this source is served.
+    /// Whether a descriptor is of something in that mount.
     fn is_own_mount(&self, fd: impl AsFd) -> bool {
         let mount = self.left_out.get().filter(|_| self.follow_symlinks);
         mount.is_some_and(|(device, _)| {
@@ -265,8 +265,8 @@ impl Source {
 
     fn array_target(&self, path: &Path) -> Result<Meta, Error> {
         let about = |err: io::Error| Error::io(path, err);
-        // A name in the source directory itself leads nowhere else if it is no symlink: one system
-        // call rather than three.
+        // A name in the source directory that is no symlink leads nowhere else: one system call is enough,
+        // not three.
         if let (Some(parent), Some(name)) = (path.parent(), path.file_name())
             && parent.as_os_str().is_empty()
         {
@@ -278,9 +278,8 @@ impl Source {
         Meta::of(self.resolve(path)?).map_err(about)
     }
 
-    /// The attributes of an entry: with `follow_symlinks`, those of a symlink's target, unless
-    /// there is none, or none for everybody, or it is a directory that the link stands in, which
-    /// would have no end.
+    /// The attributes of an entry. With `follow_symlinks` they are those of a link's target, unless there is
+    /// none, or none for everybody, or it is a directory above the link, which would have no end.
     fn entry(&self, directory: &Directory<'_>, name: &OsStr) -> io::Result<Meta> {
         let meta = Meta::of_entry(&directory.fd, name)?;
         if !self.follow_symlinks || meta.kind != Some(Kind::Symlink) {
@@ -294,7 +293,7 @@ impl Source {
         Ok(if is_endless { meta } else { target })
     }
 
-    /// The text of a symlink, if it is still the one that it was.
+    /// The text of a symlink, if it is still the same one.
     pub fn read_link(&self, path: &Path, id: FileId) -> Result<OsString, Error> {
         let about = |err: io::Error| Error::io(path, err);
         let (parent, name) = self.parent(path)?;
@@ -310,13 +309,13 @@ impl Source {
         Ok(OsString::from_vec(text.into_bytes()))
     }
 
-    /// The file of this identity, open, and its attributes. [`Error::Stale`] if it is not open yet
-    /// and another has its path now.
+    /// The open file of this identity, and its attributes. [`Error::Stale`] if it is not open yet and another
+    /// is at its path.
     pub fn open_file(&self, path: &Path, id: FileId) -> Result<(Arc<OpenFile>, Meta), Error> {
         self.files.get(id, path, None, || self.open_backing(path, id))
     }
 
-    /// The file that was seen just now at a path with these attributes, open.
+    /// The open file that was seen at a path just now with these attributes.
     pub fn open_seen(&self, path: &Path, seen: &Meta) -> Result<Arc<OpenFile>, Error> {
         let open = || self.open_backing(path, seen.id);
         self.files.get(seen.id, path, Some(seen), open).map(|(file, _)| file)

@@ -1,9 +1,9 @@
-//! What was written and is not yet known to all who read it.
+//! Changes that the kernel has not been told of yet.
 //!
-//! The kernel keeps pages of each inode, and to it every path is an inode of its own. So when bytes
-//! of a backing file have been written by one path, the pages of the others have to be dropped. A
-//! handler must not wait for that: the kernel may hold such a page for a request that this handler's
-//! own thread is to answer. So writes are noted here, and another thread waits for them.
+//! To the kernel every path is an inode with pages of its own. So when bytes of a backing file are written by
+//! one path, the pages of the others must be dropped. A handler must not wait for that: the kernel may hold
+//! such a page locked for a request that the handler's own thread has to answer. So writes are noted here,
+//! and another thread waits for them.
 
 use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -24,19 +24,19 @@ pub(super) struct Change {
     pub(super) but: But,
 }
 
-/// Whose pages need not be dropped for a change.
+/// Whose pages need not be dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum But {
-    /// Those of an inode, from whose pages it was written back
+    /// Those of an inode: the bytes were written back from them
     Inode(Ino),
-    /// Those of a handle, by which none are read
+    /// Those of a handle: it reads none
     Handle(Handle),
-    /// The kernel drops its own pages before it passes on what is written, so that somebody may
-    /// have brought them back meanwhile
+    /// Nobody's: the kernel drops its own pages before it passes on a write, so a reader may have filled them
+    /// again meanwhile
     Nobody,
 }
 
-/// The changes that are yet to be told, one for each handle.
+/// The changes not yet passed on, one for each handle.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     pending: Mutex<Pending>,
@@ -74,7 +74,7 @@ impl Changes {
         Some(pending.by_handle.drain().map(|(_, change)| change).collect())
     }
 
-    /// Nobody is to wait any more.
+    /// Nobody must wait any more.
     pub(super) fn close(&self) {
         lock(&self.pending).closed = true;
         self.came.notify_all();
@@ -82,7 +82,7 @@ impl Changes {
 }
 
 impl Change {
-    /// Whether pages of an inode may be out of date by this change, of which a handle has this open.
+    /// Whether this change may outdate the pages of an inode, of which `handle` has `content` open.
     pub(super) fn concerns(&self, handle: Handle, ino: Ino, content: &Content) -> bool {
         let spared = match self.but {
             But::Inode(but) => but == ino,

@@ -22,7 +22,7 @@ pub(super) struct OpenedDirectory {
     reading: Mutex<Reading>,
     /// The thread that opened it; 0 if it is not known.
     opener: u32,
-    /// What it takes of that which its user may have open.
+    /// Its share of what its user may have open.
     _share: Option<Share>,
 }
 
@@ -32,16 +32,16 @@ impl OpenedDirectory {
     }
 }
 
-/// How far a reader is.
+/// How far a reader has come.
 #[derive(Debug)]
 enum Reading {
-    /// It is to begin, or to go on, with a listing of its own
+    /// Before the first entry, or to go on with a new listing
     Anew,
     /// In the middle of a directory of the source
     Shared(Ticket),
-    /// In the middle of one of ours
+    /// In the middle of a directory that npyfs makes
     Made(Arc<Listing>),
-    /// It has had all up to this position, and there was no more
+    /// At the end, which was this position
     Ended(u64),
 }
 
@@ -50,7 +50,7 @@ enum Reading {
 pub struct DirEntry<'a> {
     /// Its number, if there is one.
     pub ino: Option<Ino>,
-    /// Where to go on reading behind it.
+    /// The position after it.
     pub next: u64,
     /// Its kind.
     pub kind: Kind,
@@ -81,8 +81,8 @@ impl Fs {
         self.each_entry(&directory, from, |entry| emit(&entry))
     }
 
-    /// As [`Fs::read_directory`], with each entry looked up: `emit` gets its number and attributes
-    /// too, and the number is to be given back if it had room. Entries that are gone are left out.
+    /// As [`Fs::read_directory`], but looks each entry up and passes its number and attributes to `emit` too.
+    /// The number must be given back if there was room. Entries that are gone are left out.
     pub fn read_directory_plus(
         &self,
         handle: Handle,
@@ -101,9 +101,9 @@ impl Fs {
             let (node, attr) = match self.tree.lookup(&directory.node, &entry.name) {
                 Ok(found) => found,
                 Err(err) => {
-                    // One entry's trouble is not the others', unless it is the directory's: then
-                    // not one of its entries is left, and there may be billions. That is told at
-                    // once, or where entries before have been taken, by the next call.
+                    // The trouble of one entry does not concern the others, unless it is the directory's:
+                    // then no entry can be looked up, and there may be billions. That is reported at once, or
+                    // by the next call if entries were emitted before.
                     left_out += 1;
                     let gone = match self.tree.attr(&directory.node) {
                         Err(gone) => Some(gone),
@@ -157,8 +157,8 @@ impl Fs {
         Ok(())
     }
 
-    /// The listing by which a reader goes on from a position; none if it has had all. From the
-    /// beginning on it is what the directory has now.
+    /// The listing with which a reader goes on from a position; none at the end. From the beginning it is a
+    /// new one.
     fn listing(
         &self,
         directory: &OpenedDirectory,
@@ -205,6 +205,6 @@ impl Fs {
     }
 }
 
-/// How many entries of a listing may be missing before that is taken for the listing's own fault. It
-/// is more than a record has fields, of which each can have a reason of its own.
+/// How many entries of a listing may be missing before the directory itself is taken to be at fault: more
+/// than a record has fields, each of which can fail for a reason of its own.
 const MAX_LEFT_OUT: usize = 100_000;

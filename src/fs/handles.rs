@@ -1,4 +1,4 @@
-//! Handles: what is open.
+//! Handles of open files and directories.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,13 +33,13 @@ impl<T> Handles<T> {
         open.get(&handle).cloned().ok_or(Error::BadHandle)
     }
 
-    /// Calls `work` with all that is open.
+    /// Calls `work` with everything that is open.
     pub(super) fn each(&self, mut work: impl FnMut(Handle, &T)) {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
         open.iter().for_each(|(handle, opened)| work(*handle, opened));
     }
 
-    /// What it stood for is dropped by the caller, outside of the lock: that may unmap a file.
+    /// The caller drops the value, outside of the lock: that may unmap a file.
     pub(super) fn remove(&self, handle: Handle) -> Option<Arc<T>> {
         self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&handle)
     }

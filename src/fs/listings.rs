@@ -1,10 +1,9 @@
-//! Listings of directories of the source, while somebody is in the middle of reading them.
+//! Listings of directories of the source, while somebody is reading them.
 //!
-//! All who read one version of a directory share one listing. Together they take no more than
-//! [`BUDGET`], or [`ACTIVE`] times that while they are really being read: beyond that the listing that was
-//! read longest ago is dropped, and its readers go on with one that is made anew, by the position
-//! that they were at. (To make it anew for each of their calls would take them hours, if two read a
-//! million entries each and there was room for one.)
+//! All readers of one version of a directory share one listing. Together, listings take no more than
+//! [`BUDGET`], or [`ACTIVE`] times that while all of them are being read. Beyond that, the listing read
+//! longest ago is dropped, and its readers go on from their position in a new one. (A new one for each call
+//! would take hours where two readers of a million entries each have room for one.)
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -14,17 +13,17 @@ use crate::meta::FileId;
 use crate::source::{DirectoryVersion, Listing};
 use crate::sync::lock;
 
-/// How many bytes all listings may take that are being read. One there may be in any case.
+/// How many bytes all listings may take, except that there may always be one.
 const BUDGET: usize = 64 << 20;
 
-/// How many times that they may take if all of them were read within this time.
+/// By how many times they may exceed that if all of them were read within this time.
 const ACTIVE: usize = 4;
 const A_MOMENT: Duration = Duration::from_secs(1);
 
 /// What a listing takes besides itself.
 const OVERHEAD: usize = 256;
 
-/// A place in the table of listings. It may have been dropped from there.
+/// The ticket of a listing, which may have been dropped since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Ticket(u64);
 
@@ -81,10 +80,10 @@ impl Listings {
         is_same.then(|| held.listing.clone())
     }
 
-    /// Holds a listing for one more reader, who has to let it go.
+    /// Holds a listing for one more reader, who must let it go.
     pub(super) fn hold(&self, listing: Arc<Listing>, version: DirectoryVersion) -> Ticket {
         let (mut table, read) = (lock(&self.table), Instant::now());
-        // The same again, though nobody could know, is not to be there twice.
+        // An equal listing is shared even if its version could not be compared.
         if let Some(&ticket) = table.newest.get(&version.id)
             && let Some(held) = table.held.get_mut(&ticket)
             && (Arc::ptr_eq(&held.listing, &listing) || held.listing == listing)
@@ -103,12 +102,12 @@ impl Listings {
         ticket
     }
 
-    /// Drops what takes too much and has not been read for a moment.
+    /// Drops listings that take too much and have not been read for a moment.
     pub(super) fn tidy(&self, now: Instant) {
         lock(&self.table).shrink(self.budget, now);
     }
 
-    /// A reader has come to the end, or goes.
+    /// A reader is done with its listing.
     pub(super) fn let_go(&self, ticket: Ticket) {
         let mut table = lock(&self.table);
         let Some(held) = table.held.get_mut(&ticket) else { return };

@@ -1,15 +1,17 @@
-//! Which of a file's pages the kernel keeps from one open to the next, and which it is given while the
-//! file is opened, without having asked for them.
+//! Which of a file's pages the kernel keeps from one open to the next, and which npyfs gives it when the file
+//! is opened.
 //!
-//! For a reader of small slices each answer that it waits for costs more than the bytes. So what is
-//! small, and in memory, is given to the kernel before the open is answered.
+//! A reader of small slices waits longer for each answer than for its bytes. So a slice that is small and in
+//! memory is given to the kernel before its open is answered.
 //!
-//! The kernel locks a page for as long as it waits for us to read it, and locks each page that it is given. So
-//! giving could wait for a read, and the read for a thread of ours that waits for what is given. That is
-//! impossible here: a file is given only by an open of which nobody else has the file open, and no other open
-//! of it, of whatever kind, is counted or answered until that is done ([`Opening::Wait`]). A read needs an open
-//! that was answered, and the kernel closes a file only after all reads of it were. So no page is locked while
-//! it is given, and whoever waits here waits for a thread that waits for nobody.
+//! Giving must not deadlock. The kernel locks each page that it is given, and each page that a read of ours
+//! has yet to fill; so giving could wait for a read that waits for one of our threads, which waits here. It
+//! cannot:
+//!
+//! 1. Pages are given only by an open that is the only one of the file. All other opens of it wait until that
+//!    is done ([`Opening::Wait`]).
+//! 2. A read needs an open that was answered, and the kernel closes a file only after all reads of it. So no
+//!    page is locked while pages are given, and whoever waits here waits for a thread that waits for nobody.
 
 use std::sync::PoisonError;
 
@@ -18,15 +20,13 @@ use crate::inode::{Ino, Opening};
 use crate::meta::Stamp;
 use crate::sync::lock;
 
-/// The largest file that is given, in bytes: as much as the kernel reads ahead of any file unless it is
-/// told otherwise.
+/// The largest file that is given, in bytes: what the kernel reads ahead of any file by default.
 const MAX_GIVEN: usize = 128 << 10;
 
-/// Puts all bytes of the file that is being opened into the kernel's pages of it, and says whether they
-/// are there.
+/// Puts all bytes of a file that is being opened into the kernel's pages, and says whether they are there.
 pub type Give<'a> = &'a dyn Fn(Ino, &[u8]) -> bool;
 
-/// An inode that is being given. Dropped, it is so no longer, and those who wait may open it.
+/// The turn of an open that gives pages. When it is dropped, the opens that wait can go on.
 struct Turn<'a> {
     fs: &'a Fs,
     ino: Ino,
@@ -40,12 +40,11 @@ impl Drop for Turn<'_> {
 }
 
 impl Fs {
-    /// Counts one more open of an inode, and says whether the kernel may keep the pages that it has of it:
-    /// because they are still what the file holds, or because `give` has just replaced them all. There is no
-    /// `give` where what is read does not come from pages.
+    /// Counts one more open of an inode, and says whether the kernel may keep its pages of it: they are still
+    /// what the file holds, or `give` has just replaced them all. There is no `give` if reads bypass the
+    /// pages.
     pub(super) fn open_pages(&self, file: &OpenedFile, give: Option<Give<'_>>) -> bool {
-        // Not where values are written by paths: a change that is noted while the bytes are under way
-        // would be lost.
+        // Not on a writable mount: a change that is noted while the bytes are on their way would be lost.
         let may_give = !self.tree.is_writable() && file.content.is_made_of(MAX_GIVEN);
         let give = give.filter(|_| may_give);
         let mut inodes = self.inodes();
@@ -72,15 +71,14 @@ impl Fs {
         opening == Opening::First && self.has_fresh_pages(file)
     }
 
-    /// Whether pages that the kernel has are what the file holds. If not, they are to be dropped, and what is
-    /// read after that is noted.
+    /// Whether the kernel's pages are what the file holds. If not, the kernel must drop them, and the stamp
+    /// is noted with the next read.
     ///
-    /// They are not if the file changed since the last open, nor if somebody can write to it: through a map
-    /// that leaves no trace in the timestamps, and so neither if somebody could when the pages were
-    /// read.
+    /// They are not if the file has changed since the last open, or if somebody can write to it, now or when
+    /// the pages were read: a store through a map leaves no trace in the timestamps.
     fn has_fresh_pages(&self, file: &OpenedFile) -> bool {
         let Some((open, meta)) = file.content.open_file() else { return true };
-        // From now on this handle is told of what others write here; what they wrote before shows.
+        // This handle gets the changes that others write here from now on. Earlier ones show in the stamp.
         let stamp = match self.tree.is_writable() {
             true => open.meta().ok().map(|meta| meta.stamp()),
             false => Some(meta.stamp()),
@@ -90,14 +88,14 @@ impl Fs {
         if now.is_some() && self.inodes().pages_as_of(file.ino) == now {
             return true;
         }
-        // The kernel drops its pages when it gets this answer, but another open may be answered
-        // before it has. When it reads, it has.
+        // The kernel drops its pages when it gets this answer, and another open may be answered before that.
+        // Once it reads, it has dropped them.
         self.inodes().note_pages(file.ino, None);
         *lock(&file.stamp) = now;
         false
     }
 
-    /// Notes that pages are what the file held when its stamp was taken, or later.
+    /// Notes that the pages are what the file held at its stamp, or later.
     pub(super) fn note_pages(&self, file: &OpenedFile) {
         if let Some(stamp) = lock(&file.stamp).take() {
             self.inodes().note_pages(file.ino, Some(stamp));

@@ -1,8 +1,8 @@
 //! How much one user may have open, so that others can open something too.
 //!
-//! Each file of the source that is in use takes one of our descriptors. To count what is open is more than
-//! that, since many slices can be of one file; but each takes memory as well. Root and the owner of the
-//! mount may have all.
+//! Each file of the source that is in use takes one of our descriptors. We count open files instead, which
+//! may be more, since many slices can be of one file; but each of them takes memory as well. Root and the
+//! owner of the mount may use all.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::caller::Caller;
 use crate::error::Error;
 use crate::quota::{Quota, Share};
 
-/// How many descriptors we may need ourselves.
+/// Descriptors that we need ourselves.
 const OWN: u64 = 32;
 
-/// No more than this, however many descriptors there may be.
+/// The most that may be open, however many descriptors there are.
 const MAX_OPEN: u64 = 1 << 20;
 
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Default for Shares {
 }
 
 impl Fs {
-    /// A share of what may be open, for something that takes so many descriptors.
+    /// A share for something that takes so many descriptors; an error if its user has used up theirs.
     pub(super) fn share(&self, caller: Caller, descriptors: u64) -> Result<Option<Share>, Error> {
         if [0, self.shares.owner].contains(&caller.user) {
             return Ok(None);

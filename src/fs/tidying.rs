@@ -1,4 +1,4 @@
-//! Letting go of what nobody uses any more.
+//! Gives up what nobody uses any more.
 
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -8,26 +8,26 @@ use super::Fs;
 use crate::inode::Ino;
 use crate::sync::lock;
 
-/// How many bytes all nodes may take that the kernel remembers before it is asked to forget the oldest of
-/// those that it may be asked for; and how many these may take in any case, and at most when nobody is at
-/// work. A slice of rows takes about 260, and the allocator keeps what they took.
+/// How many bytes the nodes that the kernel remembers may take before it is asked to forget the oldest of
+/// them; and how many those that can be forgotten may always take, which is also all that they may take when
+/// nobody is at work. A slice of rows takes about 260 bytes, which the allocator keeps.
 const MAX_AT_WORK: usize = 40 << 20;
 const MAX_AT_REST: usize = 8 << 20;
 
-/// Lookups and opens a second by which somebody is at work, and how long it takes to be at rest again.
+/// Somebody is at work from so many lookups and opens a second on, until there were fewer for so long.
 const WORK: f64 = 20.0;
 const REST: Duration = Duration::from_secs(1);
 
-/// What is to be done after tidying up.
+/// What remains to be done after tidying up.
 #[derive(Debug)]
 pub struct Tidied {
     /// The entries, by parent and name, that the kernel should be asked to forget.
     pub surplus: Vec<(Ino, Arc<OsStr>)>,
-    /// There may be more of them in a moment.
+    /// There may be more in a moment.
     pub soon: bool,
 }
 
-/// How much is asked for, as far as that was looked at.
+/// How many lookups and opens there had been when that was last looked at.
 #[derive(Debug)]
 pub(super) struct Pace {
     asked: u64,
@@ -43,7 +43,7 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Whether somebody is at work who has asked for so much in all.
+    /// Whether somebody is at work, when there have been `asked` lookups and opens in all.
     fn is_at_work(&mut self, asked: u64, now: Instant) -> bool {
         let time = now.saturating_duration_since(self.looked).as_secs_f64();
         if (asked - self.asked) as f64 > WORK * time {
@@ -54,18 +54,18 @@ impl Pace {
     }
 }
 
-/// How many bytes those may take that can be forgotten, beside those that cannot.
+/// How many bytes the nodes that can be forgotten may take, besides the `fixed` ones.
 fn room(at_work: bool, fixed: usize) -> usize {
     if at_work { MAX_AT_WORK.saturating_sub(fixed).max(MAX_AT_REST) } else { MAX_AT_REST }
 }
 
 impl Fs {
     /// Closes files that nobody reads, and finds what the kernel should be asked to forget: on a large
-    /// machine it remembers millions of entries, each of which takes memory here. To be called every
-    /// second, and sooner if there is more.
+    /// machine it remembers millions of entries, each of which takes memory here. Call it every second, and
+    /// sooner if there is more.
     ///
-    /// To forget a name takes the kernel as long as a lookup, and no other name is looked up in that
-    /// directory meanwhile. So that waits until nobody is at work, if there is room until then.
+    /// To forget a name takes the kernel as long as a lookup, and blocks all lookups in that directory. So
+    /// that waits until nobody is at work, as long as there is room.
     pub fn tidy(&self, now: Instant) -> Tidied {
         self.retries.give_up(now);
         self.tree.source().files().close_idle();

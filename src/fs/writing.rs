@@ -14,14 +14,14 @@ use crate::meta::FileId;
 use crate::node::{Attr, Node, Writing};
 use crate::shown::shown;
 
-/// What a file open for writing is besides.
+/// What a file that is open for writing has besides.
 #[derive(Debug)]
 pub(super) struct OpenedToWrite {
     writing: Writing,
     file: FileId,
     by: Caller,
-    /// Somebody was told, or the log, that it is not whole.
-    told: AtomicBool,
+    /// Its opener, or the log, has been told that the replacement is not complete.
+    reported: AtomicBool,
 }
 
 impl OpenedToWrite {
@@ -36,10 +36,10 @@ impl OpenedToWrite {
         self.by.user
     }
 
-    /// What nobody has been told of a file that is closed for good.
-    pub(super) fn untold(&self) -> Option<Error> {
-        let told = self.told.load(Ordering::Relaxed) || self.writing.check().is_err();
-        self.writing.check_whole().err().filter(|_| !told)
+    /// The error that nobody has been told of when the file is closed for good.
+    pub(super) fn unreported(&self) -> Option<Error> {
+        let reported = self.reported.load(Ordering::Relaxed) || self.writing.check().is_err();
+        self.writing.check_whole().err().filter(|_| !reported)
     }
 }
 
@@ -49,20 +49,20 @@ impl Fs {
         Some(self.files.get(handle).ok()?.to_write.as_ref()?.user())
     }
 
-    /// Opens a file for writing, and for reading too if it is to be; to be closed by
+    /// Opens a file for writing, and for reading too if it `reads`. The caller must close it by
     /// [`Fs::release`].
     pub fn open_for_writing(&self, ino: Ino, reads: bool, by: Caller) -> Result<Opened, Error> {
-        // It is open for reading as well.
+        // Writing takes a second descriptor.
         let share = self.share(by, 2)?;
         let (content, writing) = self.tree.open_for_writing(&self.node(ino)?, reads, by)?;
         let (_, meta) = content.open_file().ok_or(Error::BadHandle)?;
         let file = meta.id;
-        let to_write = OpenedToWrite { writing, file, by, told: AtomicBool::new(false) };
+        let to_write = OpenedToWrite { writing, file, by, reported: AtomicBool::new(false) };
         self.add_file(ino, content, Some(to_write.into()), by, share, None)
     }
 
-    /// Writes `bytes` from `at` on, and returns how many: not all if the operating system refuses
-    /// the rest. They are on the disk then if they are to be `synced`.
+    /// Writes `bytes` at `at`, and returns how many: fewer if the operating system refuses the rest. If
+    /// `synced`, they are on the disk then.
     pub fn write(
         &self,
         handle: Handle,
@@ -80,7 +80,7 @@ impl Fs {
         count
     }
 
-    /// Writes what the kernel has had in its pages of a map, from `at` on: all, or it is an error.
+    /// Writes back what the kernel has in its pages of a map, all of it or with an error.
     pub fn write_back(&self, handle: Handle, at: u64, bytes: &[u8]) -> Result<(), Error> {
         let file = self.files.get(handle)?;
         let opened = file.to_write.as_ref().ok_or(Error::BadHandle)?;
@@ -90,11 +90,11 @@ impl Fs {
         written
     }
 
-    /// Accepts a size that a file already has, and that of 0 with which a program begins to replace
-    /// it, which changes nothing yet. Any other is an error.
+    /// Accepts the size that a file already has; and 0, with which a program begins to replace it, which
+    /// changes nothing yet. Any other size is an error.
     ///
-    /// The kernel truncates a file right after it has opened it, for the same caller, but does not
-    /// say that it is the same handle.
+    /// The kernel truncates a file right after it has opened it for the same caller, but does not name the
+    /// handle.
     pub fn set_size(
         &self,
         ino: Ino,
@@ -118,7 +118,7 @@ impl Fs {
                 ended?
             }
             None => {
-                // Only to know whether it could be written.
+                // Checks whether the caller could write it.
                 self.tree.open_for_writing(&self.node(ino)?, false, by)?;
                 size == self.attr(ino)?.size
             }
@@ -129,8 +129,8 @@ impl Fs {
         self.attr(ino)
     }
 
-    /// The handle by which a caller has just opened an inode for writing: its newest, if nothing was
-    /// written by it. Of callers that cannot be told apart, only if there is no other.
+    /// The handle by which a caller has just opened an inode for writing: its newest, if nothing was written
+    /// by it yet. If callers cannot be told apart, only when there is no other.
     fn just_opened(&self, ino: Ino, by: Caller) -> Option<Handle> {
         let mut found = Vec::new();
         self.files.each(|handle, file| {
@@ -144,7 +144,7 @@ impl Fs {
         file.to_write.as_ref().is_some_and(|it| it.writing.is_untouched()).then_some(newest)
     }
 
-    /// Accepts attributes that a file has already: programs that copy a file copy its mode.
+    /// Accepts attributes that a file already has: programs that copy a file copy its mode too.
     pub fn set_owner_and_mode(
         &self,
         ino: Ino,
@@ -161,7 +161,7 @@ impl Fs {
         Err(self.stays(ino, "owner and mode stay as they are; change them in the source"))
     }
 
-    /// The error for attributes that are not changed through a mount.
+    /// The error for an attribute that cannot be changed through a mount.
     pub fn stays(&self, ino: Ino, what: &str) -> Error {
         let name = self.node(ino).map_or("a file".to_owned(), |node| node.shown());
         Error::NotPermitted(format!("{name}: {what}"))
@@ -207,14 +207,14 @@ impl Fs {
         opened.writing.check()?;
         match opened.writing.check_whole() {
             Err(err) if by == opened.by && by.thread != 0 => {
-                let told = opened.told.swap(true, Ordering::Relaxed);
-                Err(if told { Error::Told(err.errno()) } else { err })
+                let reported = opened.reported.swap(true, Ordering::Relaxed);
+                Err(if reported { Error::Reported(err.errno()) } else { err })
             }
             _ => Ok(()),
         }
     }
 
-    /// Returns when all that was written to an open file is on the disk, by whomever.
+    /// Returns when everything written to an open file is on the disk, whoever wrote it.
     pub fn sync(&self, handle: Handle, data_only: bool) -> Result<(), Error> {
         let file = self.files.get(handle)?;
         match &file.to_write {
@@ -223,8 +223,8 @@ impl Fs {
         }
     }
 
-    /// Waits until something was written, and names the open files of which the kernel may have
-    /// pages that are out of date by that; none when [`Fs::close_changes`] was called.
+    /// Waits for changes, and returns the open inodes whose pages in the kernel they may outdate; none once
+    /// [`Fs::close_changes`] was called.
     pub fn await_outdated(&self) -> Option<HashSet<Ino>> {
         let changes = self.changes.wait()?;
         let mut outdated = HashSet::new();
@@ -236,7 +236,7 @@ impl Fs {
         Some(outdated)
     }
 
-    /// Lets go of who waits in [`Fs::await_outdated`].
+    /// Ends the wait in [`Fs::await_outdated`].
     pub fn close_changes(&self) {
         self.changes.close();
     }

@@ -1,40 +1,40 @@
-//! What the kernel's page cache may hold of one inode, by who has it open.
+//! Who has one inode open, and what the kernel's pages of it are known to hold.
 
 use crate::meta::Stamp;
 
 /// Who has an inode open, and what its pages in the kernel are known to hold.
 ///
-/// 1. While `is_being_given`, the one open that is counted is not answered yet, so nobody has a descriptor or a map
-///    of the inode, and no page of it is locked or read. So giving a page waits for nobody.
-/// 2. While `as_of` is a stamp, every page that the kernel has is what the file held when it had that stamp, or
-///    was read later and makes the same claim. It is none where pages may be older.
-/// 3. Where the inode `was_opened` never, the kernel has no page of it.
+/// 1. While `is_being_given`, one open is counted and it is not answered yet. So nobody has a descriptor or
+///    map of the inode, no page of it is locked or read, and giving a page waits for nobody.
+/// 2. While `as_of` is a stamp, the kernel's pages hold what the file held when it had that stamp, or later.
+///    It is none where pages may be older.
+/// 3. If not `was_opened`, the kernel has no page of it.
 #[derive(Debug, Default)]
 pub(super) struct Pages {
-    /// How often it is open.
+    /// How many opens are not closed yet.
     opens: u32,
     was_opened: bool,
     is_being_given: bool,
-    /// In a box, since small slices seldom have one.
+    /// Boxed, since small slices seldom have one.
     as_of: Option<Box<Stamp>>,
 }
 
 /// How an inode is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {
-    /// By nobody else, and never before: the kernel has no pages of it, and can be given some.
+    /// Nobody else has it open, nor ever had: the kernel has no pages of it, and can be given some.
     First,
-    /// By nobody else now: it can be given pages.
+    /// Nobody else has it open now: the kernel can be given pages.
     Alone,
-    /// By one more.
+    /// Others have it open.
     Shared,
-    /// Not before its pages have been given.
+    /// Its pages are being given: wait until that is done.
     Wait,
 }
 
 impl Pages {
-    /// The inode is opened once more, unless it has to wait. One that may be given is being given until
-    /// [`Pages::given`] is called.
+    /// Opens the inode once more, unless the caller must wait. With `may_give` pages are being given until
+    /// [`Pages::given`] is called, unless the inode is shared.
     pub(super) fn open(&mut self, may_give: bool) -> Opening {
         if self.is_being_given {
             return Opening::Wait;
@@ -50,12 +50,12 @@ impl Pages {
         opening
     }
 
-    /// Nothing is given any more.
+    /// Pages are no longer being given.
     pub(super) fn given(&mut self) {
         self.is_being_given = false;
     }
 
-    /// The inode is open once less.
+    /// Closes the inode once.
     pub(super) fn close(&mut self) {
         self.opens = self.opens.saturating_sub(1);
     }
@@ -65,13 +65,12 @@ impl Pages {
         self.opens > 0
     }
 
-    /// What the file looked like when the pages were read, or before.
+    /// The stamp that the file had when the pages were read, or before.
     pub(super) fn as_of(&self) -> Option<Stamp> {
         self.as_of.as_deref().copied()
     }
 
-    /// Notes what the file looks like as pages begin to be read anew; none if that is no guarantee for what
-    /// they hold.
+    /// Notes the file's stamp when pages begin to be read anew; none if no stamp vouches for them.
     pub(super) fn note(&mut self, stamp: Option<Stamp>) {
         self.as_of = stamp.map(Box::new);
     }

@@ -32,13 +32,13 @@ pub enum Content {
     },
     /// A small text
     Text(String),
-    /// A text that was made for who opened the file, of a length that `stat` does not know: it is
-    /// read past the kernel's pages
+    /// A text made for its opener, of a length that `stat` cannot know: it must be read past the kernel's
+    /// pages
     Report(String),
 }
 
 impl Content {
-    /// The backing file, where this is a whole one.
+    /// The backing file, if this is a whole one.
     pub fn whole_file(&self) -> Option<&OpenFile> {
         match self {
             Content::Whole { open, .. } => Some(open),
@@ -46,7 +46,7 @@ impl Content {
         }
     }
 
-    /// The open backing file, and its attributes when it was opened; of all but texts.
+    /// The open backing file, and its attributes when it was opened; none for texts.
     pub fn open_file(&self) -> Option<(&OpenFile, &Meta)> {
         match self {
             Content::Whole { open, meta } | Content::Array { open, meta, .. } => Some((open, meta)),
@@ -54,8 +54,7 @@ impl Content {
         }
     }
 
-    /// Whether this is a file that is made here, so that its length never changes, of at least one
-    /// byte and at most `max`.
+    /// Whether this is a file that we make, so that its length never changes, of 1 to `max` bytes.
     pub fn is_made_of(&self, max: usize) -> bool {
         let len = match self {
             Content::Whole { .. } | Content::Report(_) => return false,
@@ -74,7 +73,7 @@ impl Content {
         }
     }
 
-    /// Returns when all that was written to the backing file is on the disk.
+    /// Returns when everything written to the backing file is on the disk.
     pub fn sync(&self, data_only: bool) -> Result<(), Error> {
         let Some((open, _)) = self.open_file() else { return Ok(()) };
         let synced = match data_only {
@@ -84,8 +83,8 @@ impl Content {
         synced.map_err(|err| Error::io(open.name(), err))
     }
 
-    /// Reads all of a small file and passes it to `respond`, if all of it is in memory; and not where
-    /// anything is wrong with it, of which [`Content::read_at`] tells.
+    /// Reads a small file as a whole and passes it to `respond`, if all of it is in memory and nothing is
+    /// wrong. What is wrong is reported by [`Content::read_at`].
     pub fn read_now<R>(&self, respond: impl FnOnce(&[u8]) -> R) -> Option<R> {
         match self {
             Content::Text(text) => Some(respond(text.as_bytes())),
@@ -97,7 +96,7 @@ impl Content {
         }
     }
 
-    /// Reads `len` bytes from `at` on, fewer only at the end, and passes them to `respond`.
+    /// Reads `len` bytes at `at`, fewer only at the end, and passes them to `respond`.
     pub fn read_at<R>(
         &self,
         at: u64,

@@ -1,5 +1,5 @@
-//! `.npyfs` and `USAGE.txt`: what a mount says of itself. They are in the mount's root, by name and not
-//! listed, so that no copy of the mount takes them along; an entry of the source keeps its name.
+//! `.npyfs` and `USAGE.txt`, which are about the mount itself. They are in the mount's root by name and not
+//! listed, so that no copy of the mount includes them. An entry of the source hides them.
 
 use std::ffi::OsStr;
 use std::time::SystemTime;
@@ -11,14 +11,14 @@ use crate::messages;
 use crate::meta::Kind;
 use crate::text;
 
-/// The directory `.npyfs`, what is in it, and what stands beside it.
+/// The directory `.npyfs`, its files, and what stands beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
     /// The directory itself
     Directory,
-    /// `log`: the last messages, as far as they are for the caller
+    /// `log`: the last messages that the caller may read
     Log,
-    /// `USAGE.txt`: what names there are in a mount
+    /// `USAGE.txt`: the names that a mount has
     Usage,
 }
 
@@ -50,7 +50,7 @@ impl Control {
         }
     }
 
-    /// Its attributes. How long the log is depends on who opens it, and when.
+    /// Its attributes. The length of the log depends on who opens it, and when.
     pub(super) fn attr(self) -> Attr {
         let now = SystemTime::now();
         let (kind, size, mode, nlink) = match self {
@@ -71,7 +71,7 @@ impl Control {
         }
     }
 
-    /// What a file holds for a caller; none of the directory.
+    /// What a file holds for a caller; none for the directory.
     pub(super) fn content(self, caller: Caller) -> Option<Content> {
         match self {
             Control::Directory => None,
@@ -82,7 +82,7 @@ impl Control {
 }
 
 impl Tree {
-    /// What a name stands for in a directory that has no other entry of this name.
+    /// What a name means in a directory that has no other entry of this name.
     pub(super) fn control(&self, parent: &Node, name: &OsStr) -> Option<Control> {
         match parent {
             Node::Control(Control::Directory) => {
@@ -98,7 +98,7 @@ impl Tree {
     fn is_root(&self, node: &Node) -> bool {
         match node {
             Node::Directory(directory) => directory.path.as_os_str().is_empty(),
-            // There is no other where the source is one file.
+            // If the source is one file, the array's directory is the root.
             Node::ArrayFile(_) => self.source.is_single(),
             _ => false,
         }

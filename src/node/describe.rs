@@ -13,10 +13,10 @@ pub enum Described {
     Array {
         /// Its `header.json`.
         header_json: String,
-        /// What else its owner may want to know.
+        /// A further remark for its owner.
         note: Option<String>,
     },
-    /// It is none, and why.
+    /// It is no array, and why.
     NoArray(String),
 }
 
@@ -51,7 +51,7 @@ impl Tree {
         }
     }
 
-    /// Fails where the source cannot be read, or is one file and that is no array.
+    /// Fails if the source cannot be read, or is a single file that is no array.
     pub fn check(&self) -> Result<(), Error> {
         let Node::ArrayFile(file) = self.root()? else { return self.source.check_readable() };
         match self.source.array(&file)?.0 {

@@ -8,12 +8,12 @@ use crate::error::Error;
 use crate::selection::Selector;
 use crate::view::View;
 
-/// A selection as a file. Its view is made when it is asked for: the kernel may remember very many.
+/// A selection as a file. Its view is made only when it is needed: the kernel may remember very many.
 #[derive(Clone, Debug)]
 pub struct Encoded {
-    /// The array that it is of.
+    /// The array that it is a selection of.
     pub(super) of: Arc<Selection>,
-    /// What is selected of that; none if it is all.
+    /// The last selector; none if it is all of `of`.
     selector: Option<Selector>,
     pub(super) encoding: Encoding,
     /// Its bytes.
@@ -38,7 +38,7 @@ impl Encoded {
         }
     }
 
-    /// About how many bytes of memory this takes besides itself.
+    /// About how many bytes of memory it takes besides itself.
     pub(super) fn footprint(&self) -> usize {
         self.selector.as_ref().map_or_else(|| self.of.footprint(), Selector::footprint)
     }

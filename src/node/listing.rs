@@ -12,7 +12,7 @@ use crate::meta::Kind;
 use crate::selection::Group;
 use crate::source::{self, DirectoryVersion};
 
-/// The entries of a directory, each at a position, so that a reader can go on behind any.
+/// The entries of a directory. Each has a position, so that a reader can go on after any of them.
 #[derive(Debug)]
 pub enum Listing {
     /// Of a directory of the source
@@ -21,8 +21,8 @@ pub enum Listing {
     Made(Made),
 }
 
-/// A listing of ours. Names of selectors are made as they are read, so that it costs no memory however
-/// long it is.
+/// A listing that we make. Names of selectors are made while they are read, so a long listing takes no
+/// memory.
 #[derive(Debug)]
 pub struct Made {
     noted: Vec<(OsString, Kind)>,
@@ -41,7 +41,7 @@ struct Selectors {
 pub const DOTS: u64 = 2;
 
 impl Listing {
-    /// The entries behind a position, each with its own position.
+    /// The entries after a position, each with its own position.
     pub fn entries_after(
         &self,
         after: u64,
@@ -54,7 +54,7 @@ impl Listing {
 }
 
 impl Made {
-    /// Each place has a position, but not every one an entry.
+    /// Each place has a position, but not every place has an entry.
     fn entries_after(&self, after: u64) -> impl Iterator<Item = (u64, Cow<'_, OsStr>, Kind)> {
         let places = self.selectors.as_ref().map_or(0, |selectors| selectors.places);
         let places = places.saturating_add(self.noted.len() as u64);
@@ -85,7 +85,7 @@ fn noted<N: Into<OsString>>(
 }
 
 impl Tree {
-    /// Fails where a node cannot be listed.
+    /// Fails if a node cannot be listed.
     pub fn check_listable(&self, node: &Node) -> Result<(), Error> {
         match node {
             Node::Directory(directory) => self.source.check_listable(directory),
@@ -98,8 +98,8 @@ impl Tree {
         self.list_known(node, |_| None).map(|(listing, _)| listing)
     }
 
-    /// The same, for a reader who may know what a version of a directory of the source lists; with
-    /// the version, where it is one.
+    /// The same, for a reader that may know what a version of a source directory lists. It comes with that
+    /// version, if it is one.
     pub fn list_known(
         &self,
         node: &Node,
@@ -126,7 +126,7 @@ impl Tree {
                 self.current(selection)?;
                 let usage = group.has_usage().then_some(USAGE);
                 let tile_bytes = self.options.tile_bytes;
-                // Parts and windows stay: no walk leads there, so whoever lists them asks for them.
+                // Parts and windows stay: no walk leads there, so whoever lists them wants them.
                 let is_walked = matches!(group, Group::Axis(_) | Group::Fields);
                 let selectors = (!(self.options.no_tiles && is_walked)).then(|| Selectors {
                     places: group.places(&selection.view, tile_bytes),

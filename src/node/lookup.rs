@@ -11,9 +11,8 @@ use crate::meta::{Kind, Meta, NAME_MAX};
 use crate::selection::{Group, Selector};
 use crate::source::{ArrayFile, Found, OpenFile, Source, SourceDirectory, Unreadable};
 
-/// The longest expression of a directory, in bytes: about as long as a path can be. Selections of
-/// selections without end would otherwise take memory without end. That of a file is longer by what its
-/// name adds.
+/// The longest expression of a directory, in bytes: about as long as a path can be. Selections of selections
+/// could otherwise take memory without end. The expression of a file is longer by its name's part.
 const MAX_EXPRESSION: usize = 4096;
 
 impl Tree {
@@ -35,7 +34,7 @@ impl Tree {
         }
     }
 
-    /// The entry `name` of a directory, and the attributes of the file that it is about.
+    /// The entry `name` of a directory, and the attributes of its file.
     fn find(&self, parent: &Node, name: &OsStr) -> Result<(Node, Meta), Error> {
         match parent {
             Node::Directory(directory) => self.in_directory(directory, name),
@@ -65,8 +64,8 @@ impl Tree {
         }
     }
 
-    /// The file of a node, open, so that this version of it stays to be had; none if it has none, or it cannot
-    /// be opened.
+    /// The file of a node, held open so that this version stays; none if it has no file, or it cannot be
+    /// opened.
     pub fn hold(&self, node: &Node) -> Result<Option<Arc<OpenFile>>, Error> {
         let Some((path, id)) = node.file() else { return Ok(None) };
         match self.source.open_file(path, id) {
@@ -131,7 +130,7 @@ fn in_array(selection: &Arc<Selection>, meta: &Meta, name: &str) -> Result<Node,
     };
     match selector {
         Ok(selector) => selected(selection, selector, encoding),
-        // Of a name that is no selector either, the reason why it is no group says more.
+        // If it is no selector either, the reason why it is no group says more.
         Err(refusal) => {
             Err(Error::NotFound(Group::named(name, &selection.view).err().unwrap_or(refusal)))
         }
@@ -162,7 +161,7 @@ fn in_group(
     selected(selection, selector, None)
 }
 
-/// What a selector makes of an array: a file, or without an encoding a directory.
+/// What a selector selects of an array: a file, or a directory if there is no encoding.
 fn selected(
     selection: &Arc<Selection>,
     selector: Selector,
@@ -178,7 +177,7 @@ fn selected(
     Ok(Node::Selection(inner.into()))
 }
 
-/// An entry of the directory of an array that cannot be served.
+/// An entry in the directory of an array that cannot be served.
 fn about_unreadable(
     file: &Arc<ArrayFile>,
     meta: &Meta,

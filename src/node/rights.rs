@@ -1,10 +1,10 @@
-//! Who may open a node: its mode and its access list, by which the kernel decides what it has found
-//! already, and whom the source lets open what it stands for.
+//! Who may open a node: its mode and access list, by which the kernel decides about entries it knows, and
+//! what the source itself says.
 //!
-//! List and mode are made in the same way, permission by permission: where an entry has a list, the
-//! mode's bits for the group are the list's mask. The kernel looks at a list only if these are not all 0.
-//! So where nothing else would be left of them, the bit for writing stands in for what is gone: on a
-//! read-only mount and for what cannot be written it permits nothing, and the list goes on to count.
+//! List and mode are derived from the file's in the same way, permission by permission: with a list, the
+//! mode's group bits are the list's mask. The kernel looks at a list only if these are not all 0. If nothing
+//! else is left of them, the write bit stands in: it permits nothing on a read-only mount or for what cannot
+//! be written, and the list goes on to count.
 
 use super::{Node, Tree, Version};
 use crate::acl;
@@ -16,10 +16,10 @@ const WRITE: u16 = 0o2;
 const SEARCH: u16 = 0o1;
 
 impl Tree {
-    /// An error if a caller may not read what a node stands for: the directory or file of the source
-    /// that it is, or else the file that it was made of.
+    /// An error if a caller may not read what a node stands for: the entry of the source that it is, or the
+    /// file that it was made from.
     pub fn admit(&self, node: &Node, caller: Caller, which: Version) -> Result<(), Error> {
-        // Those whose own rights count pay nothing.
+        // Callers whose rights are ours pay nothing for this.
         if self.source.lent_by(caller).is_none() {
             return Ok(());
         }
@@ -28,12 +28,12 @@ impl Tree {
             (_, Some((path, id))) if which == Version::AtPath => {
                 self.source.admit_reader(path, id, self.meta(node)?.uid, caller)
             }
-            // The kernel has only just let the caller come to it by its path.
+            // The kernel has just let the caller come to it by its path.
             (_, Some((path, id))) => {
                 let (open, _) = self.source.open_file(path, id)?;
                 self.source.admit_to_open(&open, caller)
             }
-            // Of a symlink that leads out of the source nothing is read.
+            // Nothing is read of a symlink that leads out of the source.
             (_, None) => Ok(()),
         }
     }
@@ -67,7 +67,7 @@ impl Tree {
         }))
     }
 
-    /// What somebody may do with a node, given what they may do with its file.
+    /// The permissions of a node whose file has these.
     fn permissions(&self, node: &Node, of_file: u16) -> u16 {
         match node {
             // To read an array is to look around in it. Whoever may write the array may try to make
@@ -84,7 +84,7 @@ impl Tree {
         }
     }
 
-    /// The same of the owning group, and of the mask of a list.
+    /// The same for the owning group, and for the mask of a list.
     fn permissions_of_group(&self, node: &Node, of_file: u16) -> u16 {
         match self.permissions(node, of_file) {
             0 if of_file != 0 && self.source.is_for_others() => WRITE,

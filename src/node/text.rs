@@ -8,7 +8,7 @@ use crate::selection::Group;
 use crate::source::{ArrayFile, Unreadable};
 use crate::text;
 
-/// The name of the texts that say what names there are.
+/// The name of the texts that show what names there are.
 pub(super) const USAGE: &str = "USAGE.txt";
 
 /// A small text about an array. It is made when it is read: the kernel may remember very many.
@@ -16,7 +16,7 @@ pub(super) const USAGE: &str = "USAGE.txt";
 pub struct Text {
     /// The file that holds the array.
     pub(super) file: Arc<ArrayFile>,
-    /// The attributes of the file as the text was looked up.
+    /// The attributes of the file when the text was looked up.
     pub(super) meta: Meta,
     pub(super) about: About,
     /// Its bytes.
@@ -28,7 +28,7 @@ pub struct Text {
 pub(super) enum About {
     /// `header.json`
     Header(Arc<Selection>),
-    /// `USAGE.txt` of a directory of selectors, or of the array's own
+    /// `USAGE.txt` of an array, or of a directory of selectors
     Usage(Arc<Selection>, Option<Group>),
     /// `error.txt`
     Error(Arc<Unreadable>),
@@ -43,7 +43,7 @@ impl Text {
         text
     }
 
-    /// About how many bytes of memory this takes; the text itself takes none.
+    /// About how many bytes of memory it takes, the text not counted.
     pub(super) fn footprint(&self) -> usize {
         let about = match &self.about {
             About::Header(selection) | About::Usage(selection, _) => selection.footprint(),

@@ -1,4 +1,4 @@
-//! Files open for writing: whose values may be changed, and by whom a change was made.
+//! Files open for writing: whose values may be changed, and at whose cost.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -19,14 +19,13 @@ use crate::view::View;
 /// A file open for writing.
 #[derive(Debug)]
 pub struct Writing {
-    /// The file's path in the source, and which of its elements, for messages.
+    /// The file's path in the source, and the elements it has, for messages.
     name: String,
     open: Arc<OpenFile>,
     /// The version of the array that was opened.
     root: Arc<Root>,
     writer: Arc<Writer>,
-    /// At whose cost it is written: quotas and the blocks kept back for root count for them. None if
-    /// our own rights are what counts.
+    /// Whose quota and share of the disk the write counts for; none if our own.
     by: Option<Caller>,
     /// What is written.
     view: View,
@@ -34,9 +33,8 @@ pub struct Writing {
     failed: Mutex<Option<Failure>>,
 }
 
-/// A write that failed, and has not been made good since. Programs that do not look at what `write`
-/// tells them may look at what `close` does: NumPy's `tofile` looks at neither, but closes the file
-/// a second time.
+/// A write that failed, and has not been repeated with success. Programs that ignore the answer to `write`
+/// may look at that of `close`. NumPy's `tofile` looks at neither, but closes the file a second time.
 #[derive(Clone, Copy, Debug)]
 struct Failure {
     at: u64,
@@ -111,7 +109,7 @@ fn shown_path(path: &Path) -> String {
 /// The mode bits setuid and setgid.
 const SET_ID: u16 = 0o6000;
 
-/// An error of a file that gives rights: a change would have to take that away, as it does on a disk.
+/// An error for a file with the setuid or setgid bit, which a write to a disk would take away.
 fn check_set_id(open: &OpenFile, meta: &Meta) -> Result<(), Error> {
     if meta.mode & SET_ID == 0 {
         return Ok(());
@@ -140,14 +138,14 @@ fn whole_array(path: &Path, open: &OpenFile, meta: &Meta) -> Result<Arc<Root>, E
 }
 
 impl Writing {
-    /// Writes `bytes` from `at` on, and returns how many: all, or, where the operating system
-    /// refuses the rest, the first few of them.
+    /// Writes `bytes` at `at`, and returns how many: all, or, if the operating system refuses the rest, the
+    /// first of them.
     pub fn write_at(&self, at: u64, bytes: &[u8]) -> Result<usize, Error> {
         let written = self.try_write_at(at, bytes);
         let mut failed = lock(&self.failed);
         match (&written, *failed) {
             (Err(err), None) => *failed = Some(Failure { at, errno: err.errno() }),
-            (Err(err), Some(_)) => return Err(Error::Told(err.errno())),
+            (Err(err), Some(_)) => return Err(Error::Reported(err.errno())),
             (Ok(count), Some(failure)) if (at..at + *count as u64).contains(&failure.at) => {
                 *failed = None;
             }
@@ -171,11 +169,11 @@ impl Writing {
         }
     }
 
-    /// Writes whole pages of one who reads them too, from `at` on: all, or it is an error.
+    /// Writes back whole pages of a map at `at`, all of them or with an error.
     ///
-    /// The kernel writes up to where it takes the file to end, and that is, for as long as it has
-    /// not asked again, where another writer's file ended that has a longer header. If the pages
-    /// hold another header, that is an error, but the values behind it are written.
+    /// The kernel writes up to where it takes the file to end. Until it asks again, that can be where another
+    /// writer's file ended, which has a longer header. Another header in the pages is an error, but the
+    /// values after it are written.
     pub fn write_back(&self, at: u64, bytes: &[u8]) -> Result<(), Error> {
         let Layout::Own(file) = &self.layout else { return Err(Error::BadHandle) };
         let up_to = |end: u64| (end.saturating_sub(at)).min(bytes.len() as u64) as usize;
@@ -188,8 +186,8 @@ impl Writing {
         header.map(drop)
     }
 
-    /// Ends the file at `size`, which can only be its size: zeros take the place of what a writer
-    /// that truncated it has left out. Says whether that was its size.
+    /// Ends the file at `size`, and says whether that is its size, which is the only one it can have. What a
+    /// writer that truncated it has left out becomes zeros.
     pub fn end(&self, size: u64) -> Result<bool, Error> {
         match &self.layout {
             Layout::Own(file) => Ok(size == file.len()),
@@ -201,8 +199,8 @@ impl Writing {
         }
     }
 
-    /// Does what writes to the file, as whoever has opened it: it is open, so that only what the disk
-    /// has for them is yet to be decided.
+    /// Does `write` at the cost of whoever opened the file. It is open already, so only what the disk grants
+    /// them is left to decide.
     fn at_their_cost<R>(&self, write: impl FnOnce() -> R) -> Result<R, Error> {
         match self.by {
             Some(caller) => {
@@ -214,10 +212,10 @@ impl Writing {
 
     /// An error if a write has failed.
     pub fn check(&self) -> Result<(), Error> {
-        lock(&self.failed).map_or(Ok(()), |failure| Err(Error::Told(failure.errno)))
+        lock(&self.failed).map_or(Ok(()), |failure| Err(Error::Reported(failure.errno)))
     }
 
-    /// An error if the file was to be replaced, and what was written is not a whole one.
+    /// An error if the file is being replaced and what was written is not complete.
     pub fn check_whole(&self) -> Result<(), Error> {
         let Layout::Incoming(incoming) = &self.layout else { return Ok(()) };
         lock(incoming).missing().map_or(Ok(()), |missing| {
@@ -226,7 +224,7 @@ impl Writing {
         })
     }
 
-    /// Notes that the file was truncated by who opened it.
+    /// Notes that the file's opener has truncated it.
     pub fn truncate(&self) {
         *lock(&self.failed) = None;
         if let Layout::Incoming(incoming) = &self.layout {
@@ -234,12 +232,12 @@ impl Writing {
         }
     }
 
-    /// Whether nothing was written yet by one who does not read.
+    /// Whether nothing was written yet by a writer that does not read.
     pub fn is_untouched(&self) -> bool {
         matches!(&self.layout, Layout::Incoming(incoming) if lock(incoming).is_untouched())
     }
 
-    /// Whether the file is read by who writes it.
+    /// Whether the writer also reads the file.
     pub fn reads(&self) -> bool {
         matches!(self.layout, Layout::Own(_))
     }
@@ -252,7 +250,7 @@ impl Writing {
         }
     }
 
-    /// Returns when all that was written to the backing file is on the disk.
+    /// Returns when everything written to the backing file is on the disk.
     pub fn sync(&self, data_only: bool) -> Result<(), Error> {
         self.writer.sync(data_only).map_err(|err| Error::io(&self.name, err))?;
         self.check()

@@ -1,9 +1,8 @@
 //! The border: every open of something in the source.
 //!
-//! A path is resolved by the kernel beneath a descriptor of the source (`openat2` with
-//! `RESOLVE_BENEATH`), whatever it becomes meanwhile, and without symlinks; where there is one, the
-//! module `links` follows it. That gives a place (`O_PATH`), and only when it has turned out to be
-//! the regular file that was looked up is it opened.
+//! The kernel resolves a path below a descriptor of the source (`openat2` with `RESOLVE_BENEATH`) and without
+//! symlinks; the module `links` follows those. That gives a place (`O_PATH`). Only when the place has turned
+//! out to be the regular file that was looked up is it opened.
 
 use std::cell::OnceCell;
 use std::ffi::OsStr;
@@ -29,7 +28,7 @@ use crate::meta::{FileId, Kind, Meta};
 pub(super) struct Directory<'a> {
     pub(super) fd: DirectoryFd<'a>,
     pub(super) path: Arc<Path>,
-    /// How a caller has come to it, once that is asked for.
+    /// How a caller has come to it, once that is needed.
     pub(super) way: OnceCell<Way>,
 }
 
@@ -53,18 +52,18 @@ impl AsFd for DirectoryFd<'_> {
     }
 }
 
-/// The longest path that the kernel takes at once, in bytes, without the zero at its end.
+/// The longest path that the kernel takes in one call, in bytes, not counting the zero at its end.
 const PATH_MAX: usize = 4095;
 
-/// How often an open is tried again that something got in the way of.
+/// How often an open is tried again when something got in its way.
 const RETRIES: usize = 16;
 
-/// How long, about, somebody's lease on a file is waited for that is to be written.
+/// About how long an open for writing waits for somebody's lease on the file.
 const LEASE_PATIENCE: Duration = Duration::from_millis(50);
 
 impl Source {
-    /// What stands at a path; what a symlink leads to, where it is one. [`Error::Stale`] if it no
-    /// longer leads where it may.
+    /// What stands at a path, or what a symlink there leads to. [`Error::Stale`] if it no longer leads where
+    /// it may.
     pub(super) fn resolve(&self, path: &Path) -> Result<OwnedFd, Error> {
         let found = match self.beneath(path, OFlags::PATH) {
             Err(Errno::LOOP) => match self.walk(path) {
@@ -78,8 +77,8 @@ impl Source {
 
     /// Opens what stands at a path. `LOOP` if there is a symlink on it, or at its end.
     ///
-    /// A path that is too long for one call is gone in pieces, each beneath the one before: with no
-    /// symlinks and no `..` in them they lead where the whole would.
+    /// A path that is too long for one call is walked in pieces, each below the one before. Without symlinks
+    /// and `..` they lead where the whole path would.
     fn beneath(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
         let border = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         let open = |from: BorrowedFd<'_>, path: &[u8], flags: OFlags| {
@@ -97,8 +96,8 @@ impl Source {
         open(held.as_fd(), if rest.is_empty() { b"." } else { rest }, flags)
     }
 
-    /// Opens something, again if a rename got in the way, or if there was no descriptor left and
-    /// files are only kept open for those who may yet come.
+    /// Opens something, and tries again if a rename got in the way, or if there was no descriptor left and
+    /// some are held only for future readers.
     pub(super) fn persistently(
         &self,
         open: impl Fn() -> Result<OwnedFd, Errno>,
@@ -113,7 +112,7 @@ impl Source {
         open()
     }
 
-    /// Opens the directory that was looked up. The root is held, and so needs no look.
+    /// Opens the directory that was looked up. The root is held open already.
     pub(super) fn directory(
         &self,
         directory: &SourceDirectory,
@@ -130,8 +129,8 @@ impl Source {
         Ok(Directory::new(DirectoryFd::Opened(fd), path))
     }
 
-    /// The directory that was looked up, open, and its attributes; [`Error::Stale`] if another has
-    /// its path now. It is what is held that is compared, so that it stays the same one.
+    /// The directory that was looked up, opened, and its attributes. [`Error::Stale`] if another is at its
+    /// path. The descriptor is compared, so it stays the same directory.
     pub(super) fn open_looked_up(
         &self,
         directory: &SourceDirectory,
@@ -142,8 +141,8 @@ impl Source {
         if meta.id == directory.id { Ok((fd, meta)) } else { Err(Error::Stale) }
     }
 
-    /// The directory in which an entry stands by its path now, for those who know by the entry's own
-    /// identity whether it is the one that they mean; and the entry's name.
+    /// The directory that an entry's path names now, and the entry's name, for callers that check the entry's
+    /// own identity.
     pub(super) fn parent<'a>(&self, path: &'a Path) -> Result<(Directory<'_>, &'a OsStr), Error> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(Error::io(path, Errno::INVAL));
@@ -165,7 +164,7 @@ impl Source {
             opened => opened,
         };
         opened.map_err(|err| match err {
-            // It was a directory when it was looked up, and there was a way to it.
+            // It was a directory when it was looked up, and could be reached.
             Errno::NOTDIR | Errno::LOOP | Errno::STALE => Error::Stale,
             err => Error::io(path, err),
         })
@@ -176,9 +175,9 @@ impl Source {
         Backing::new(file).map_err(|err| Error::io(path, err))
     }
 
-    /// Opens something for writing, again where somebody has a lease on it.
+    /// Opens something for writing, and tries again while somebody has a lease on it.
     pub(super) fn patiently<T>(&self, open: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
-        // Who asks by a lease whether anybody writes, as we do ourselves, has it for a moment only.
+        // A lease that only asks whether anybody writes, as ours does, is held for a moment only.
         let mut pause = Duration::from_millis(1);
         loop {
             match open() {
@@ -193,8 +192,8 @@ impl Source {
         }
     }
 
-    /// Opens a file only once it has turned out to be the one that was looked up: to open what has
-    /// taken its place, a FIFO or a device, could have an effect of its own.
+    /// Opens a file only once it has turned out to be the one that was looked up: opening a FIFO or device in
+    /// its place could have an effect.
     fn open_regular(&self, path: &Path, id: FileId, access: OFlags) -> Result<File, Error> {
         self.open_place(path, &self.place_of(path, id)?, access)
     }
@@ -216,7 +215,7 @@ impl Source {
         place: &OwnedFd,
         access: OFlags,
     ) -> Result<File, Error> {
-        // Without waiting until somebody gives up a lease on it: a worker would wait with it.
+        // Do not wait until somebody gives up a lease: a worker would wait too.
         let flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let again = path_of_descriptor(place);
         let file = self
@@ -226,8 +225,7 @@ impl Source {
     }
 }
 
-/// A path by which this process opens the file again that a descriptor stands for, whatever has
-/// its name by now.
+/// A path by which this process can open a descriptor's file again, whatever has its name by now.
 pub(super) fn path_of_descriptor(fd: impl AsFd) -> String {
     format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())
 }

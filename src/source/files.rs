@@ -1,5 +1,4 @@
-//! Open backing files: each is opened once, shared by all who read it, and closed soon after the
-//! last.
+//! Open backing files. Each is opened once, shared by all readers, and closed soon after the last of them.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,21 +17,21 @@ use crate::shown::shown;
 use crate::sync::lock;
 use crate::view::View;
 
-/// How long a file stays open that nobody reads: to map a large one again takes many page faults.
+/// How long a file stays open that nobody reads. To map a large one again takes many page faults.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// How long one stays open that was deleted or replaced, which keeps its disk space until then; and any on
-/// a filesystem that cannot be asked at once whether it was.
+/// The same for a file that was deleted or replaced, since its disk space is kept until then; and for any on
+/// a filesystem that cannot be asked quickly.
 const IDLE_AND_GONE: Duration = Duration::from_secs(2);
 
 /// How many files stay open that nobody reads.
 const MAX_IDLE: usize = 64;
 
-/// How long it is waited for that a file is closed on a filesystem that may take any time for it, when
-/// there are no descriptors left.
+/// How long to wait, when no descriptor is left, for a file to close on a filesystem that may take any time
+/// for it.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// One version of an array: what the header of a file says, by whatever path that is reached.
+/// One version of an array: what a file's header says, whatever path leads to it.
 #[derive(Debug)]
 pub struct Root {
     /// The header.
@@ -58,19 +57,19 @@ impl Root {
         }
     }
 
-    /// Whether another version has the same header: most often it is this very one.
+    /// Whether another version has the same header. Most often it is this very one.
     pub fn is_same_as(&self, other: &Root) -> bool {
         std::ptr::eq(self, other) || self.header == other.header
     }
 
-    /// The error for a file that has too few bytes for the array.
+    /// The error for a file with too few bytes for the array.
     pub fn short(&self, open: &OpenFile, has: u64) -> Error {
         Error::Short { file: open.name().to_owned(), needs: self.view.data().end, has }
     }
 }
 
-/// About how many bytes of memory a header takes that has `len` bytes in its file. Each field of a record
-/// is some ten bytes there, and a field, a dtype and a name of its own here.
+/// About how many bytes of memory a header of `len` bytes takes. A record's field takes some ten bytes in the
+/// file; here it has a field, a dtype and a name of its own.
 fn parsed(header: &Header, len: usize) -> usize {
     len + if header.dtype.as_record().is_some() { 16 * len } else { 0 }
 }
@@ -84,13 +83,13 @@ pub struct Unreadable {
     pub header: Option<Header>,
 }
 
-/// The longest reason that is given; a header can quote itself at any length.
+/// The longest reason in bytes; a header can quote itself at any length.
 const MAX_WHY: usize = 300;
 
 impl Unreadable {
     /// A file that is no array for this reason.
     pub(super) fn new(why: impl fmt::Display, header: Option<Header>) -> Arc<Unreadable> {
-        // What a header quotes of itself can be anything.
+        // A header may quote anything.
         let mut why = shown(&why.to_string()).to_string();
         if let Some((end, _)) = why.char_indices().nth(MAX_WHY) {
             why.truncate(end);
@@ -115,12 +114,12 @@ impl Unreadable {
 /// What the header of a file makes of it.
 pub type Array = Result<Arc<Root>, Arc<Unreadable>>;
 
-/// What was made of a file, by its size and its first bytes.
+/// What a file turned out to be, with what must stay the same for that to hold.
 #[derive(Clone, Debug)]
 enum Parsed {
-    /// An array, as long as the file begins with the same header and is long enough.
+    /// An array, while the file begins with the same header and is long enough.
     Whole(Arc<Root>),
-    /// None, as long as the file has the same size and begins with these bytes.
+    /// No array, while the file has the same size and begins with these bytes.
     Not { size: u64, begins_with: Arc<[u8]>, why: Arc<Unreadable> },
 }
 
@@ -156,15 +155,14 @@ impl OpenFile {
         self.backing.meta().map_err(|err| Error::io(&self.name, err))
     }
 
-    /// Whether the content may have changed, or may yet change, while the file keeps this stamp, which is a
-    /// settled one.
+    /// Whether the content may have changed, or may yet change, without changing this settled stamp.
     ///
-    /// Who has the file open for writing may store through a map that left its trace long ago. But once there
-    /// is nobody, whoever comes later leaves a trace by the first of their stores, and the stamp is another. So one
-    /// look is enough for each stamp. That matters, since the look is a lease, which is in the way of those who open
-    /// the file at that very moment and do not want to wait.
+    /// A program that has the file open for writing may store through a map that left its trace long ago.
+    /// Once nobody has it open, the first store of a later one leaves a trace, which makes another stamp. So
+    /// one look is enough for each stamp. That matters because the look is a lease, which gets in the way of
+    /// an open without waiting at that moment.
     pub fn may_have_unseen_changes(&self, stamp: Stamp) -> bool {
-        // Not while the file is being opened for writing here, either.
+        // The lock keeps the file from being opened for writing here meanwhile.
         let writer = lock(&self.writer);
         let mut unwritten = lock(&self.unwritten);
         if writer.strong_count() > 0 || *unwritten != Some(stamp) {
@@ -174,7 +172,7 @@ impl OpenFile {
         unwritten.is_none()
     }
 
-    /// The file open for writing. It is opened by `open` in any case, and what that says holds.
+    /// The file open for writing. `open` is called each time, and its result decides.
     pub(super) fn writer(
         &self,
         open: impl FnOnce() -> Result<Writer, Error>,
@@ -189,7 +187,7 @@ impl OpenFile {
         Ok(writer)
     }
 
-    /// Whether it is to be opened again, now that it is open for writing, by [`OpenFile::read_from`].
+    /// Whether the file must be opened again by [`OpenFile::read_from`], now that it is open for writing.
     pub(super) fn may_be_a_copy(&self) -> bool {
         self.backing.may_be_copied() && self.copy.get().is_none()
     }
@@ -200,10 +198,9 @@ impl OpenFile {
         let _ = self.copy.set(copy);
     }
 
-    /// The array as the header has it now. The same [`Root`] as before if the header is the same.
-    ///
-    /// The header is read each time: who has the file mapped may change it with no trace in the timestamps. To read
-    /// it is quick, to parse it is not.
+    /// The array as the header has it now: the same [`Root`] as before if the header is the same. The header
+    /// is read each time, since a store through a map may change it and leave no trace. Reading it is quick;
+    /// parsing it is not.
     pub fn array(&self, meta: &Meta) -> Result<Array, Error> {
         let last = lock(&self.array).clone();
         match last {
@@ -240,15 +237,15 @@ impl OpenFile {
         })
     }
 
-    /// Reads the header of a file of `size` bytes, and leaves in `bytes` all that was looked at; none if the
-    /// file was cut off meanwhile.
+    /// Reads the header of a file of `size` bytes, and leaves in `bytes` everything it read; none if the file
+    /// was cut off meanwhile.
     fn read_array(&self, size: u64, bytes: &mut Option<Vec<u8>>) -> Result<Array, Error> {
         let looked_at = RefCell::new(bytes);
         let read = |offset: u64, buf: &mut [u8]| {
             let read = self.backing().read_at(offset, buf);
             let mut bytes = looked_at.borrow_mut();
             match &mut **bytes {
-                // What was read last of a byte is what counts for the header.
+                // The last read of a byte is what counts for the header.
                 Some(bytes) if read.is_ok() => {
                     bytes.truncate(offset as usize);
                     bytes.extend_from_slice(buf);
@@ -259,7 +256,7 @@ impl OpenFile {
         };
         let header = match Header::read(size, read) {
             Ok(header) => header,
-            // Cut off since its size was taken: then that is what is wrong with it.
+            // It was cut off since its size was taken, and that is what is wrong.
             Err(HeaderError::Io(err)) if err.kind() != io::ErrorKind::UnexpectedEof => {
                 return Err(Error::io(&self.name, err));
             }
@@ -295,7 +292,7 @@ impl OpenFile {
             || idle >= IDLE_AND_GONE && !(self.backing.answers_at_once() && self.has_name())
     }
 
-    /// Whether it has not been deleted.
+    /// Whether it still has a name, so has not been deleted.
     fn has_name(&self) -> bool {
         self.meta().is_ok_and(|meta| meta.nlink > 0)
     }
@@ -310,7 +307,7 @@ pub struct Files {
 #[derive(Debug, Default)]
 struct Open {
     by_id: HashMap<FileId, Weak<OpenFile>>,
-    /// Files kept open for the next who wants them.
+    /// Files kept open for the next reader.
     recent: Vec<Arc<OpenFile>>,
 }
 
@@ -320,8 +317,8 @@ impl Files {
         lock(&self.open).by_id.get(&id).and_then(Weak::upgrade)
     }
 
-    /// The open file of this identity, opened by `open` if it is not, and its attributes: those
-    /// that were `seen` just now, or else those that it has.
+    /// The open file of this identity, opened by `open` if it is not, and its attributes: those `seen` just
+    /// now, or those that it has.
     pub(super) fn get(
         &self,
         id: FileId,
@@ -333,7 +330,7 @@ impl Files {
         if let Some(file) = self.known(id) {
             file.touch();
             let meta = now(&file)?;
-            // It may have grown, and a map of it would be too short.
+            // If it has grown, its map would be too short.
             if meta.size <= file.backing.size_at_open() {
                 return Ok((file, meta));
             }
@@ -349,7 +346,7 @@ impl Files {
         });
         let meta = now(&file)?;
         let mut open = lock(&self.open);
-        // Another thread may have been faster: the file is to be open, and mapped, once.
+        // Another thread may have been faster. The file must be open, and mapped, once.
         let other = open.by_id.get(&id).and_then(Weak::upgrade);
         if let Some(other) =
             other.filter(|f| f.backing.size_at_open() >= file.backing.size_at_open())
@@ -359,13 +356,13 @@ impl Files {
         open.by_id.insert(id, Arc::downgrade(&file));
         open.recent.push(file.clone());
         let surplus = (open.recent.len() > MAX_IDLE).then(|| open.take_oldest());
-        // Unmapping takes time, which nobody has to wait for.
+        // Unmapping takes time, and nobody should wait for it.
         drop(open);
         drop(surplus);
         Ok((file, meta))
     }
 
-    /// The open file of one identity has another from now on.
+    /// An open file gets another identity.
     pub(super) fn has_become(&self, file: &OpenFile, was: FileId, is: FileId) {
         let mut open = lock(&self.open);
         let known = open.by_id.get(&was).cloned();
@@ -374,7 +371,7 @@ impl Files {
         }
     }
 
-    /// Closes what nobody has open, and says whether there was any.
+    /// Closes files that nobody has open, and says whether there were any.
     pub(super) fn close_unused(&self) -> bool {
         let mut open = lock(&self.open);
         let unused: Vec<_> =
@@ -383,13 +380,13 @@ impl Files {
         let any = !unused.is_empty();
         drop(unused);
         if any {
-            // Not all are closed here.
+            // Not all of them are closed by this thread.
             await_closed(PATIENCE);
         }
         any
     }
 
-    /// Closes what nobody has read for a while.
+    /// Closes files that nobody has read for a while.
     pub fn close_idle(&self) {
         let now = Instant::now();
         let mut open = lock(&self.open);

@@ -1,11 +1,10 @@
 //! Where symlinks lead.
 //!
-//! They are followed here rather than by the kernel: one name at a time, each looked up in the
-//! directory that is held, so that nothing can take the place of what was looked at. The kernel's own
-//! walk keeps to the border (`RESOLVE_BENEATH`), but goes with our rights, which may be more than the
-//! caller's. So on a mount for others every directory in which a link's text has something looked up
-//! must be open to everybody, or be one that the caller has come through to the link: there the
-//! kernel has let them in.
+//! We follow them, not the kernel: one name at a time, each in a directory that is held, so that nothing can
+//! take the place of what was checked. The kernel's walk would keep to the border (`RESOLVE_BENEATH`), but
+//! would use our rights, which may exceed the caller's. So on a mount for others, every directory in which a
+//! link's text has something looked up must be open to everybody, or must be one that the caller has come
+//! through on the way to the link: there the kernel has let them in.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -24,10 +23,10 @@ use crate::meta::{FileId, Kind, Meta};
 /// How many links a name may lead through, as in the kernel.
 const MAX_LINKS: u32 = 40;
 
-/// The type of procfs, as `statfs(2)` has it.
+/// The filesystem type of procfs in `statfs(2)`.
 const PROCFS: u32 = 0x9FA0;
 
-/// What a path leads to, held by a descriptor that only says where it is (`O_PATH`).
+/// What a path leads to, held by an `O_PATH` descriptor.
 pub(super) struct Target {
     pub(super) fd: OwnedFd,
     pub(super) meta: Meta,
@@ -38,7 +37,7 @@ pub(super) struct Way {
     directory: Meta,
     /// The directories above it, from the root down, and itself.
     above: Vec<FileId>,
-    /// Those that its path names, itself among them.
+    /// The directories that its path names, itself among them.
     passed: HashSet<FileId>,
 }
 
@@ -50,8 +49,8 @@ impl Way {
 }
 
 impl Source {
-    /// What a symlink in a directory leads to. `XDEV` if that is out of the source and must not be,
-    /// `ACCESS` if the way there is closed.
+    /// What a symlink in a directory leads to. `XDEV` if that is out of the source and must not be, `ACCESS`
+    /// if the way there is closed.
     pub(super) fn target(&self, directory: &Directory<'_>, link: &OsStr) -> Result<Target, Errno> {
         let way = self.way(directory)?;
         let mut walk = Walk::from(self, directory.fd.as_fd(), way);
@@ -59,8 +58,8 @@ impl Source {
         walk.end()
     }
 
-    /// What stands at a path; what a symlink leads to, where it is one. The errors are those of
-    /// [`Source::target`], and `STALE` if a directory on the path has become a link.
+    /// What stands at a path, or what a symlink there leads to. The errors are those of [`Source::target`],
+    /// and `STALE` if a directory on the path has become a link.
     pub(super) fn walk(&self, path: &Path) -> Result<Target, Errno> {
         let mut walk = Walk::from_root(self)?;
         let mut names = path.iter().peekable();
@@ -87,17 +86,17 @@ impl Source {
     }
 }
 
-/// A walk from a directory on, along names of a caller's path, and where links among them lead.
+/// A walk from a directory, by names of a caller's path and by links among them.
 struct Walk<'a> {
     source: &'a Source,
     /// Where it is.
     fd: DirectoryFd<'a>,
     meta: Meta,
-    /// The directories from the root down to where it is: what is left of those above the directory
-    /// that it began in, and those below. Only by these does `..` go back, where the border holds.
+    /// The directories from the root down to here: those of the start that are left, and those below it. With
+    /// the border, `..` goes back only along these.
     above: &'a [FileId],
     below: Vec<FileId>,
-    /// How the caller has come to where it began, and the directories that the path named since.
+    /// How the caller came to the start, and the directories that the path has named since.
     way: Option<&'a Way>,
     passed: HashSet<FileId>,
 }
@@ -116,10 +115,10 @@ impl<'a> Walk<'a> {
         Walk { source, fd, meta, above, below, way: Some(way), passed }
     }
 
-    /// Goes on to what has a name of the caller's path, through a symlink if that may be one.
+    /// Goes on by a name of the caller's path, through a symlink if that may be one.
     fn go(&mut self, name: &OsStr, may_be_link: bool) -> Result<(), Errno> {
         let mut links = 0;
-        // The names of links' texts that are still to be looked up, the last one first.
+        // The names from links' texts that are still to be looked up, the last one first.
         let mut rest = Vec::new();
         let mut link = self.look_up(name)?;
         loop {
@@ -149,10 +148,10 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Goes on to an entry; stays, and returns it, if that is a symlink.
+    /// Goes on to an entry. If it is a symlink, stays and returns it.
     fn look_up(&mut self, name: &OsStr) -> Result<Option<OwnedFd>, Errno> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW;
-        // What is to be mounted there by looking is mounted only for who wants a directory.
+        // An automount happens only for a caller that wants a directory.
         let fd = match self.open(name, flags | OFlags::DIRECTORY) {
             Err(Errno::NOTDIR | Errno::LOOP) => self.open(name, flags)?,
             fd => fd?,
@@ -204,8 +203,7 @@ impl<'a> Walk<'a> {
         self.source.persistently(|| rustix::fs::openat(&self.fd, name, flags, Mode::empty()))
     }
 
-    /// The text of a symlink. Those of procfs may be magic: they lead past the directories that their
-    /// text names.
+    /// The text of a symlink. Those of procfs may be magic, and lead past the directories that they name.
     fn text_of(&self, link: &OwnedFd) -> Result<Vec<u8>, Errno> {
         if rustix::fs::fstatfs(link)?.f_type as u32 == PROCFS {
             return Err(Errno::LOOP);
@@ -213,7 +211,7 @@ impl<'a> Walk<'a> {
         Ok(rustix::fs::readlinkat(link, "", Vec::new())?.into_bytes())
     }
 
-    /// Whether a link may have something looked up where the walk is.
+    /// Whether a link may have something looked up here.
     fn check_searchable(&self) -> Result<(), Errno> {
         if self.meta.kind != Some(Kind::Directory) {
             return Err(Errno::NOTDIR);
@@ -237,8 +235,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Whether a POSIX access list may close to somebody what the mode bits open. Where that cannot be
-/// told, it may.
+/// Whether a POSIX access list may close what the mode bits open. If that cannot be found out, it may.
 fn has_access_list(fd: impl AsFd) -> bool {
     let list = rustix::fs::getxattr(path_of_descriptor(fd), "system.posix_acl_access", &mut [0; 1]);
     !matches!(list, Err(Errno::NODATA | Errno::NOTSUP))

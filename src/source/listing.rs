@@ -1,10 +1,10 @@
-//! What a directory of the source lists: its entries and the directories of its arrays, packed.
+//! The names that a source directory lists, its entries and the directories of its arrays, packed.
 //!
-//! A reader can go on from where it was though the listing was made anew meanwhile: an entry's position
-//! is a hash of its name, as it is in ext4, and entries are in the order of their positions. So
-//! entries that stay are neither left out nor repeated, and nobody has to remember what a reader has
-//! had. (Two names of one directory have the same position once in some millions of directories
-//! of a million arrays each. The keys of the hash are secret, so nobody can make such names.)
+//! A reader can go on in a listing that was made anew meanwhile: as in ext4 an entry's position is a hash of
+//! its name, and entries are in that order. So entries that stay are neither left out nor repeated, and
+//! nobody has to remember what a reader has had. (Two names of one directory share a position once in some
+//! millions of directories of a million arrays each. The hash is keyed with a secret, so nobody can make such
+//! names.)
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -20,12 +20,12 @@ use super::{Source, SourceDirectory, names};
 use crate::error::Error;
 use crate::meta::{FileId, Kind, Meta, Stamp, kind_of};
 
-/// The least position of an entry: there is room for `.` and `..` before it.
+/// The first position: `.` and `..` come before it.
 const FIRST: u64 = 3;
 
 static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// Where the entry of a name comes. It fits the offset that the kernel keeps, which has a sign.
+/// The position of a name. It fits the kernel's offset, which has a sign.
 fn position(name: &[u8]) -> u64 {
     (KEYS.hash_one(name) >> 1).max(FIRST)
 }
@@ -36,11 +36,11 @@ pub struct Listing {
     /// The names of the source's entries, end to end.
     names: Vec<u8>,
     entries: Vec<Packed>,
-    /// It says something of what symlinks lead to, which the directory's own times do not tell.
+    /// It depends on what symlinks lead to, which the directory's own times do not show.
     depends_on_links: bool,
 }
 
-/// An entry in eight bytes; an array's directory has no name of its own.
+/// An entry in eight bytes. The directory of an array has no name of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Packed {
     start: u32,
@@ -52,9 +52,9 @@ struct Packed {
 enum What {
     /// An entry of the source
     Entry(Kind),
-    /// One that is not served, but has its name
+    /// An entry that is not served, but has its name
     LeftOut,
-    /// The directory `X` of an array `X.npy`, whose name is a part of that
+    /// The directory `X` of `X.npy`, whose name is a part of that
     ArrayDirectory,
     /// Its directory `X.npy.d`
     SecondDirectory,
@@ -62,17 +62,17 @@ enum What {
 
 const SECOND: &[u8] = b".d";
 
-/// Which version of a directory a listing is of.
+/// The version of a directory.
 #[derive(Clone, Copy, Debug)]
 pub struct DirectoryVersion {
     /// Which directory.
     pub id: FileId,
-    /// What it looked like before it was read; none if it may have changed since with no trace.
+    /// What it looked like before it was read; none if it may have changed since and left no trace.
     pub stamp: Option<Stamp>,
 }
 
 impl Listing {
-    /// The entries behind a position, each with its own.
+    /// The entries after a position, each with its own.
     pub fn entries_after(
         &self,
         after: u64,
@@ -122,7 +122,7 @@ fn name_of(names: &[u8], entry: Packed) -> Cow<'_, [u8]> {
     }
 }
 
-/// A listing that is being made, with the positions of its entries.
+/// A listing being made, with the positions of its entries.
 #[derive(Default)]
 struct Builder {
     names: Vec<u8>,
@@ -142,7 +142,7 @@ impl Builder {
         self.entries.sort_unstable_by_key(|(position, _)| *position);
     }
 
-    /// Whether an entry of the source has this name. They are to be sorted.
+    /// Whether an entry of the source has this name. The names must be sorted.
     fn has(&self, name: &OsStr) -> bool {
         let at = position(name.as_bytes());
         let first = self.entries.partition_point(|(position, _)| *position < at);
@@ -164,13 +164,12 @@ impl Builder {
 }
 
 impl Source {
-    /// Fails where a directory cannot be listed.
+    /// Fails if a directory cannot be listed.
     pub fn check_listable(&self, directory: &SourceDirectory) -> Result<(), Error> {
         self.directory(directory, OFlags::RDONLY).map(drop)
     }
 
-    /// The listing of a directory: one that is `known` of this version of it, or a new one. And the
-    /// version that it is of.
+    /// The listing of a directory, `known` for this version of it or new; and the version.
     pub fn list(
         &self,
         directory: &SourceDirectory,

@@ -1,4 +1,4 @@
-//! The access lists that files and directories of the source have.
+//! The access lists of files and directories in the source.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -12,11 +12,11 @@ use crate::acl::AccessList;
 use crate::error::Error;
 use crate::meta::FileId;
 
-/// The longest list that the kernel asks a filesystem like this for.
+/// The longest list that the kernel asks us for.
 const MAX_LIST: usize = 4096;
 
 impl Source {
-    /// Whether others than its owner see what is served.
+    /// Whether users other than the owner see the mount.
     pub fn is_for_others(&self) -> bool {
         self.for_others
     }
@@ -31,7 +31,7 @@ impl Source {
         list_of(&directory.path, &place, name)
     }
 
-    /// The list of this name of a file, by whatever path that has now if it is open.
+    /// The list of this name of a file. If it is open, its path may have changed.
     pub fn list_of_file(
         &self,
         path: &Path,
@@ -47,7 +47,7 @@ impl Source {
     }
 }
 
-/// The list of what an `O_PATH` descriptor stands for, which cannot be asked itself.
+/// The list of what an `O_PATH` descriptor stands for: such a descriptor cannot be asked itself.
 fn list_of(path: &Path, place: &OwnedFd, name: &str) -> Result<Option<AccessList>, Error> {
     let mut list = [0; MAX_LIST];
     parsed(path, rustix::fs::getxattr(path_of_descriptor(place), name, &mut list), &list)

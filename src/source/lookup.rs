@@ -1,4 +1,4 @@
-//! What stands at a name of a directory, and which array it stands for.
+//! What a name in a directory is: an entry, or the directory of an array.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -49,8 +49,8 @@ impl Source {
         Err(Error::not_found("there is no such file in the source"))
     }
 
-    /// The array of `<stem>.npy` in a directory, for encodings beside it: the name itself must not
-    /// be an entry of the source, which [`Source::find`] tells.
+    /// The array of `<stem>.npy` in a directory, for encodings beside it. The caller must have found out by
+    /// [`Source::find`] that the name is not an entry of the source.
     pub fn array_of_stem(
         &self,
         directory: &SourceDirectory,
@@ -61,7 +61,7 @@ impl Source {
             .ok_or_else(|| Error::not_found("there is no such file in the source"))
     }
 
-    /// The array of the file or symlink at a path, and the name of its directory, if it has any.
+    /// The array of the file or symlink at a path, and the name of its directory if it has one.
     pub fn array_in(&self, path: &Path) -> Result<Option<(ArrayFile, Option<OsString>)>, Error> {
         let (dir, name) = self.parent(path)?;
         let is_taken = |name: &OsStr| Meta::of_entry(&dir.fd, name).is_ok();

@@ -1,4 +1,4 @@
-//! Which name the directory of an array has, beside its file.
+//! The name of an array's directory, beside its file.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -16,8 +16,8 @@ fn joined(name: &OsStr, suffix: &[u8]) -> OsString {
     OsString::from_vec([name.as_bytes(), suffix].concat())
 }
 
-/// The name of the directory of the array in the file `name`, given which names entries of the
-/// source have: `X` of `X.npy`, or else `X.npy.d`, or none.
+/// The name of the directory of the array in the file `name`: `X` for `X.npy`, or `X.npy.d` if that is taken
+/// by an entry of the source, or none.
 pub(super) fn directory_of(name: &OsStr, is_taken: impl Fn(&OsStr) -> bool) -> Option<OsString> {
     let stem = OsStr::from_bytes(name.as_bytes().strip_suffix(NPY)?);
     if !matches!(stem.as_bytes(), b"" | b"." | b"..") && !is_taken(stem) {

@@ -1,12 +1,11 @@
-//! What a caller may open: asked of the kernel, in the caller's own name.
+//! What a caller may open: the kernel is asked, in the caller's name.
 //!
-//! A mount by root for others opens with the caller's rights, and closes again, what it is about to
-//! open, or has open, with its own. The kernel's answer is the caller's: it knows the mode bits, the
-//! access lists, the directories on the way there and wherever symlinks lead, and the file's flags. Root
-//! may open everything, and the owner of a file has been let in by its mode bits, which is all that
-//! counts for an owner.
+//! On a root's mount for others, npyfs opens with the caller's rights, and closes again, what it then uses
+//! with its own. So the kernel's answer is the caller's: it counts mode bits, access lists, directories on
+//! the way, symlinks and the file's flags. Root may open everything, and an owner has been let in by the mode
+//! bits, which is all that counts for an owner.
 //!
-//! A daemon that is not root lends nobody more than its own user's rights, and has no others.
+//! A daemon that is not root lends only its own user's rights, and has no others.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -22,7 +21,7 @@ use crate::credentials;
 use crate::error::Error;
 use crate::meta::FileId;
 
-/// What is to be done with a file that is opened.
+/// What to do with a file that is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Reading.
@@ -44,8 +43,7 @@ impl Access {
 }
 
 impl Source {
-    /// The caller with whose rights a file or directory is to be opened first; none if ours are what
-    /// counts.
+    /// The caller with whose rights a file or directory must be opened first; none if ours count.
     pub fn lent_by(&self, caller: Caller) -> Option<Caller> {
         (self.asks_kernel && caller.user != 0).then_some(caller)
     }
@@ -92,8 +90,8 @@ impl Source {
         }
     }
 
-    /// An open file at this path, opened for writing too: once for all who write to it, and yet anew
-    /// for each of them, since what may be written can have changed.
+    /// The file at this path open for writing: once for all writers, but checked for each of them, since what
+    /// they may write can change.
     pub fn writer(
         &self,
         path: &Path,
@@ -115,7 +113,7 @@ impl Source {
         })
     }
 
-    /// Has a file read from the copy that was made of it when it was opened for writing.
+    /// Makes readers use the copy that the filesystem made when the file was opened for writing.
     fn follow_copy(
         &self,
         path: &Path,
@@ -141,7 +139,7 @@ impl Source {
         id: FileId,
         access: Access,
     ) -> Result<OwnedFd, Error> {
-        // Where the source is one file, nothing is served of the directory that it lies in.
+        // If the source is one file, nothing is served of the directory that it lies in.
         let place = self.single.is_some().then(|| self.place_of(path, id)).transpose()?;
         let opened = credentials::with_rights_of(caller, || {
             let place = place.map_or_else(|| self.place_of(path, id), Ok)?;
@@ -155,7 +153,7 @@ impl Source {
     }
 }
 
-/// What the kernel answers to a caller is nothing that is wrong here.
+/// What the kernel refuses to a caller is no fault of ours.
 fn to_caller(err: Error) -> Error {
     match err {
         Error::Io { file, source } if source.kind() == std::io::ErrorKind::PermissionDenied => {
