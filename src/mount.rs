@@ -1,4 +1,4 @@
-//! The life of a mount: made, served until it is unmounted, and never taken for somebody else's.
+//! The life of a mount: made, served until it is unmounted, and never mistaken for another.
 
 use std::fmt;
 use std::fs::File;
@@ -44,7 +44,7 @@ pub struct Options {
     pub follow_symlinks: bool,
     /// How the tree is served.
     pub tree: node::Options,
-    /// How long the kernel may believe what it was told of names and attributes.
+    /// How long the kernel may rely on names and attributes that it got.
     pub ttl: Duration,
     /// Threads that answer requests.
     pub threads: usize,
@@ -53,7 +53,7 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Read-only, for the user alone, and for as many threads as there are cores, up to four.
+    /// Read-only, for its owner alone, with a thread for each core, at most four.
     fn default() -> Self {
         let cores = thread::available_parallelism().map_or(1, |n| n.get());
         Options {
@@ -99,14 +99,14 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// How far the kernel reads ahead, in KiB. It doubles the speed of first reads; the 128 KiB that
-/// the kernel starts with cannot be raised by the filesystem itself.
+/// How far the kernel reads ahead, in KiB. It doubles the speed of first reads. The filesystem itself cannot
+/// raise the 128 KiB that the kernel starts with.
 const READ_AHEAD_KB: u32 = 4096;
 
-/// How long open files are served on after the daemon was told to end.
+/// How long open files are still served after the daemon was asked to end.
 pub const GRACE: Duration = Duration::from_secs(2);
 
-/// How long a writable mount may take in the end to write back what was stored through maps.
+/// How long a writable mount may take at its end to write back what was stored through maps.
 const WRITE_BACK: Duration = Duration::from_secs(20);
 
 /// A mount that is ready to be served.
@@ -124,11 +124,11 @@ pub enum End {
     Unmounted(io::Result<()>),
     /// Somebody asked for it.
     Asked,
-    /// What was stored through maps is written back, before it is unmounted.
+    /// What was stored through maps is written back, so it can be unmounted.
     WrittenBack,
 }
 
-/// A source and a directory that are ready to be mounted on one another.
+/// A source and a mountpoint that are ready to be mounted.
 #[derive(Debug)]
 pub struct Prepared {
     fs: Fs,
@@ -137,7 +137,7 @@ pub struct Prepared {
 }
 
 /// Opens a source, and checks that it can be mounted on a directory, which is made if it is missing.
-/// All that may take long, or fail for what a user has typed, is done here.
+/// Everything that may take long, or fail because of what a user typed, is done here.
 pub fn prepare(source: &Path, mountpoint: &Path, options: &Options) -> Result<Prepared, Error> {
     let Options { follow_symlinks, allow_other: for_others, .. } = *options;
     let opened = Source::open(source, source::Options { follow_symlinks, for_others })?;
@@ -148,8 +148,8 @@ pub fn prepare(source: &Path, mountpoint: &Path, options: &Options) -> Result<Pr
 }
 
 impl Prepared {
-    /// Mounts it. From now on its path answers once [`Mount::serve`] runs; dropped before, it is
-    /// unmounted. This process ignores SIGIO and SIGXFSZ from now on.
+    /// Mounts it. Its path answers once [`Mount::serve`] runs; if it is dropped before, it is unmounted. This
+    /// process ignores SIGIO and SIGXFSZ from now on.
     pub fn mount(self) -> Result<Mount, Error> {
         backing::ignore_signals();
         Mount::new(self.fs, self.mountpoint, &self.options)
@@ -170,11 +170,11 @@ impl Mount {
         let fs = Arc::new(fs);
         let mut config = Config::default();
         config.n_threads = Some(options.threads.max(1));
-        // Each thread gets a channel of its own, where /dev/fuse can be opened for that.
+        // Each thread gets a channel of its own, if /dev/fuse can be opened for that.
         config.clone_fd = File::options().read(true).write(true).open("/dev/fuse").is_ok();
         let adapter = Adapter::new(fs.clone(), options.ttl);
         let notifier = adapter.notifier();
-        // Whom to let in is decided by the kernel, by the mount's options.
+        // The kernel decides whom to let in, by the mount's options.
         let session =
             Session::from_fd(adapter, descriptor, SessionACL::All, config).map_err(error)?;
         // Empty until now.
@@ -192,10 +192,9 @@ impl Mount {
         self.mounted.0.as_ref()
     }
 
-    /// Serves the mount until it is unmounted, or until `end` receives that somebody asks for it; then
-    /// it is unmounted, and files that are open are served for a moment more. If there are any, or it is
-    /// used otherwise, `in_use` is told by whom, as far as that is known. Whoever asks again does not
-    /// want to wait.
+    /// Serves the mount until it is unmounted, or until `end` receives that somebody asks for it. Then it is
+    /// unmounted. If it is in use, `in_use` gets the users that are known, and open files are served a moment
+    /// longer; a second request ends that at once.
     pub fn serve(
         self,
         asked: mpsc::Sender<End>,
@@ -205,12 +204,11 @@ impl Mount {
         let Mount { session, fs, mut mounted } = self;
         let path =
             mounted.0.as_ref().map(|place| place.mountpoint().to_owned()).unwrap_or_default();
-        // While it is known to be ours: when it is gone, another gets its number.
+        // Taken while the number is known to be ours: once the mount is gone, another may get it.
         let connection = mounted.0.as_ref().map(|place| Connection::of(place.device()));
         let (_running, ended) = mpsc::channel::<()>();
         let notifier = session.notifier();
-        // Not waited for in the end: they may themselves wait for a request that is stuck in the
-        // source.
+        // These threads are not joined at the end: they may wait for a request that is stuck in the source.
         if fs.tree().is_writable() {
             let (fs, notifier) = (fs.clone(), session.notifier());
             thread::spawn(move || keep_fresh(&fs, &notifier));
@@ -224,7 +222,7 @@ impl Mount {
             let asked = asked.clone();
             move || {
                 let result = session.run();
-                // The receiver is gone if it did not want to wait for this.
+                // The receiver is gone if it did not want to wait.
                 let _ = asked.send(End::Unmounted(result));
             }
         });
@@ -238,15 +236,15 @@ impl Mount {
                 mounted.0 = None;
                 Ok(())
             }
-            // An error as it goes is none.
+            // An error after the mount has gone is none.
             Ok(End::Unmounted(Err(err))) if mounted.is_there() => Err(Error::new(&path, err)),
             Ok(End::Unmounted(Err(_))) => {
                 mounted.0 = None;
                 Ok(())
             }
             Ok(End::Asked | End::WrittenBack) | Err(_) => {
-                // Files are still open. The kernel would answer them with errors when this process is
-                // gone, but a source that does not answer can keep it from going.
+                // Files are still open. The kernel answers them with errors once this process is gone, but a
+                // source that does not answer can keep it from going.
                 if let Some(Err(err)) = connection.map(|connection| connection?.abort()) {
                     log::debug!("the connection ends with this process: {err}");
                 }
@@ -256,7 +254,7 @@ impl Mount {
     }
 }
 
-/// Lets the kernel read far ahead, where that is permitted.
+/// Lets the kernel read far ahead, if that is permitted.
 fn raise_read_ahead(device: &str) {
     let path = format!("/sys/class/bdi/{device}/read_ahead_kb");
     if let Err(err) = std::fs::write(&path, READ_AHEAD_KB.to_string()) {
@@ -264,7 +262,7 @@ fn raise_read_ahead(device: &str) {
     }
 }
 
-/// A mount that is there, and is unmounted when this is dropped.
+/// A mount that is unmounted when this is dropped.
 #[derive(Debug)]
 struct Mounted(Option<Place>);
 
@@ -273,8 +271,8 @@ impl Mounted {
         self.0.as_ref().is_some_and(|place| place.is_there().unwrap_or(true))
     }
 
-    /// Ends it because somebody asked for that, and waits for what comes of it: that all are served, or
-    /// that they were for long enough, or that somebody asks again.
+    /// Ends the mount because somebody asked, and waits until all users are done, or have had enough time, or
+    /// somebody asks again.
     fn come_down(
         &mut self,
         fs: &Fs,

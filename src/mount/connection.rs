@@ -1,5 +1,4 @@
-//! A FUSE connection as the kernel's own `fusectl` shows it: whether requests wait, and the way to end
-//! it.
+//! A FUSE connection as the kernel's `fusectl` shows it: whether requests wait, and a way to end it.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,8 +14,8 @@ use super::processes::{self, Process, Work};
 /// Where fusectl is mounted on most systems.
 const FUSECTL: &str = "/sys/fs/fuse/connections";
 
-/// How long a daemon may do nothing though requests wait before it is said not to answer, and how
-/// often it is looked at.
+/// How long a daemon may do nothing while requests wait before it counts as not answering, and how often to
+/// look.
 const SILENCE: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -51,8 +50,8 @@ impl Connection {
         text.trim().parse().map_err(|_| io::ErrorKind::InvalidData.into())
     }
 
-    /// Whether requests wait and nobody has done anything about them for a while; if so, whose task
-    /// it is. Returns as soon as there is any sign of life.
+    /// Whether requests wait and nobody has worked on them for a while; if so, the processes that should.
+    /// Returns as soon as there is any sign of life.
     pub(super) fn is_silent(&self) -> Option<Vec<Process>> {
         let mut waiting = self.waiting().ok().filter(|&waiting| waiting > 0)?;
         let daemon = processes::serving(self.number);
@@ -68,7 +67,7 @@ impl Connection {
         Some(daemon)
     }
 
-    /// Ends it: whoever waits gets an error, and so does whoever asks later.
+    /// Ends it: whoever waits gets an error, now and later.
     pub(super) fn abort(&self) -> io::Result<()> {
         let file = open(&self.control, "abort", OFlags::WRONLY)?;
         rustix::io::write(&file, b"1")?;
@@ -80,7 +79,7 @@ fn open(directory: &OwnedFd, name: &str, flags: OFlags) -> Result<OwnedFd, Errno
     rustix::fs::openat(directory, name, flags | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// fusectl, mounted nowhere, for us alone; permitted to root.
+/// fusectl, mounted nowhere, for us alone; only root may do that.
 fn mounted_for_us() -> Result<OwnedFd, Errno> {
     let context = rustix::mount::fsopen("fusectl", FsOpenFlags::FSOPEN_CLOEXEC)?;
     rustix::mount::fsconfig_create(&context)?;

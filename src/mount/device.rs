@@ -1,5 +1,4 @@
-//! Mounting and unmounting: with the system calls where that is permitted, else through
-//! `fusermount3`, which is installed for that.
+//! Mounting and unmounting: by system calls if that is permitted, or else through `fusermount3`.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -23,8 +22,8 @@ use super::table::FILESYSTEM_TYPE;
 
 const FUSERMOUNT: &str = "fusermount3";
 
-/// Mounts a FUSE filesystem, read-only unless it is `writable`, and returns the descriptor to serve
-/// it by.
+/// Mounts a FUSE filesystem, read-only unless it is `writable`, and returns the descriptor by which to serve
+/// it.
 pub(super) fn mount(
     source: &Path,
     mountpoint: &Mountpoint,
@@ -52,7 +51,7 @@ fn mount_directly(
     let device = File::options().read(true).write(true).open("/dev/fuse");
     let device: OwnedFd =
         device.map_err(|err| Errno::from_io_error(&err).unwrap_or(Errno::IO))?.into();
-    // What is held, whatever its path leads to by now.
+    // The directory that is held, whatever its path leads to by now.
     let mountpoint = mountpoint.by_descriptor();
     let root_mode = std::fs::metadata(&mountpoint).map_or(0o040_000, |meta| meta.mode());
     let mut options = format!(
@@ -100,7 +99,7 @@ fn mount_by_fusermount(
     rustix::io::fcntl_setfd(&theirs, FdFlags::empty())?;
     let mut command = Command::new(FUSERMOUNT);
     command.arg("-o").arg(&options);
-    // The directory that is held, and not a path that may lead elsewhere by now.
+    // The directory that is held, whatever its path leads to by now.
     command.args(["--", "."]).current_dir(mountpoint.by_descriptor());
     command.env("_FUSE_COMMFD", theirs.as_raw_fd().to_string());
     run(&mut command)?;
@@ -111,7 +110,7 @@ fn mount_by_fusermount(
 /// Runs `fusermount3`, and fails with what it says.
 fn run(command: &mut Command) -> io::Result<()> {
     let output = command.stdin(Stdio::null()).output().map_err(|err| match err.kind() {
-        // The latter also if it is missing, and a directory of PATH may not be searched.
+        // PermissionDenied also if it is missing and a directory of PATH cannot be searched.
         io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => io::Error::new(
             io::ErrorKind::PermissionDenied,
             "mounting is not permitted: run as root (in a container, with CAP_SYS_ADMIN), or install \
@@ -126,7 +125,7 @@ fn run(command: &mut Command) -> io::Result<()> {
     Err(io::Error::other(said.trim().replace('\n', "; ")))
 }
 
-/// A path as the value of an option: to `fusermount3` a comma ends it, and a backslash escapes.
+/// A path as an option's value: `fusermount3` ends it at a comma and takes a backslash as an escape.
 fn escaped(path: &Path) -> OsString {
     let bytes = path.as_os_str().as_bytes().iter();
     let escaped = bytes.flat_map(|&byte| {
@@ -153,7 +152,7 @@ fn receive_descriptor(socket: &OwnedFd) -> io::Result<OwnedFd> {
     descriptors.flatten().next().ok_or_else(|| io::Error::other("fusermount3 sent no descriptor"))
 }
 
-/// Takes a mount out of the tree, though files are open, by a descriptor of its root.
+/// Takes a mount out of the tree, even with files open, by a descriptor of its root.
 pub(super) fn detach(root: &OwnedFd, mountpoint: &Path) -> io::Result<()> {
     let held = format!("/proc/self/fd/{}", root.as_raw_fd());
     match rustix::mount::unmount(held, UnmountFlags::DETACH) {
@@ -162,8 +161,7 @@ pub(super) fn detach(root: &OwnedFd, mountpoint: &Path) -> io::Result<()> {
     }
 }
 
-/// `fusermount3` knows mounts by their paths only. It looks for itself that it unmounts none but the
-/// user's own.
+/// `fusermount3` knows mounts by their paths only. It checks itself that it unmounts none but the user's own.
 fn detach_by_fusermount(mountpoint: &Path) -> io::Result<()> {
     run(Command::new(FUSERMOUNT).args(["-u", "-z", "--"]).arg(mountpoint))
 }

@@ -1,5 +1,5 @@
-//! The directory that is mounted on. It is held by a descriptor from the first check to the mount, so
-//! that what was checked is what is mounted on, whoever exchanges parts of its path meanwhile.
+//! The directory that is mounted on. A descriptor holds it from the first check to the mount, so what was
+//! checked is what is mounted on, even if parts of its path are exchanged meanwhile.
 
 use std::fmt;
 use std::io;
@@ -21,7 +21,7 @@ pub(super) struct Mountpoint {
     path: PathBuf,
 }
 
-/// How often the new mount is looked for in the table, if paths change while it is read.
+/// How often to look for the new mount in the table, if paths change while that is read.
 const TRIES: usize = 100;
 
 fn open(directory: impl AsFd, path: impl rustix::path::Arg) -> Result<OwnedFd, Errno> {
@@ -29,7 +29,7 @@ fn open(directory: impl AsFd, path: impl rustix::path::Arg) -> Result<OwnedFd, E
     rustix::fs::openat(directory, path, flags, Mode::empty())
 }
 
-/// A path that leads to what a descriptor stands for, whatever its names lead to by now.
+/// A path to the file of a descriptor, whatever its names lead to by now.
 pub(super) fn path_of_descriptor(fd: &OwnedFd) -> PathBuf {
     format!("/proc/self/fd/{}", fd.as_raw_fd()).into()
 }
@@ -58,7 +58,7 @@ impl Mountpoint {
         };
         let checked = Mountpoint::check_held(open(&parent, name), source, mountpoint);
         if made && checked.is_err() {
-            // As it was. If that fails, an empty directory stays.
+            // As it was before. If this fails, an empty directory stays.
             let _ = rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR);
         }
         checked
@@ -116,7 +116,7 @@ impl Mountpoint {
         path_of_descriptor(&self.held)
     }
 
-    /// Which mount lies on it, now that it was mounted on.
+    /// The mount that lies on it, after it was mounted on.
     pub(super) fn place(&self) -> io::Result<Place> {
         let parent = table::id_of(&self.held)?;
         for _ in 0..TRIES {
@@ -173,7 +173,7 @@ fn source_and_above(source: &Path) -> io::Result<Vec<FileId>> {
     Ok(ids)
 }
 
-/// Which directory it is, and which those are that it lies in, up to the root.
+/// The identity of a directory and of all directories above it, up to the root.
 fn and_above(directory: &OwnedFd) -> io::Result<Vec<FileId>> {
     let mut ids = vec![Meta::of(directory)?.id];
     let mut above = open(directory, "..")?;

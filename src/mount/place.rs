@@ -1,9 +1,8 @@
-//! Which mount it is, and how it is taken away: that very mount, and never what stands at its path
-//! instead.
+//! Which mount it is, and how it is unmounted: that very mount, and never another that has its path by now.
 //!
-//! A mount is known by its number and its device. To unmount it, its root is opened where the table
-//! of mounts says that it is now. If the descriptor is in that mount, it is detached by the
-//! descriptor, so that nothing can come between the check and the call.
+//! A mount is known by its number and its device. To unmount it, its root is opened where the table of mounts
+//! says it is now. If the descriptor is in that mount, it is detached by the descriptor, so nothing can come
+//! between the check and the call.
 
 use std::fmt;
 use std::io;
@@ -23,32 +22,32 @@ use super::table::{self, Entry, FILESYSTEM_TYPE, Identity};
 use super::{Error, device};
 use crate::shown::shown;
 
-/// Which mount it is, and where it was last seen.
+/// A mount, and where it was last seen.
 #[derive(Clone, Debug)]
 pub struct Place {
     mountpoint: PathBuf,
     identity: Identity,
 }
 
-/// How a mount was taken away.
+/// How a mount was unmounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gone {
     /// Nobody was using it.
     Wholly,
-    /// It is in use, and is served until its last user is gone. The users as far as they are known: not
-    /// those in other mount namespaces, and those of other users to root only.
+    /// It is in use, and is served until its last user is gone. The users are those that are known: not those
+    /// in other mount namespaces, and other people's only for root.
     Lazily(Vec<Process>),
 }
 
-/// How often a mount is looked for at the place that the table names. Somebody may exchange parts of
-/// that path all the time, but cannot know when it is looked at.
+/// How often to look for a mount at the place that the table names. Somebody may exchange parts of that path
+/// all the time, but cannot know when we look.
 const TRIES: usize = 200;
 
-/// How long it is waited for that the kernel writes back what its last user stored through maps. It
-/// needs the daemon for that, which may not answer.
+/// How long to wait until the kernel has written back what its last user stored through maps. It needs the
+/// daemon for that, which may not answer.
 const LETTING_GO: Duration = Duration::from_secs(2);
 
-/// How long it is searched for processes that use a mount.
+/// How long to search for processes that use a mount.
 const SEARCH: Duration = Duration::from_secs(1);
 
 impl Place {
@@ -60,7 +59,7 @@ impl Place {
         Ok(place)
     }
 
-    /// A mount by its mountpoint and its identity as another process has it.
+    /// A mount by its mountpoint, and by its identity from another process.
     pub fn described(mountpoint: PathBuf, identity: &str) -> Result<Place, &'static str> {
         Ok(Place { mountpoint, identity: identity.parse()? })
     }
@@ -70,7 +69,7 @@ impl Place {
         &self.mountpoint
     }
 
-    /// Which mount it is, in words for another process.
+    /// Its identity, in text for another process.
     pub fn identity(&self) -> String {
         self.identity.to_string()
     }
@@ -102,7 +101,7 @@ impl Place {
         Ok(table::read()?.iter().any(|entry| self.identity.is(entry)))
     }
 
-    /// Holds this mount, wherever it is now, if it is there and no other lies over it.
+    /// Holds this mount, wherever it is now, if it exists and no other lies over it.
     fn hold(&self) -> io::Result<Option<Held>> {
         let mut failed = None;
         for _ in 0..TRIES {
@@ -116,12 +115,12 @@ impl Place {
                 log::warn!("{}: another mount lies over it", shown(&entry.mountpoint));
                 return Ok(None);
             }
-            // There are no symlinks in what the table names.
+            // The table names no symlinks.
             match open(&entry.mountpoint, ResolveFlags::NO_SYMLINKS) {
                 Ok(root) if self.identity.is_of(&root)? => {
                     return Ok(Some(Held { root, entry: entry.clone() }));
                 }
-                // Another has come to have its numbers.
+                // Another mount has got its numbers.
                 Ok(root) if table::id_of(&root)? == self.identity.id => return Ok(None),
                 Ok(_) => {}
                 Err(err) => failed = Some(err),
@@ -132,8 +131,8 @@ impl Place {
     }
 }
 
-/// A mount, held by a descriptor of its root. No request goes to its daemon by that, which may be dead
-/// or hang. The mount is in use as long as it is held.
+/// A mount, held by a descriptor of its root. That sends no request to its daemon, which may be dead or hang.
+/// The mount is in use as long as it is held.
 #[derive(Debug)]
 struct Held {
     root: OwnedFd,
@@ -154,7 +153,7 @@ impl Held {
         Ok(entry.filter(|entry| entry.mountpoint == now).map(|entry| Held { root, entry }))
     }
 
-    /// Takes it out of the tree. It goes on for its `users`.
+    /// Takes it out of the tree. It is served on for its `users`.
     fn take_away(self, users: Vec<Process>) -> io::Result<Gone> {
         let Held { root, entry } = self;
         device::detach(&root, &entry.mountpoint)?;
@@ -165,14 +164,14 @@ impl Held {
             let _ = closed.send(());
         });
         let is_closed = done.recv_timeout(LETTING_GO).is_ok();
-        // The kernel has this for as long as what was mounted is there, in other namespaces too.
+        // The kernel keeps this as long as the filesystem exists, in other namespaces too.
         let trace = Path::new("/sys/class/bdi").join(entry.device);
         Ok(if is_closed && !trace.exists() { Gone::Wholly } else { Gone::Lazily(users) })
     }
 }
 
-/// Unmounts the npyfs mount at a path, a dead one too; lazily where it is busy. Not one whose daemon
-/// does not answer, unless by `force`, which ends the connection to it first.
+/// Unmounts the npyfs mount at a path, even a dead one; lazily if it is busy. If its daemon does not answer,
+/// only with `force`, which ends the connection first.
 pub fn unmount(mountpoint: &Path, force: bool) -> Result<Gone, Error> {
     let error = |why: &dyn fmt::Display| Error::new(mountpoint, why);
     let held = match Held::at(mountpoint).map_err(|err| error(&err))? {

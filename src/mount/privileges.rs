@@ -8,9 +8,9 @@
 //! | DAC_OVERRIDE | the same, and writing; of a writable mount |
 //! | SETUID, SETGID | working with the rights of whoever asks; of a mount for others |
 //!
-//! Not among them: SYS_RESOURCE, which lets pass quotas and the blocks that a filesystem keeps back; FSETID,
-//! which lets set-id bits outlive a write; LINUX_IMMUTABLE, FOWNER, CHOWN and whatever has nothing to do
-//! with files. Nor can any program that the daemon starts have more.
+//! Not kept are SYS_RESOURCE, which passes quotas and the blocks that a filesystem keeps back; FSETID, which
+//! lets set-id bits survive a write; LINUX_IMMUTABLE, FOWNER, CHOWN, and all that have nothing to do with
+//! files. No program that the daemon starts can have more.
 
 use std::io;
 
@@ -18,9 +18,9 @@ use rustix::thread::{self, CapabilitySet, CapabilitySets};
 
 use super::Options;
 
-/// Keeps of root's privileges only what it takes to serve a mount, in this thread and those that it
-/// starts from now on. Of an ordinary user nothing is taken: `fusermount3`, by which their mount is
-/// unmounted, works with root's privileges.
+/// Keeps only the privileges of root that serving a mount takes, in this thread and those that it starts from
+/// now on. An ordinary user keeps all: `fusermount3`, which unmounts their mount, works with root's
+/// privileges.
 pub fn give_up_privileges(options: &Options) -> io::Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
@@ -29,13 +29,13 @@ pub fn give_up_privileges(options: &Options) -> io::Result<()> {
     thread::set_no_new_privs(true)?;
     for bit in 0..u64::BITS {
         let one = CapabilitySet::from_bits_retain(1 << bit);
-        // The kernel knows no more of them.
+        // The kernel knows no further ones.
         let Ok(is_there) = thread::capability_is_in_bounding_set(one) else { break };
         if is_there
             && !keep.contains(one)
             && let Err(err) = thread::remove_capability_from_bounding_set(one)
         {
-            // It takes a capability that containers may lack. With no new privileges none comes back.
+            // This takes a capability that containers may lack. With `no_new_privs` none comes back anyway.
             log::debug!("capability {bit} stays within bounds: {err}");
         }
     }

@@ -1,7 +1,7 @@
-//! What `/proc` says of processes: who uses a mount, who serves one, and whether that makes progress.
+//! What `/proc` says about processes: which use a mount, which serve one, and whether that makes progress.
 //!
-//! Links and tables are read, and nothing that they lead to is touched, so that no request goes to a
-//! mount. Of other users' processes only root may see all.
+//! Only links and tables are read, and nothing that they lead to is touched, so no request goes to a mount.
+//! Only root may see all about other users' processes.
 
 use std::fmt;
 use std::io::{BufRead, BufReader};
@@ -30,7 +30,7 @@ impl Process {
         Some(Process { id, name })
     }
 
-    /// Whether it is the one that asks.
+    /// Whether it is this process.
     pub(super) fn is_this(&self) -> bool {
         self.id == std::process::id()
     }
@@ -46,7 +46,7 @@ impl fmt::Display for Process {
 /// How many processes are named.
 const NAMED: usize = 5;
 
-/// Some processes in words: the first of them, and how many more there are.
+/// Processes in words: the first of them, and how many more.
 pub fn in_words(processes: &[Process]) -> String {
     let named: Vec<String> = processes.iter().take(NAMED).map(Process::to_string).collect();
     match processes.len().saturating_sub(NAMED) {
@@ -55,7 +55,7 @@ pub fn in_words(processes: &[Process]) -> String {
     }
 }
 
-/// A number in a table of `/proc`, by what stands before it in its line.
+/// A number in a table of `/proc`, by the name of its line.
 fn field<N: std::str::FromStr>(text: &str, name: &str) -> Option<N> {
     text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
 }
@@ -71,8 +71,8 @@ fn open_files(process: u32) -> impl Iterator<Item = PathBuf> {
     entries.into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
-/// The processes, other than this one, that use a mount: that have files in it open or mapped, or
-/// work or run in it. Those that were found in time, since a process's maps may be locked.
+/// The processes, other than this one, that use a mount: they have files in it open or mapped, or work or run
+/// in it. Those found in time, since a process's maps may be locked.
 pub(super) fn using(mount: &Entry, patience: Duration) -> Vec<Process> {
     let (found, users) = mpsc::channel();
     let mount = mount.clone();
@@ -109,7 +109,7 @@ fn maps(process: u32, device: &str) -> bool {
     lines.into_iter().any(|line| line.split(|&b| b == b' ').nth(3) == Some(device.as_bytes()))
 }
 
-/// The processes that serve a FUSE connection, as far as the kernel tells: since Linux 6.18.
+/// The processes that serve a FUSE connection; known since Linux 6.18.
 pub(super) fn serving(connection: u32) -> Vec<Process> {
     let serves = |process: &u32| {
         open_files(*process).any(|link| {
@@ -124,15 +124,14 @@ pub(super) fn serving(connection: u32) -> Vec<Process> {
     all().filter(serves).filter_map(Process::of_thread).collect()
 }
 
-/// How much processes have done: processor time, in ticks of the kernel, and how often a thread of
-/// them was called.
+/// How much processes have done: processor time in ticks, and how often a thread of theirs was switched to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Work {
     ticks: u64,
     calls: u64,
 }
 
-/// What threads do that only look now and then whether there is anything to do.
+/// What threads do that only look now and then for something to do.
 const IDLING: u64 = 10;
 
 impl Work {
@@ -144,7 +143,7 @@ impl Work {
                 let read = |file| std::fs::read_to_string(thread.path().join(file));
                 let (stat, status) =
                     (read("stat").unwrap_or_default(), read("status").unwrap_or_default());
-                // Behind the name, which may hold anything, come the state and 10 fields more.
+                // After the name, which may hold anything, come the state and 10 more fields.
                 let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
                 let times = after_name.split(' ').skip(11).take(2);
                 work.ticks += times.filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>();
@@ -155,7 +154,7 @@ impl Work {
         work
     }
 
-    /// Whether there is more of it than of a process that only waits.
+    /// Whether this is more than what a process does that only waits.
     pub(super) fn is_progress_since(&self, before: Work) -> bool {
         self.ticks > before.ticks || self.calls > before.calls + IDLING
     }

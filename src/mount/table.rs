@@ -1,5 +1,5 @@
-//! The table of mounts, `/proc/self/mountinfo`: reading it touches no filesystem, so it cannot hang
-//! on a mount whose daemon is gone.
+//! The table of mounts, `/proc/self/mountinfo`. Reading it touches no filesystem, so it cannot hang on a
+//! mount whose daemon is gone.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -11,23 +11,23 @@ use std::str::FromStr;
 
 use rustix::fs::{AtFlags, StatxFlags};
 
-/// The type that mounts of ours have.
+/// The filesystem type of our mounts.
 pub(super) const FILESYSTEM_TYPE: &str = "fuse.npyfs";
 
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// Its number, which no other mount of the same time has.
+    /// Its number, which no other mount has at the same time.
     pub(super) id: u64,
     /// The number of the mount that it is mounted on.
     pub(super) parent: u64,
-    /// The device of what is mounted, `major:minor`.
+    /// The device of its filesystem, `major:minor`.
     pub(super) device: String,
     /// Where it is now.
     pub(super) mountpoint: PathBuf,
     /// The filesystem's type.
     pub(super) kind: String,
-    /// What is mounted: of ours, the path of the source.
+    /// What is mounted; for our mounts, the path of the source.
     pub(super) source: PathBuf,
     /// The user who has mounted it, if it is a FUSE mount.
     pub(super) owner: Option<u32>,
@@ -35,8 +35,8 @@ pub(super) struct Entry {
     pub(super) whole: bool,
 }
 
-/// Which mount it is. The number and the device are soon given to others when it is gone, and then most
-/// often both to the same one; the unique number never is, but only Linux 6.8 and later have it.
+/// The identity of a mount. After it is gone, another soon gets its number and device, often both. Its unique
+/// number is never given out again, but exists only from Linux 6.8 on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) id: u64,
@@ -45,12 +45,12 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// Whether this line is about this mount, as far as the table tells.
+    /// Whether this line is about this mount, as far as the line can show.
     pub(super) fn is(&self, entry: &Entry) -> bool {
         (entry.id, &*entry.device, &*entry.kind) == (self.id, &*self.device, FILESYSTEM_TYPE)
     }
 
-    /// Whether an open file is in this mount, whose line of the table it is.
+    /// Whether an open file is in this mount, whose line of the table is `entry`.
     pub(super) fn is_of(&self, file: impl AsFd) -> io::Result<bool> {
         Ok(id_of(&file)? == self.id && (self.unique.is_none() || unique_id_of(file) == self.unique))
     }
@@ -90,7 +90,7 @@ fn at(mountpoint: &Path) -> io::Result<Option<Entry>> {
     Ok(read()?.into_iter().rfind(|entry| entry.mountpoint == mountpoint))
 }
 
-/// The number of the mount that an open file is in. Nothing is asked of its filesystem.
+/// The number of the mount that an open file is in. This asks nothing of its filesystem.
 pub(super) fn id_of(file: impl AsFd) -> io::Result<u64> {
     let path = format!("/proc/self/fdinfo/{}", file.as_fd().as_raw_fd());
     let info = std::fs::read_to_string(path)?;
@@ -98,8 +98,8 @@ pub(super) fn id_of(file: impl AsFd) -> io::Result<u64> {
     id.ok_or_else(|| io::Error::other("/proc/self/fdinfo has no mnt_id"))
 }
 
-/// The unique number of the mount that an open file is in, where the kernel knows it. Nothing is asked
-/// of its filesystem.
+/// The unique number of the mount that an open file is in, if the kernel has it. This asks nothing of its
+/// filesystem.
 pub(super) fn unique_id_of(file: impl AsFd) -> Option<u64> {
     // STATX_MNT_ID_UNIQUE, of Linux 6.8.
     let wanted = StatxFlags::from_bits_retain(0x4000);
@@ -108,8 +108,8 @@ pub(super) fn unique_id_of(file: impl AsFd) -> Option<u64> {
     (stat.stx_mask & wanted.bits() != 0).then_some(stat.stx_mnt_id)
 }
 
-/// The source of the npyfs mount that a path lies in, if it lies in one, and the path within it. The
-/// path itself need not exist.
+/// The source of the npyfs mount that a path lies in, if any, and the path within it. The path itself need
+/// not exist.
 pub fn enclosing(path: &Path) -> Option<(PathBuf, PathBuf)> {
     let real = path.ancestors().find_map(|start| {
         let start = if start.as_os_str().is_empty() { Path::new(".") } else { start };

@@ -1,5 +1,5 @@
-//! What is done for a mount beside answering requests, in threads of its own: the kernel may hold what
-//! these ask for until a request is answered.
+//! Work for a mount besides answering requests. It has threads of its own, since the kernel may make them
+//! wait until a request is answered.
 
 use std::fs::File;
 use std::path::Path;
@@ -13,12 +13,12 @@ use super::End;
 use crate::fs::Fs;
 use crate::shown::shown;
 
-/// How often to tidy up, when there was little to do the last time and when there was more.
+/// How often to tidy up, after there was little to do and after there was more.
 const AT_REST: Duration = Duration::from_secs(1);
 const BUSY: Duration = Duration::from_millis(20);
 
-/// Tidies up now and then, until the other end of `stopped` is dropped. In a thread of its own, for
-/// the kernel may hold a directory for a request that is yet to be answered.
+/// Tidies up now and then, until the other end of `stopped` is dropped. Needs its own thread: the kernel may
+/// hold a directory for a request that is not answered yet.
 pub(super) fn keep_tidy(fs: &Fs, notifier: &Notifier, stopped: &mpsc::Receiver<()>) {
     let mut pause = AT_REST;
     while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
@@ -35,12 +35,12 @@ pub(super) fn keep_tidy(fs: &Fs, notifier: &Notifier, stopped: &mpsc::Receiver<(
     }
 }
 
-/// Drops what the kernel keeps of files of which bytes were written by another path. In a thread of
-/// its own, for it waits for requests that are under way.
+/// Drops the kernel's pages of files whose bytes were written by another path. Needs its own thread: it waits
+/// for requests that are under way.
 pub(super) fn keep_fresh(fs: &Fs, notifier: &Notifier) {
     while let Some(outdated) = fs.await_outdated() {
         for ino in outdated {
-            // Of all its bytes.
+            // All pages of the inode.
             if let Err(err) = notifier.inval_inode(INodeNo(ino.0), 0, 0) {
                 log::debug!("pages not dropped: {err}");
             }
@@ -48,8 +48,8 @@ pub(super) fn keep_fresh(fs: &Fs, notifier: &Notifier) {
     }
 }
 
-/// Lets the kernel write back what processes have stored through maps, and tells when it has. In a
-/// thread of its own, since the source may not answer for longer than anybody would wait for the end.
+/// Lets the kernel write back what processes stored through maps, and reports when it has. Needs its own
+/// thread: the source may not answer for longer than anybody would wait.
 pub(super) fn write_back(mountpoint: &Path, done: mpsc::Sender<End>) {
     let path = mountpoint.to_owned();
     thread::spawn(move || {
@@ -61,7 +61,7 @@ pub(super) fn write_back(mountpoint: &Path, done: mpsc::Sender<End>) {
     });
 }
 
-/// Lets the thread go that keeps the kernel's pages fresh, when this is dropped.
+/// Ends the thread that keeps the kernel's pages fresh, when this is dropped.
 pub(super) struct CloseChanges(pub(super) Arc<Fs>);
 
 impl Drop for CloseChanges {
