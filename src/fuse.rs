@@ -29,7 +29,7 @@ use answering::guarded;
 use translate::{caller, errno, file_attr, file_type};
 use ways::Ways;
 
-/// The largest read or write that the kernel asks for at once, in bytes.
+/// The largest read or write that the kernel requests, in bytes.
 const MAX_TRANSFER: u32 = 1 << 20;
 
 /// Read-ahead requests that may be under way at once.
@@ -44,7 +44,7 @@ pub struct Adapter {
     fs: Arc<Fs>,
     ttl: Duration,
     ways: Ways,
-    /// Files that are written past the kernel's pages can be mapped all the same.
+    /// Files that bypass the kernel's pages can still be mapped.
     maps_direct: bool,
     /// The kernel enforces access lists.
     serves_lists: bool,
@@ -52,14 +52,13 @@ pub struct Adapter {
 }
 
 impl Adapter {
-    /// Serves `fs`. What the kernel is told holds for `ttl`; whole files are left to the kernel if
-    /// it can.
+    /// Serves `fs`. The kernel may rely on answers for `ttl`, and reads whole files by itself if it can.
     pub fn new(fs: Arc<Fs>, ttl: Duration) -> Adapter {
         let (ways, notifier) = (Ways::default(), Arc::default());
         Adapter { fs, ttl, ways, maps_direct: false, serves_lists: false, notifier }
     }
 
-    /// Where to put the notifier, which there is only when the session has been made of this.
+    /// Where the notifier goes, which exists only once a session has been made of this.
     pub fn notifier(&self) -> Arc<OnceLock<Notifier>> {
         self.notifier.clone()
     }
@@ -98,10 +97,10 @@ impl Filesystem for Adapter {
             InitFlags::FUSE_PARALLEL_DIROPS,
             InitFlags::FUSE_CACHE_SYMLINKS,
         ] {
-            // An older kernel does without.
+            // Older kernels do without.
             let _ = config.add_capabilities(wanted);
         }
-        // A passed file would be written past us, its header too.
+        // Otherwise a file that is passed through would be written past us, header and all.
         if !self.fs.tree().is_writable()
             && config.set_max_stack_depth(1).is_ok()
             && config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok()
@@ -111,7 +110,7 @@ impl Filesystem for Adapter {
         self.serves_lists = self.fs.tree().source().is_for_others()
             && config.add_capabilities(InitFlags::FUSE_POSIX_ACL).is_ok();
         self.maps_direct = config.add_capabilities(InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP).is_ok();
-        // Both lie within what the library allows; a refusal leaves its default.
+        // Both are within what the library allows; if refused, its default stays.
         let _ = config.set_max_write(MAX_TRANSFER);
         let _ = config.set_max_background(MAX_BACKGROUND);
         Ok(())
@@ -165,7 +164,7 @@ impl Filesystem for Adapter {
         reply: ReplyData,
     ) {
         guarded(req, "read", || {
-            // The reply goes to whichever of the two comes to use it.
+            // The reply goes to whichever of the two uses it.
             let mut reply = Some(reply);
             let read = self.fs.read(Handle(fh.0), offset, size as usize, |bytes| {
                 reply.take().map(|reply| reply.data(bytes))
@@ -283,20 +282,19 @@ impl Filesystem for Adapter {
         reply: ReplyWrite,
     ) {
         guarded(req, "write", || {
-            // O_SYNC has that bit too. Of what is written past its pages the kernel leaves it to us.
+            // O_SYNC has that bit too. The kernel leaves syncing to us for writes that bypass its pages.
             let synced = flags.0 & libc::O_DSYNC != 0;
             let cached = write_flags.contains(WriteFlags::FUSE_WRITE_CACHE);
             let written = match cached {
-                // What the kernel writes back from a map it takes for written, whatever we answer
-                // but an error.
+                // The kernel takes what it writes back from a map for written, unless the answer is an error.
                 true => self.fs.write_back(Handle(fh.0), offset, data).map(|()| data.len()),
                 false => self.fs.write(Handle(fh.0), offset, data, synced),
             };
             match written {
-                // No more than was asked for, which is less than 4 GiB.
+                // At most what was asked for, which is less than 4 GiB.
                 Ok(count) => reply.written(count as u32),
                 Err(err) => {
-                    // The kernel does not say who has stored what it writes back.
+                    // The kernel does not say who stored what it writes back.
                     let user = self.fs.writer(Handle(fh.0)).filter(|_| cached);
                     let errno = || errno("write", &err);
                     reply.error(messages::for_user(user.unwrap_or(req.uid()), errno));
@@ -326,7 +324,7 @@ impl Filesystem for Adapter {
         guarded(req, "setattr", || {
             let (ino, owner) = (Ino(ino.0), (uid, gid));
             let set = match (size, mode, owner, atime, mtime) {
-                // With a size come the times that a change of it would set.
+                // With a size come the times that a change of it sets.
                 (Some(size), None, (None, None), ..) => {
                     self.fs.set_size(ino, fh.map(|fh| Handle(fh.0)), caller(req), size)
                 }
@@ -389,7 +387,7 @@ impl Filesystem for Adapter {
         rename([] INodeNo, &OsStr, RenameFlags) -> ReplyEmpty;
     }
 
-    // What there is not. The kernel asks for each once and then no more.
+    // Not implemented. The kernel asks for each once and then no more.
     refused! { ENOSYS:
         setxattr(INodeNo, &OsStr, &[u8], i32, u32) -> ReplyEmpty;
         removexattr(INodeNo, &OsStr) -> ReplyEmpty;

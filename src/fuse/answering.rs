@@ -1,4 +1,4 @@
-//! How requests are handled: a panic costs no more than its own, and what is logged is for who asks.
+//! How requests are handled: a panic costs only its own request, and log messages belong to the caller.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -6,12 +6,11 @@ use fuser::Request;
 
 use crate::messages;
 
-/// Runs a handler. If it panics, its reply was dropped on the way, which answers EIO; the worker
-/// and the mount live on.
+/// Runs a handler. If it panics, dropping its reply answers EIO; the worker and the mount live on.
 pub(super) fn guarded(request: &Request, name: &str, handler: impl FnOnce()) {
     messages::for_user(request.uid(), || {
         let handled = catch_unwind(AssertUnwindSafe(|| {
-            // Inside, for a log that panics may bring down no worker either.
+            // Inside, so that even a log that panics ends no worker.
             log::trace!("{name} for user {}, process {}", request.uid(), request.pid());
             handler();
         }));

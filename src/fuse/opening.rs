@@ -1,4 +1,4 @@
-//! How a file is opened: past the kernel's pages or through them, and which of them it may keep.
+//! How a file is opened: past the kernel's pages or through them, and which of them the kernel may keep.
 
 use fuser::{FileHandle, FopenFlags, INodeNo, OpenAccMode, OpenFlags, ReplyOpen};
 
@@ -41,11 +41,11 @@ impl Adapter {
             return reply.opened(FileHandle(handle.0), flags);
         }
         let mut answer = match mode {
-            // Nothing is to be written when it is closed.
+            // Nothing needs to be written when it is closed.
             OpenAccMode::O_RDONLY => FopenFlags::FOPEN_NOFLUSH,
-            // What is written may be laid out otherwise than the pages of the file.
+            // What is written may have another layout than the pages of the file.
             OpenAccMode::O_WRONLY => FopenFlags::FOPEN_DIRECT_IO,
-            // It may be refused, and then the pages of who has it mapped must not hold it.
+            // A write may be refused, and then pages that others have mapped must not hold it.
             OpenAccMode::O_RDWR if self.maps_direct => FopenFlags::FOPEN_DIRECT_IO,
             OpenAccMode::O_RDWR => FopenFlags::empty(),
         };
@@ -53,8 +53,7 @@ impl Adapter {
         reply.opened(FileHandle(handle.0), answer);
     }
 
-    /// Puts bytes into the kernel's pages of an inode that it has, from the first on. Returns whether
-    /// they are there.
+    /// Puts bytes into the kernel's pages of an inode, from the first on. Returns whether they are there.
     fn give(&self, ino: Ino, bytes: &[u8]) -> bool {
         let Some(notifier) = self.notifier.get() else { return false };
         let stored = notifier.store(INodeNo(ino.0), 0, bytes);

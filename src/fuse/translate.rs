@@ -1,4 +1,4 @@
-//! Our own types in those of the library that speaks to the kernel.
+//! Our own types in those of the FUSE library.
 
 use fuser::{Errno, FileAttr, FileType, INodeNo, Request};
 use log::Level;
@@ -9,8 +9,8 @@ use crate::inode::Ino;
 use crate::meta::Kind;
 use crate::node::Attr;
 
-/// What `stat` names as the size to read by. With 64 KiB `np.load` needs one request less for the
-/// header than with 4 KiB.
+/// The size to read by that `stat` names. With 64 KiB `np.load` needs one request fewer for the header than
+/// with 4 KiB.
 const BLOCK_SIZE: u32 = 64 << 10;
 
 /// The one place where an error becomes a log line and an errno.

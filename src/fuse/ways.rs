@@ -1,7 +1,7 @@
 //! How the kernel reads each open inode: from us, or past us from the backing file.
 //!
-//! All opens of an inode must be of one kind, with one backing file, or the kernel answers them with
-//! EIO. So the first open decides for as long as the inode is open.
+//! All opens of an inode must be of one kind, with one backing file, or the kernel answers EIO. So the first
+//! open decides for as long as the inode is open.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -30,13 +30,13 @@ pub(super) struct Ways {
 }
 
 impl Ways {
-    /// The kernel is ready to read backing files by itself.
+    /// The kernel can read backing files by itself.
     pub(super) fn allow_passthrough(&mut self) {
         self.passthrough = true;
     }
 
-    /// The way of an inode that is opened once more. `register` makes its backing file known to the
-    /// kernel; it returns none for what is not a backing file as it is.
+    /// The way of an inode that is opened once more. `register` makes its backing file known to the kernel;
+    /// it returns none if the file is not a backing file as it is.
     pub(super) fn open(
         &self,
         ino: Ino,
@@ -51,7 +51,7 @@ impl Ways {
                 let registered = if self.passthrough { register() } else { None };
                 let way = match registered {
                     Some(Ok(id)) => Way::Passed(Arc::new(id)),
-                    // Not permitted, or not with this filesystem.
+                    // Not permitted, or not possible with this filesystem.
                     Some(Err(_)) | None => Way::Served,
                 };
                 new.insert((way, 1)).0.clone()
@@ -59,7 +59,7 @@ impl Ways {
         }
     }
 
-    /// An inode is open once less.
+    /// Closes an inode once.
     pub(super) fn close(&self, ino: Ino) {
         if let Entry::Occupied(mut open) = lock(&self.open).entry(ino) {
             open.get_mut().1 -= 1;
