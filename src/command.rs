@@ -33,13 +33,13 @@ pub(crate) fn umount(mountpoint: &Path, force: bool) -> Outcome {
     Ok(())
 }
 
-/// By whom something is used, if that is known.
+/// Who uses something, if that is known.
 fn by(users: &[Process]) -> String {
     if users.is_empty() { String::new() } else { format!(" by {}", in_words(users)) }
 }
 
-/// Lists a directory, as it is read: a listing without end starts at once. Names are escaped where a
-/// terminal would act on them, and are what they are for a program that reads them.
+/// Lists a directory while reading it, so that an endless listing starts at once. On a terminal names are
+/// escaped where it would act on them; other programs get them unchanged.
 pub(crate) fn ls(path: &Path) -> Outcome {
     if let Some((source, within)) = npyfs::mount::enclosing(path)
         && let Ok(entries) = std::fs::read_dir(path)
@@ -106,11 +106,11 @@ fn unless_closed(written: io::Result<()>) -> Outcome {
     }
 }
 
-/// Waits for the end of standard input, which comes when the daemon at its other end is gone, and
-/// unmounts what it left behind, unless it has said that it left nothing.
+/// Waits for the end of standard input, which means that the daemon at its other end is gone, and unmounts
+/// what it left. If it said `DONE`, it left nothing.
 pub(crate) fn watch(identity: &str, mountpoint: PathBuf) -> Outcome {
     let mut said = Vec::new();
-    // An error is as good as an end.
+    // An error means the same as an end.
     let _ = io::stdin().read_to_end(&mut said);
     if said != mount::DONE {
         Place::described(mountpoint, identity)?.unmount()?;

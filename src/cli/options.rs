@@ -1,5 +1,5 @@
-//! Options behind `-o`, as mount(8) and fstab pass them: those of `npyfs mount` by their long names,
-//! with `_` for `-`, and those that are meant for others.
+//! Options after `-o`, as mount(8) and fstab pass them: those of `npyfs mount` by their long names, with `_`
+//! for `-`, and those for mount(8) itself.
 
 use std::ffi::OsString;
 
@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::MountArgs;
 
-/// What mount(8) adds by itself, or is meant for it, or holds of every mount.
+/// Options that mount(8) adds or uses itself, or that are true of every mount.
 const FOR_OTHERS: [&str; 24] = [
     "",
     "defaults",
@@ -36,7 +36,7 @@ const FOR_OTHERS: [&str; 24] = [
     "default_permissions",
 ];
 
-/// What would have an effect on another filesystem and has none on this.
+/// Options that have an effect on other filesystems and none here.
 const WITHOUT_EFFECT: [&str; 14] = [
     "fsname",
     "subtype",
@@ -54,14 +54,14 @@ const WITHOUT_EFFECT: [&str; 14] = [
     "mand",
 ];
 
-/// What options behind `-o` come to.
+/// What the options after `-o` mean.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Options {
-    /// The same as words of the command line, for the one parser that there is of each.
+    /// The same as words of the command line, so that each option has only one parser.
     pub(super) words: Vec<OsString>,
-    /// Nothing is to be written.
+    /// Nothing may be written.
     pub(super) read_only: bool,
-    /// What was ignored though somebody may rely on it.
+    /// Options that were ignored, though somebody may rely on them.
     pub(super) warnings: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What somebody may have meant who names a file that there is not.
+//! What a user may have meant whose file does not exist.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -9,7 +9,7 @@ use npyfs::shown::shown;
 
 const NPY: &str = ".npy";
 
-/// The file of the array whose directory in a mount a path would be.
+/// The file of an array, given the path that its directory would have in a mount.
 pub(super) fn file_of_array(path: &Path) -> Option<PathBuf> {
     // Without a slash at the end.
     let mut file: OsString = path.components().as_path().into();
@@ -41,8 +41,7 @@ fn is_in_capitals(name: &OsStr) -> bool {
     suffix.is_some_and(|it| it != NPY.as_bytes() && it.eq_ignore_ascii_case(NPY.as_bytes()))
 }
 
-/// Why a file is no array that is one but for the capitals in its suffix, whether it was named itself or
-/// its array's directory.
+/// Why a file whose suffix is in capitals is no array, given its own name or that of its array's directory.
 pub(super) fn for_capitals(path: &Path) -> Option<String> {
     let name = path.file_name()?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());

@@ -37,7 +37,7 @@ pub(crate) fn run(path: &Path) -> Outcome {
         .open(&found.node, Caller::ROOT, Version::AtPath)
         .map_err(|err| found.error(&err))?;
     let size = found.tree.attr(&found.node).map_err(|err| found.error(&err))?.size;
-    // Not through the buffer of `io::stdout`, which would look for lines in them.
+    // Not through the buffer of `io::stdout`, which would look for line ends.
     let mut out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let progress = progress_bar(size);
     let mut at = 0;
@@ -56,7 +56,7 @@ pub(crate) fn run(path: &Path) -> Outcome {
     Ok(())
 }
 
-/// What a mount says of itself: how long it is comes out as it is read.
+/// A file about the mount itself: its length is known only once it is read.
 fn of_unknown_length(path: &Path) -> Option<File> {
     npyfs::mount::enclosing(path)?;
     let is_empty = path.metadata().is_ok_and(|meta| meta.is_file() && meta.len() == 0);

@@ -1,7 +1,7 @@
 //! `npyfs create`: the file of an array of zeros, its disk space reserved.
 //!
-//! The file is made under another name beside its own, which it gets last of all: whatever fails
-//! on the way leaves nothing behind, and what has the name already keeps it.
+//! The file is made under another name beside its own, and gets its own at the very end. So a failure leaves
+//! nothing behind, and an existing file keeps its name.
 
 use std::error::Error;
 use std::fs::File;
@@ -37,7 +37,7 @@ fn create(args: &CreateArgs) -> Result<(), Box<dyn Error>> {
     if !path.as_os_str().as_bytes().ends_with(b".npy") {
         return Err("to be an array in a mount, its name must end in .npy, in lower case".into());
     }
-    // Before any work is done; what counts is the last step.
+    // An early check, to save the work. The last step is the one that decides.
     if path.symlink_metadata().is_ok() {
         return Err(exists());
     }
@@ -59,9 +59,9 @@ fn create(args: &CreateArgs) -> Result<(), Box<dyn Error>> {
         return Err(format!("there is no directory {} to make it in", shown(directory)).into());
     }
     let room = Room::on_disk_of(directory, len)?;
-    // Without the ending of arrays, so that a mount of the directory shows none yet.
+    // Not named like an array, so that a mount of the directory shows none yet.
     let mut file = tempfile::Builder::new().prefix(".npyfs-").make_in(directory, |path| {
-        // All that the umask leaves, as any program that makes a file.
+        // All permissions that the umask leaves, as for any new file.
         File::options().write(true).create_new(true).mode(0o666).open(path)
     })?;
     let filled = fill(file.as_file_mut(), &header, len, args.sparse, &stop);
@@ -86,7 +86,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// What was typed, and what was not as it is in another array.
+    /// What was typed, and the rest from another array.
     fn of(args: &CreateArgs) -> Result<Wanted, String> {
         let like = match &args.like {
             Some(file) => Some(header_of(file).map_err(|why| format!("{}: {why}", shown(file)))?),
@@ -122,7 +122,7 @@ fn header_of(file: &Path) -> Result<Header, HeaderError> {
 fn layout(wanted: &Wanted) -> Result<(Vec<u8>, u64), HeaderError> {
     let shape = &wanted.shape;
     let header = header::write(&wanted.dtype, shape, wanted.order.of_new(shape));
-    // What could not be served is not made: too long a header, or with it too long a file.
+    // What could not be served is not made: too long a header, or too long a file with it.
     let read = Header::read(i64::MAX.cast_unsigned(), |at, buffer| {
         let start = usize::try_from(at).map_err(io::Error::other)?;
         let bytes = header.get(start..).and_then(|rest| rest.get(..buffer.len()));
@@ -147,7 +147,7 @@ impl Room {
         Ok(Room { needed, available: free.saturating_mul(stat.f_frsize) })
     }
 
-    /// What an error says, and how much was too much.
+    /// The message of an error, and how much was too much.
     fn explain(&self, err: &io::Error) -> String {
         let (needed, available) = (size(self.needed), size(self.available));
         let limit = rustix::process::getrlimit(Resource::Fsize).current;
@@ -183,18 +183,18 @@ fn fill(file: &mut File, header: &[u8], len: u64, sparse: bool, stop: &Stop) -> 
         reserve(file, len, stop)?;
     }
     file.write_all_at(header, 0)?;
-    // Over a network a full disk is reported no sooner.
+    // On a network filesystem a full disk may be reported only now.
     file.sync_all()
 }
 
-/// Makes the file this long, of zeros that have their place on the disk.
+/// Makes the file this long, of zeros that have disk space.
 fn reserve(file: &mut File, len: u64, stop: &Stop) -> io::Result<()> {
     loop {
         stop.check()?;
         match rustix::fs::fallocate(&*file, FallocateFlags::empty(), 0, len) {
-            // Stopped and continued, perhaps.
+            // Perhaps it was stopped and continued.
             Err(Errno::INTR) => {}
-            // The filesystem cannot: then zeros take the place.
+            // The filesystem cannot reserve: write zeros.
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => return write_zeros(file, len, stop),
             done => return Ok(done?),
         }
@@ -213,7 +213,7 @@ fn write_zeros(file: &mut File, len: u64, stop: &Stop) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether somebody wants this to end: the file is removed on the way out.
+/// Whether a signal asks this to end: the file is removed on the way out.
 struct Stop(Arc<AtomicBool>);
 
 impl Stop {
@@ -222,7 +222,7 @@ impl Stop {
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             signal_hook::flag::register(signal, asked.clone())?;
         }
-        // Sent beyond `ulimit -f`. It would end us at once; heard, it is an error as any other.
+        // Sent beyond `ulimit -f`. It would end us at once; handled, it becomes an error like any other.
         signal_hook::flag::register(SIGXFSZ, Arc::default())?;
         Ok(Stop(asked))
     }

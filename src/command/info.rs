@@ -15,7 +15,7 @@ pub(crate) fn run(paths: &[PathBuf]) -> Outcome {
     let mut failed = None;
     for path in paths {
         if let Err(why) = describe(path) {
-            // One path's failure keeps no other from being shown; the last is reported by `main`.
+            // A path that fails must not hide the others; `main` reports the last.
             if let Some(before) = failed.replace(why) {
                 eprintln!("npyfs: {}", shown(&before.to_string()));
             }
@@ -24,7 +24,7 @@ pub(crate) fn run(paths: &[PathBuf]) -> Outcome {
     failed.map_or(Ok(()), Err)
 }
 
-/// What an array's own directory says in a mount, if the path is one or an array as a file.
+/// What an array's own directory in a mount says, if the path is one, or an array as a file.
 fn in_mount(path: &Path) -> io::Result<Option<Outcome>> {
     let stem = path.to_str().and_then(Encoding::strip).map(|(stem, _)| Path::new(stem));
     for directory in [Some(path), stem].into_iter().flatten() {

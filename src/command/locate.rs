@@ -1,6 +1,6 @@
-//! Finds what a path means without a mount: the real directories that it starts with are the
-//! source, the rest is looked up in the tree over it. Symlinks are followed, as they are by any
-//! program that is given a path: what is read is read with the caller's own rights.
+//! Finds what a path means without a mount. The real directories at its beginning are the source; the rest is
+//! looked up in the tree over it. Symlinks are followed, since everything is read with the caller's own
+//! rights.
 
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
@@ -24,7 +24,7 @@ pub(super) struct PathError(String);
 
 impl PathError {
     fn new(path: &Path, err: &Error) -> PathError {
-        // Errors of the operating system name their file themselves, relative to the source.
+        // Errors of the operating system name their file relative to the source; here the path does.
         let why = match err {
             Error::Io { source, .. } => source.to_string(),
             other => other.to_string(),
@@ -65,7 +65,7 @@ impl Located {
     pub(super) fn new(path: &Path) -> Result<Located, PathError> {
         let found = Located::beneath_directory(path);
         if let (Err(_), Some((source, within))) = (&found, npyfs::mount::enclosing(path)) {
-            // In a mount there is nothing at that path: its source knows why.
+            // A mount has nothing at that path: its source knows why.
             Located::walk(&source, &within, path)?;
             // Or the mount does, that has no array where it does not follow a symlink.
             if let Some(why) = unreadable_in_mount(path, &source, &within) {
@@ -76,7 +76,7 @@ impl Located {
     }
 
     fn beneath_directory(path: &Path) -> Result<Located, PathError> {
-        // The longest beginning that is a directory; at least the current one.
+        // The longest beginning that is a directory, or else the current directory.
         let mut directory = path;
         while !directory.as_os_str().is_empty() && !directory.is_dir() {
             directory = directory.parent().unwrap_or(Path::new(""));
@@ -89,7 +89,7 @@ impl Located {
         Located::walk(directory, rest, path)
     }
 
-    /// Looks `rest` up in the tree over `source`, which a user knows as `path`.
+    /// Looks `rest` up in the tree over `source`, which the user knows as `path`.
     fn walk(source: &Path, rest: &Path, path: &Path) -> Result<Located, PathError> {
         let options = source::Options { follow_symlinks: true, ..Default::default() };
         let opened = Source::open(source, options).map_err(|err| PathError::new(source, &err))?;

@@ -19,10 +19,10 @@ use super::{Outcome, advice, by};
 use crate::cli::MountArgs;
 use crate::logging;
 
-/// What the daemon writes to the watcher when there is nothing left for that to do.
+/// What the daemon writes to the watcher when there is nothing left to unmount.
 pub(super) const DONE: &[u8] = b"done";
 
-/// What the background process writes to the one that waits for it.
+/// What the background process writes to the process that waits for it.
 const READY: &[u8] = b"ready";
 
 pub(crate) fn run(args: &MountArgs) -> Outcome {
@@ -47,14 +47,14 @@ pub(crate) fn run(args: &MountArgs) -> Outcome {
     if said == READY {
         return Ok(());
     }
-    // It has said on the terminal why.
+    // It has said why on the terminal.
     let status = child.wait()?;
     std::process::exit(status.code().unwrap_or(1));
 }
 
 fn serve(args: &MountArgs) -> Outcome {
     if args.in_background {
-        // Out of the terminal's reach: Ctrl-C there is not meant for us.
+        // Away from the terminal: a Ctrl-C there is not for us.
         rustix::process::setsid()?;
     }
     logging::start(args.debug, args.log_file.as_deref())
@@ -84,7 +84,7 @@ fn serve(args: &MountArgs) -> Outcome {
     let signals = ending_signals()?;
     raise_file_limit();
     let mount = prepared.mount()?;
-    // Each thread has its privileges of the one that starts it, so before there is any.
+    // A thread inherits privileges from the one that starts it, so this comes before any is started.
     npyfs::mount::give_up_privileges(&options)
         .map_err(|err| format!("cannot give up root's privileges: {err}"))?;
     ask_on(signals, asked.clone());
@@ -110,7 +110,7 @@ fn serve(args: &MountArgs) -> Outcome {
     if let Some(mut input) = watcher.and_then(|watcher| watcher.stdin) {
         // The watcher unmounts if its input ends without a word.
         if served.is_ok() {
-            // If it is gone, it cannot be told.
+            // If it is gone, it need not know.
             let _ = input.write_all(DONE);
         }
     }
@@ -121,13 +121,13 @@ fn named(file: Option<&Path>, err: &io::Error) -> String {
     format!("{}: {err}", shown(file.unwrap_or(Path::new("the log"))))
 }
 
-/// Passes on SIGINT, SIGTERM and SIGHUP as the wish to end.
+/// Passes SIGINT, SIGTERM and SIGHUP on as a request to end.
 pub(super) fn ask_on_signal(asked: mpsc::Sender<End>) -> io::Result<()> {
     ask_on(ending_signals()?, asked);
     Ok(())
 }
 
-/// The signals that end a mount; from now on they are kept for whoever looks.
+/// The signals that end a mount. From now on they are kept until somebody looks.
 fn ending_signals() -> io::Result<Signals> {
     Signals::new([SIGINT, SIGTERM, SIGHUP])
 }
@@ -135,7 +135,7 @@ fn ending_signals() -> io::Result<Signals> {
 fn ask_on(mut signals: Signals, asked: mpsc::Sender<End>) {
     thread::spawn(move || {
         for _ in signals.forever() {
-            // Nobody listens any more when the end has come.
+            // Nobody listens once the end has come.
             let _ = asked.send(End::Asked);
         }
     });
@@ -143,7 +143,7 @@ fn ask_on(mut signals: Signals, asked: mpsc::Sender<End>) {
 
 /// Says why it does not end at once.
 pub(super) fn say_in_use(mountpoint: &Path, users: &[Process]) {
-    // The terminal may be gone, which is no reason not to unmount.
+    // The terminal may be gone, which must not keep us from unmounting.
     let _ = writeln!(
         io::stderr(),
         "npyfs: {} is in use{}; open files are served for {} s more; Ctrl-C again leaves at once",
@@ -162,10 +162,9 @@ fn raise_file_limit() {
     }
 }
 
-/// Tells the waiting process that the mount is ready, and lets go of the terminal and of the
-/// directory that we were started in.
+/// Tells the waiting process that the mount is ready, and leaves the terminal and the current directory.
 fn detach() -> io::Result<()> {
-    // All that can fail comes before the word.
+    // Everything that can fail comes before that word.
     let null = File::options().read(true).write(true).open("/dev/null")?;
     std::env::set_current_dir("/")?;
     let mut out = io::stdout();
@@ -177,7 +176,7 @@ fn detach() -> io::Result<()> {
     Ok(rustix::stdio::dup2_stderr(&null)?)
 }
 
-/// Starts a process that unmounts when this one is gone, however it went.
+/// Starts a process that unmounts if this one goes, for whatever reason.
 fn watch(place: &Place) -> io::Result<Child> {
     Command::new(std::env::current_exe()?)
         .args(["watch", &place.identity()])
@@ -185,7 +184,7 @@ fn watch(place: &Place) -> io::Result<Child> {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        // Not in reach of a Ctrl-C that is meant for us.
+        // Out of reach of a Ctrl-C that is meant for us.
         .process_group(0)
         .spawn()
 }
