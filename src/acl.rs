@@ -1,10 +1,10 @@
-//! POSIX access lists, in the form in which the kernel passes them around (`linux/posix_acl_xattr.h`).
+//! POSIX access lists, in the form that the kernel passes around (`linux/posix_acl_xattr.h`).
 //!
-//! They are not looked at here: the kernel enforces them, those of the mount's entries too. All that is
-//! done is to make the list of an entry that the source does not have out of that of a file that it has.
+//! npyfs does not enforce them: the kernel does, those of the mount's entries too. It only derives the list
+//! of an entry that the source does not have from that of a file that it has.
 
-/// The names of the extended attributes by which the kernel asks for a list: what counts for the entry,
-/// and what a directory gives to new entries in it.
+/// The extended attributes by which the kernel asks for a list: the one that counts for an entry, and the one
+/// that a directory gives to new entries.
 pub const ACCESS: &str = "system.posix_acl_access";
 /// See [`ACCESS`].
 pub const DEFAULT: &str = "system.posix_acl_default";
@@ -13,7 +13,7 @@ const VERSION: u32 = 2;
 const HEADER: usize = size_of::<u32>();
 const ENTRY: usize = 8;
 
-/// A list as the kernel has made it.
+/// A list as the kernel has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessList(Vec<Entry>);
 
@@ -46,8 +46,8 @@ impl AccessList {
         entries.chunks(ENTRY).map(entry).collect::<Option<_>>().map(AccessList)
     }
 
-    /// The list in which each permission is what `of_entry` makes of it, and `of_mask` of the mask's,
-    /// which is what the mode bits of the group are where there is a list.
+    /// The list in which each permission is what `of_entry` makes of it, and the mask's what `of_mask` makes
+    /// of it: with a list, the mask is the mode's group bits.
     #[must_use]
     pub fn with(&self, of_entry: impl Fn(u16) -> u16, of_mask: impl Fn(u16) -> u16) -> AccessList {
         let change = |entry: &Entry| {

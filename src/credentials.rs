@@ -1,15 +1,14 @@
-//! With whose rights a thread works: its own, or for a while those of whoever asks.
+//! With whose rights a thread works: its own, or for a while those of a caller.
 //!
-//! A daemon that runs as root may open everything. When it serves others, what they may open is not for
-//! it to say: mode bits, access lists, closed directories, quotas and whatever comes next are the
-//! kernel's matter. So for the system calls that decide, a thread takes on the caller's user, group and
-//! supplementary groups. A thread whose effective user is not root has no capabilities in effect
-//! either. Linux keeps credentials for each thread, and these calls change those of this thread only.
+//! A daemon that runs as root may open everything. What others may open is up to the kernel, which knows mode
+//! bits, access lists, closed directories and quotas. So for the system calls that decide, a thread takes on
+//! the caller's user, group and supplementary groups; without root as effective user it has no capabilities
+//! in effect either. Linux keeps credentials for each thread, and these calls change only this one's.
 //!
-//! A request names the caller's user and group. The supplementary groups are those that `/proc` shows
-//! of the calling thread, which waits for the answer and so is there. Where it cannot be seen (it is in
-//! another process-id namespace), or works for somebody else by now, it counts as having none. Nor does
-//! anybody have the capabilities here that they may have elsewhere.
+//! A request names the caller's user and group. The supplementary groups are read from `/proc` of the calling
+//! thread, which waits for the answer and so exists. A caller that is not visible there (in another
+//! process-id namespace), or works for another user by now, counts as having none. A caller's capabilities
+//! are never taken on.
 
 use std::cell::Cell;
 use std::fs;
@@ -22,8 +21,8 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::caller::Caller;
 
-/// Does some work with all of a caller's rights, supplementary groups included. For a daemon that runs
-/// as root. An error if the rights cannot be had, and then nothing was done.
+/// Does `work` with all rights of a caller, supplementary groups included. Only for a daemon that runs as
+/// root. If the rights cannot be had it is an error, and nothing was done.
 pub fn with_rights_of<R>(caller: Caller, work: impl FnOnce() -> R) -> io::Result<R> {
     let rights = TakenOn::new(caller, &supplementary_groups(caller))?;
     let done = work();
@@ -31,8 +30,8 @@ pub fn with_rights_of<R>(caller: Caller, work: impl FnOnce() -> R) -> io::Result
     Ok(done)
 }
 
-/// Does some work as a caller's user and group, in no further group. For what is open already: whose
-/// quota and whose share of the disk it is at the cost of.
+/// Does `work` with a caller's user and group, in no other group. This is for files that are open already, to
+/// write at the cost of the caller's quota and share of the disk.
 pub fn as_user_of<R>(caller: Caller, work: impl FnOnce() -> R) -> io::Result<R> {
     let rights = TakenOn::new(caller, &[])?;
     let done = work();
@@ -41,11 +40,11 @@ pub fn as_user_of<R>(caller: Caller, work: impl FnOnce() -> R) -> io::Result<R> 
 }
 
 thread_local! {
-    /// This thread has given up the supplementary groups that it began with: root needs none.
+    /// This thread has given up the supplementary groups that it began with; root needs none.
     static HAS_NO_GROUPS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The rights of somebody else, which this thread has until this is dropped.
+/// The rights of a caller, which this thread has until this is dropped.
 struct TakenOn {
     own_user: Uid,
     own_group: Gid,
@@ -53,16 +52,16 @@ struct TakenOn {
 
 impl TakenOn {
     fn new(caller: Caller, groups: &[Gid]) -> io::Result<TakenOn> {
-        // To the system calls this number says that nothing is to be changed.
+        // In the system calls this number means that nothing changes.
         if caller.user == u32::MAX || caller.group == u32::MAX {
             return Err(Errno::ACCESS.into());
         }
-        // All of them or, without the privilege for that, nothing.
+        // All groups, or nothing if the privilege for that is missing.
         if !groups.is_empty() || !HAS_NO_GROUPS.get() {
             set_thread_groups(groups)?;
             HAS_NO_GROUPS.set(groups.is_empty());
         }
-        // From here on whatever was changed is given back, also if the rest fails.
+        // From here on, whatever was changed is given back even if the rest fails.
         let taken_on =
             TakenOn { own_user: rustix::process::geteuid(), own_group: rustix::process::getegid() };
         set_thread_res_gid(None, Gid::from_raw(caller.group), None)?;
@@ -85,7 +84,7 @@ impl TakenOn {
 impl Drop for TakenOn {
     fn drop(&mut self) {
         if let Err(err) = self.give_back() {
-            // A thread that goes on with somebody else's rights would serve others with them.
+            // A thread that kept somebody else's rights would serve others with them.
             log::error!("cannot return from the caller's rights to our own: {err}");
             process::abort();
         }
@@ -100,8 +99,8 @@ fn supplementary_groups(caller: Caller) -> Vec<Gid> {
     groups_in(&status, caller).unwrap_or_default()
 }
 
-/// The supplementary groups in the text of `/proc/<thread>/status`, if it is about a thread that works
-/// for this user and group.
+/// The supplementary groups in the text of `/proc/<thread>/status`, if that thread works for this user and
+/// group.
 fn groups_in(status: &[u8], caller: Caller) -> Option<Vec<Gid>> {
     let numbers = |name: &str| -> Option<Vec<u32>> {
         let mut lines = status.split(|&byte| byte == b'\n');

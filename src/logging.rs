@@ -17,18 +17,18 @@ mod syslog;
 
 use syslog::Syslog;
 
-/// How often one warning or error is written in each period, and how many different ones of one
-/// origin are; what comes beyond is counted.
+/// How often one warning or error is written in each period, and how many different ones from one origin.
+/// Those beyond are counted.
 const BURST: u32 = 5;
 const MAX_DIFFERENT: usize = 200;
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// Set once standard error leads nowhere any more.
+/// Set once standard error leads nowhere.
 static DETACHED: AtomicBool = AtomicBool::new(false);
 
-/// Starts logging to standard error, or to a file. `NPYFS_LOG` sets the filter; without it warnings
-/// and errors are written, with `debug` everything. Whatever it is, the last messages can be read
-/// through the mount.
+/// Starts logging to standard error, or to a file. `NPYFS_LOG` sets the filter; without it warnings and
+/// errors are written, and with `debug` everything. The last messages can be read through the mount whatever
+/// the filter is.
 pub(crate) fn start(debug: bool, file: Option<&Path>) -> io::Result<()> {
     let mut builder = env_logger::Builder::new();
     builder.filter_level(if debug { LevelFilter::Debug } else { LevelFilter::Warn });
@@ -44,29 +44,27 @@ pub(crate) fn start(debug: bool, file: Option<&Path>) -> io::Result<()> {
     // Without a socket it is as if nobody listened.
     let syslog = if file.is_none() { Syslog::new().ok() } else { None };
     let limited = Limited { inner, syslog, seen: Mutex::default() };
-    // Fails only if a logger was set before, which is nowhere else done.
+    // Fails only if there is a logger already, which nothing else sets.
     let _ = log::set_boxed_logger(Box::new(limited));
     Ok(())
 }
 
-/// What was to be written to standard error goes to the system's log from now on: the daemon leaves the
-/// terminal.
+/// The daemon leaves the terminal: messages for standard error go to the system's log from now on.
 pub(crate) fn detach() {
     DETACHED.store(true, Ordering::Relaxed);
 }
 
-/// The least important messages that are kept for those who read them through the mount: why
-/// something was refused is among them.
+/// The least important messages that can be read through the mount. They include why something was refused.
 const KEPT: LevelFilter = LevelFilter::Info;
 
-/// Whether a message is kept, whatever is written: those of libraries only if they are warnings.
+/// Whether a message is kept, whatever the filter is. Those of libraries only if they are warnings.
 fn is_kept(metadata: &Metadata<'_>) -> bool {
     let ours = metadata.target().split(':').next() == Some("npyfs");
     metadata.level() <= if ours { KEPT } else { LevelFilter::Warn }
 }
 
-/// Opens a log. It names files that others may not be able to see, so that a new one is its owner's
-/// alone; and its directory may be everybody's, so that no symlink leads it elsewhere.
+/// Opens a log. It names files that others may not be able to see, so a new one is for its owner alone. Its
+/// directory may be open to everybody, so no symlink is followed.
 fn open(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.create(true).append(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
@@ -78,10 +76,10 @@ fn open(path: &Path) -> io::Result<File> {
     })
 }
 
-/// A log in which no message can drown the others, nor any number of them from one origin.
+/// A log in which no message, and no origin of many messages, can drown the others.
 struct Limited {
     inner: env_logger::Logger,
-    /// Where messages go once we are detached; none if they have a file.
+    /// Where messages go once we are detached; none if they go to a file.
     syslog: Option<Syslog>,
     seen: Mutex<HashMap<Origin, Count>>,
 }
@@ -89,12 +87,12 @@ struct Limited {
 /// Where in the program a message comes from.
 type Origin = (Option<&'static str>, Option<u32>);
 
-/// What came of one origin in this period.
+/// What came from one origin in this period.
 struct Count {
     since: Instant,
     left_out: u32,
-    /// How often each message was written, numbers aside: the same origin has the errors of all
-    /// files, and one that grows and shrinks has another size in each.
+    /// How often each message was written, numbers left out: one origin has the errors of all files, and a
+    /// file that grows and shrinks has another size in each.
     messages: HashMap<String, u32>,
 }
 
@@ -105,7 +103,7 @@ impl Count {
 }
 
 impl Limited {
-    /// Whether one more message of an origin may be written, and how many were not before it.
+    /// Whether one more message from an origin may be written, and how many before it were not.
     fn admits(&self, origin: Origin, message: &str, now: Instant) -> Option<u32> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let count = seen.entry(origin).or_insert_with(|| Count::new(now));
@@ -114,7 +112,7 @@ impl Limited {
             left_out = count.left_out;
             *count = Count::new(now);
         }
-        // `read: big.npy: header says 8128 bytes, …`: only what is behind the name of the file.
+        // `read: big.npy: header says 8128 bytes, …`: only what comes after the file's name.
         let (who, what) = message.split_at(message.match_indices(": ").nth(1).map_or(0, |at| at.0));
         let kind = who.to_owned() + &what.replace(|c: char| c.is_ascii_digit(), "");
         let times = count.messages.get(&kind).copied().unwrap_or(0);
@@ -148,7 +146,8 @@ impl Log for Limited {
         // Whatever a message quotes, it is one line.
         let message = shown(&record.args().to_string()).to_string();
         if kept {
-            // They have a bound of their own, for each user: what one was told keeps nothing from another.
+            // These have a bound of their own for each user, so one user's messages take nothing from
+            // another's.
             messages::note(record.level(), &message);
         }
         if !written {

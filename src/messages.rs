@@ -1,7 +1,7 @@
-//! The last messages of the log, for those who read them through the mount.
+//! The last messages of the log, to be read through the mount.
 //!
-//! The log itself may go where its readers cannot look, or nowhere. Whoever is refused something
-//! gets an errno from the kernel, and the reason here.
+//! The log itself may go where a mount's users cannot look, or nowhere. A user who is refused something gets
+//! an errno from the kernel, and the reason here.
 
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
@@ -17,7 +17,7 @@ use crate::sync::lock;
 const MAX_MESSAGES: usize = 200;
 const MAX_BYTES: usize = 64 << 10;
 
-/// The log is one for the whole process, and so are these.
+/// One for the whole process, as the log is.
 static LAST: Mutex<Last> = Mutex::new(Last { messages: VecDeque::new(), bytes: 0 });
 
 thread_local! {
@@ -39,7 +39,7 @@ struct Last {
     bytes: usize,
 }
 
-/// Does some work for a user: what is logged meanwhile, by this thread, is an answer to them.
+/// Does work for a user: messages that this thread logs meanwhile are answers to them.
 pub fn for_user<R>(user: u32, work: impl FnOnce() -> R) -> R {
     struct Restore(Option<u32>);
     impl Drop for Restore {

@@ -1,4 +1,4 @@
-//! What the source's filesystem says of a file: which file it is, and its attributes.
+//! What the source's filesystem says about a file: its identity and its attributes.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, StatxTimestamp};
 
-/// Which file this is, however it is called. Numbers of deleted files are given out again by most
-/// filesystems, but not together with their time of birth.
+/// The identity of a file, whatever its name. Most filesystems give out numbers of deleted files again, but
+/// not together with their time of birth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileId {
     device: (u32, u32),
@@ -18,7 +18,7 @@ pub struct FileId {
 /// The longest name of a directory entry, in bytes.
 pub const NAME_MAX: usize = 255;
 
-/// What changes when a file's content does: size, times of modification and change.
+/// What changes when a file's content does: size, and times of modification and change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     size: u64,
@@ -62,14 +62,14 @@ pub struct Meta {
     pub changed: SystemTime,
 }
 
-/// Timestamps this young may still cover a later change: they move by the kernel's clock tick, and
-/// network filesystems keep coarser ones.
+/// A timestamp this young may hide a later change: it moves with the kernel's clock tick, and on network
+/// filesystems even less often.
 const SETTLED: Duration = Duration::from_secs(1);
 
 impl FileId {
-    /// Whether this has the number of another file, and so is that file if one of the two is held open:
-    /// no number is given out again until then. On overlayfs a file gets another time of birth when it
-    /// is first opened for writing, that of its copy.
+    /// Whether this has another file's number. If one of the two is held open they are the same file, since
+    /// no number is given out again until then. On overlayfs a file gets another time of birth when it is
+    /// first opened for writing: that of its copy.
     pub fn has_number_of(&self, other: &FileId) -> bool {
         (self.device, self.number) == (other.device, other.number)
     }
@@ -86,7 +86,7 @@ impl Meta {
         Meta::at(file, "", AtFlags::EMPTY_PATH)
     }
 
-    /// The same, without asking a network or FUSE filesystem: only on which device it is can be relied on.
+    /// The same, without asking a network or FUSE filesystem: only the device is reliable.
     pub fn of_unasked(file: impl AsFd) -> io::Result<Meta> {
         Meta::at(file, "", AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC)
     }
@@ -101,7 +101,7 @@ impl Meta {
         Meta::at(directory, name, AtFlags::SYMLINK_NOFOLLOW)
     }
 
-    /// The same, without asking a network or FUSE filesystem: only which file it is can be relied on.
+    /// The same, without asking a network or FUSE filesystem: only the identity is reliable.
     pub fn of_entry_unasked(directory: impl AsFd, name: &std::ffi::OsStr) -> io::Result<Meta> {
         Meta::at(directory, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_DONT_SYNC)
     }
@@ -132,14 +132,14 @@ impl Meta {
         }
     }
 
-    /// What to compare to see whether the content changed.
+    /// What to compare in order to see whether the content changed.
     pub fn stamp(&self) -> Stamp {
         Stamp { size: self.size, modified: self.modified, changed: self.changed }
     }
 }
 
 impl Stamp {
-    /// Whether a change after this stamp was taken would show in a later one.
+    /// Whether any later change would make another stamp.
     pub fn is_settled(&self) -> bool {
         let latest = self.modified.max(self.changed);
         SystemTime::now().duration_since(latest).is_ok_and(|age| age > SETTLED)

@@ -1,12 +1,12 @@
-//! Something of which there is only so much, shared among users so that each leaves some for the others.
+//! A limited amount of something, shared among users so that each leaves some for the others.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use crate::sync::lock;
 
-/// So much of something. A user may have three quarters of what the others leave, so that there is some
-/// left for one more.
+/// The amount. A user may have three quarters of what the others leave, so there is always some left for one
+/// more.
 #[derive(Debug)]
 pub struct Quota {
     all: u64,
@@ -19,7 +19,7 @@ struct Taken {
     total: u64,
 }
 
-/// What somebody has taken for a user, given back when this is dropped.
+/// A user's share, given back when it is dropped.
 #[derive(Debug)]
 pub struct Share {
     quota: Arc<Quota>,
@@ -40,7 +40,7 @@ impl Quota {
 }
 
 impl Share {
-    /// Makes it so large. Says whether there was enough; otherwise it stays as it was.
+    /// Changes the share to this amount. If there is not enough it says so, and the share stays as it was.
     pub fn resize(&mut self, amount: u64) -> bool {
         let mut taken = lock(&self.quota.taken);
         let of_user = taken.by_user.get(&self.user).copied().unwrap_or(0);

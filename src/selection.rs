@@ -236,7 +236,7 @@ impl Selector {
         selected.ok_or_else(|| Refusal("the selection lies outside the array".to_owned()))
     }
 
-    /// What to write behind the Python expression of `view` to select the same.
+    /// What to write after the Python expression of `view` to select the same.
     pub fn expression(&self, view: &View) -> String {
         match self {
             Selector::OnAxis(on_axis) => on_axis.expression(view),

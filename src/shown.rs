@@ -1,26 +1,26 @@
-//! Names and texts of others, as they may be shown on a terminal or in a log.
+//! Names and texts of others, made safe to show on a terminal or in a log.
 //!
-//! A file may have any name. Written as it is, one could move the cursor, change colours, or end a
-//! line of the log and begin another of its own.
+//! A file may have any name. Unescaped, it could move the cursor, change colours, or end a line of the log
+//! and begin another.
 
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
-/// A name or a text in which control characters, what reverses the direction of writing, ends of
-/// lines, and bytes that are not UTF-8 are escaped: `\n`, `\x1b`, `\u{202e}`, `\xff`.
+/// A name or text in which control characters, those that reverse the direction of writing, line ends, and
+/// bytes that are not UTF-8 are escaped: `\n`, `\x1b`, `\u{202e}`, `\xff`.
 ///
-/// A backslash stays as it is. What is shown is to be read and not to be parsed, and so a text that
-/// holds shown names can be shown again.
+/// A backslash stays as it is: the result is read and not parsed, and a text that holds shown names can be
+/// shown again.
 #[derive(Clone, Copy, Debug)]
 pub struct Shown<'a>(&'a OsStr);
 
-/// A path, a name or a text as it may be shown.
+/// A path, a name or a text that is safe to show.
 pub fn shown<T: AsRef<OsStr> + ?Sized>(text: &T) -> Shown<'_> {
     Shown(text.as_ref())
 }
 
-/// Whether a character is shown as it is.
+/// Whether a character is shown unchanged.
 pub(crate) fn is_plain(c: char) -> bool {
     let changes_direction = matches!(
         c,

@@ -219,7 +219,7 @@ impl View {
         view
     }
 
-    /// `a[field.name]`: one field of every record. A sub-array's axes join behind the array's.
+    /// `a[field.name]`: one field of every record. A sub-array's axes come after the array's.
     pub fn field(&self, field: &Field) -> Option<View> {
         let mut view = self.clone();
         view.dtype = field.dtype.clone();

@@ -1,7 +1,6 @@
 //! The system's log, by the protocol of syslog(3): one datagram for each message.
 //!
-//! A C library's `syslog` would do, and takes unsafe code; a crate takes several others. What there is
-//! to it stands below.
+//! The C library's `syslog` takes unsafe code, and a crate takes several others; the protocol is short.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -23,21 +22,21 @@ pub(super) struct Syslog {
 impl Syslog {
     pub(super) fn new() -> std::io::Result<Syslog> {
         let socket = UnixDatagram::unbound()?;
-        // A log that does not take messages keeps nobody waiting who reads a file.
+        // A log that takes no messages must not make a reader wait.
         socket.set_nonblocking(true)?;
         Ok(Syslog { socket })
     }
 
-    /// Sends a message of one line. It is lost where nobody listens, or does not keep up: there is no
-    /// other place left to say so. The socket is looked up for each, since its owner may start again.
+    /// Sends a message of one line. It is lost if nobody listens or keeps up: there is no other place to say
+    /// so. The socket is looked up each time, since its owner may have started again.
     pub(super) fn send(&self, level: Level, message: &str) {
         let _ =
             self.socket.send_to(&datagram(level, std::process::id(), message), Path::new(SOCKET));
     }
 }
 
-/// A message in the form of RFC 3164, without the time: whoever receives one that has none takes the
-/// time when it came, and knows its time zone.
+/// A message in the form of RFC 3164, without the time: the receiver takes the time of arrival, and knows its
+/// time zone.
 fn datagram(level: Level, process: u32, message: &str) -> Vec<u8> {
     let severity = match level {
         Level::Error => 3,

@@ -7,7 +7,7 @@ use crate::view::View;
 /// A title, and names in a directory of selectors that may serve as examples.
 pub(super) type Usage = (String, Vec<String>);
 
-/// Names are put in a column of this width at most; a longer one reaches out of it.
+/// The widest column for names; longer ones stick out of it.
 const MAX_COLUMN: usize = 40;
 
 /// The text for the directory of an array.
@@ -31,7 +31,7 @@ pub(super) fn of_array(view: &View) -> String {
     )
 }
 
-/// Paths that say something different each, some of which the array may lack.
+/// Paths that each show something different. The array may lack some of them.
 fn candidates(view: &View) -> Vec<String> {
     let in_group = |name: &str| -> Vec<String> {
         let group = Group::named(name, view).ok();
@@ -53,7 +53,7 @@ fn candidates(view: &View) -> Vec<String> {
     paths
 }
 
-/// The text for a directory of selectors, but for those that list all that there is.
+/// The text for a directory of selectors; none for those that list everything they have.
 pub(super) fn of_group(group: &Group, view: &View) -> Option<String> {
     let (title, names) = usage(group, view)?;
     let mut examples = Vec::new();
@@ -64,7 +64,7 @@ pub(super) fn of_group(group: &Group, view: &View) -> Option<String> {
         examples.push((format!("{name}.raw"), format!("{what}, its bytes with no header")));
         last = Some(name);
     }
-    // And that it goes on from there.
+    // And a chain, to show that it goes on from there.
     let chained = last.map(|name| format!("{name}/T"));
     if let Some((path, what)) =
         chained.and_then(|path| meaning(Some(group.clone()), view, &path).map(|what| (path, what)))
@@ -97,8 +97,8 @@ fn table(examples: &[(String, String)]) -> String {
     examples.iter().map(|(name, what)| format!("    {name:width$}  {what}\n")).collect()
 }
 
-/// The Python expression of what a path selects, which has no encoding, beneath the directory of an
-/// array or of a group; none where that does not exist.
+/// The Python expression of what a path without encoding selects, below the directory of an array or group;
+/// none if that does not exist.
 fn meaning(mut group: Option<Group>, view: &View, path: &str) -> Option<String> {
     let mut view = view.clone();
     let mut expression = "a".to_owned();
