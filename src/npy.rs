@@ -15,7 +15,7 @@ pub fn shape_text(shape: &[u64]) -> String {
     text
 }
 
-/// Writes a shape behind a text, as [`shape_text`] has it. For what is in most headers no formatter is
+/// Writes a shape after a text, as [`shape_text`] has it. For what is in most headers no formatter is
 /// used: they are written for every lookup and every open, where other work has had the processor's
 /// caches, and a formatter's code would have to come from memory.
 fn push_shape(text: &mut String, shape: &[u64]) {

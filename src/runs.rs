@@ -122,7 +122,7 @@ impl Runs {
         let periods = steps(self).into_iter().chain(steps(other)).chain([apart]);
         !periods.filter(|&period| period > 0).any(|period| {
             let [(a, a_len), (b, b_len)] = [self.modulo(period), other.modulo(period)];
-            // From where the one begins: the other begins behind its end, and ends before it
+            // From the start of one: the other must begin after its end, and end before it
             // begins again.
             let distance = (b + period - a) % period;
             a_len <= distance && b_len <= period - distance

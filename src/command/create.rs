@@ -78,7 +78,7 @@ fn exists() -> Box<dyn Error> {
     "it exists already".into()
 }
 
-/// The array that is to be made.
+/// The array to make.
 struct Wanted {
     dtype: Arc<DType>,
     shape: Vec<u64>,

@@ -36,7 +36,7 @@ pub struct SubArray {
 }
 
 /// A structured dtype: named fields in the order of their offsets, with padding between them
-/// and behind the last.
+/// and after the last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     fields: Vec<Field>,
@@ -170,7 +170,7 @@ impl DType {
         }
     }
 
-    /// Writes the descr behind a text, as it stands in a header.
+    /// Writes the descr after a text, as it stands in a header.
     pub fn push_descr(&self, text: &mut String) {
         let make = || self.descr().to_string();
         match self {

@@ -135,7 +135,7 @@ pub(super) fn usage(view: &View) -> Usage {
             }
         ),
     };
-    // Those that can be told in a line.
+    // Those that fit on a line.
     let plain = |name: &String| !name.contains(char::is_control) && !name.contains("  ");
     let names = (0..places(view)).filter_map(|place| listed_at(place, view)).filter(plain);
     (title, names.take(SHOWN).collect())

@@ -98,7 +98,7 @@ impl Scalar {
         })
     }
 
-    /// Writes the type behind a text, as NumPy does (`dtype.str`).
+    /// Writes the type after a text, as NumPy does (`dtype.str`).
     pub fn push_to(&self, text: &mut String) {
         let (code, size) = match self.kind {
             Kind::Bool => ('b', self.itemsize),

@@ -156,7 +156,7 @@ impl<'a> Lexer<'a> {
         Ok(value.map_or(Value::HugeInt, Value::Int))
     }
 
-    /// Passes over the `L` that Python 2 wrote behind a long integer.
+    /// Passes over the `L` that Python 2 wrote after a long integer.
     fn skip_long_suffix(&mut self) {
         let before = self.at;
         self.take_while(|c| matches!(c, ' ' | '\t'));
@@ -248,7 +248,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// What stands behind a backslash, which is at byte `at`.
+    /// What comes after a backslash, which is at byte `at`.
     fn escape(&mut self, at: usize, text: &mut Text<'a>) -> Result<(), SyntaxError> {
         let Some(c) = self.peek() else {
             return Ok(());

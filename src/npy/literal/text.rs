@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use crate::shown::is_plain;
 
-/// A Python `str`, as WTF-8: UTF-8, but that a lone surrogate (U+D800 to U+DFFF), which an escape
+/// A Python `str`, as WTF-8: UTF-8, except that a lone surrogate (U+D800 to U+DFFF), which an escape
 /// such as `'\ud800'` can write, is encoded as three bytes in the same manner.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Text<'a>(Cow<'a, [u8]>);
@@ -138,7 +138,7 @@ pub(super) fn json_string(text: &str) -> String {
 }
 
 /// Whether Python's `repr` writes `c` as itself: `str.isprintable`, the same Unicode categories
-/// by which Rust's `Debug` decides. `Debug` also escapes combining characters, but not behind
+/// by which Rust's `Debug` decides. `Debug` also escapes combining characters, but not after
 /// another character.
 fn is_printable(c: char) -> bool {
     let pair = ['a', c];
