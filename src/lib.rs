@@ -6,13 +6,14 @@
 //!
 //! | module | what it is for |
 //! |---|---|
+//! | [`caller`], [`credentials`], [`quota`] | who asks, with whose rights it is looked at, and how much each may have |
+//! | [`acl`] | POSIX access lists, which the kernel enforces |
+//! | [`shown`], [`messages`] | names as they may be shown; the last messages of the log |
+//! | [`meta`] | the attributes of files |
 //! | [`npy`] | the .npy format: literals, dtypes, headers |
 //! | [`view`], [`runs`] | which bytes are the elements, and where they lie together |
 //! | [`selection`] | names that select: `rows/0-50`, `slice/::2`, `fields/r` |
-//! | [`caller`], [`credentials`], [`quota`] | who asks, with whose rights it is looked at, and how much each may have |
-//! | [`shown`], [`messages`] | names as they may be shown; the last messages of the log |
-//! | [`acl`] | POSIX access lists, which the kernel enforces |
-//! | [`meta`], [`backing`] | files: their attributes, every read and write of them; the only home of unsafe code |
+//! | [`backing`] | every read and write of files; the only home of unsafe code |
 //! | [`mod@file`], [`encoding`], [`text`] | virtual files, the forms of arrays, the small texts |
 //! | [`error`], [`source`] | what can go wrong; the mirrored directory and its border |
 //! | [`node`] | what a path means |

@@ -47,6 +47,20 @@ fn sources() -> Vec<(PathBuf, String)> {
     found.into_iter().map(|(path, text)| (path.strip_prefix(&root).unwrap().into(), text)).collect()
 }
 
+#[test]
+fn the_library_names_its_modules_in_the_order_in_which_they_import() {
+    let sources = sources();
+    let (_, library) = sources.iter().find(|(path, _)| path == Path::new("lib.rs")).unwrap();
+    let rows = library.lines().filter_map(|line| line.strip_prefix("//! | [`"));
+    let cells = rows.filter_map(|row| row.split(" | ").next());
+    let named: Vec<&str> = cells
+        .flat_map(|cell| cell.split(", "))
+        .map(|name| name.trim_matches(|c| "[]`".contains(c)).trim_start_matches("mod@"))
+        .collect();
+    let expected: Vec<&str> = LAYERS.into_iter().filter(|layer| *layer != "sync").collect();
+    assert_eq!(named, expected);
+}
+
 /// The top-level module that a source file belongs to.
 fn module(path: &Path) -> String {
     let first = path.components().next().unwrap().as_os_str().to_str().unwrap();
