@@ -160,14 +160,23 @@ impl Fs {
     /// Looks an entry up. Its number is to be given back by [`Fs::forget`].
     pub fn lookup(&self, parent: Ino, name: &OsStr, caller: Caller) -> Result<(Ino, Attr), Error> {
         if !self.retries.is_expected(caller) {
-            let (node, attr) = self.with_node(parent, |node| self.tree.lookup(node, name))?;
+            let (node, attr) = self.with_node(parent, |directory| {
+                self.tree.check_place(directory)?;
+                self.tree.lookup(directory, name)
+            })?;
             return Ok((self.inodes().remember(parent, name, node), attr));
         }
         let found = (0..RETRIES).find_map(|_| {
             let found = self.with_node(parent, |directory| {
+                let is_held =
+                    directory.file().is_some_and(|(_, id)| self.retries.holds(caller, id));
+                if !is_held {
+                    self.tree.check_place(directory)?;
+                }
                 let (node, attr) = self.tree.lookup(directory, name)?;
-                let is_of_source = parent == ROOT || matches!(directory, Node::Directory(_));
-                let file = if is_of_source { self.tree.hold(&node)? } else { None };
+                let is_at_path =
+                    !is_held && matches!(directory, Node::Directory(_) | Node::ArrayFile(_));
+                let file = if is_at_path { self.tree.hold(&node)? } else { None };
                 Ok((node, attr, file))
             });
             (!matches!(found, Err(Error::Stale))).then_some(found)
@@ -218,9 +227,21 @@ impl Fs {
         }
     }
 
-    /// The access list of this name of a number, in the kernel's form, if it has one.
-    pub fn access_list(&self, ino: Ino, name: &str) -> Result<Option<Vec<u8>>, Error> {
-        self.tree.access_list(&self.node(ino)?, name)
+    /// The access list of this name of a number, in the kernel's form, if it has one. The kernel asks
+    /// for that of a file when somebody is about to open it.
+    pub fn access_list(
+        &self,
+        ino: Ino,
+        name: &str,
+        caller: Caller,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let list = self.with_node(ino, |node| self.tree.access_list(node, name));
+        match &list {
+            Err(Error::Stale) if !self.node(ino)?.is_directory() => self.retries.expect(caller),
+            Err(_) => drop(self.retries.end(caller)),
+            Ok(_) => {}
+        }
+        list
     }
 
     /// The text of a symlink.
@@ -230,15 +251,28 @@ impl Fs {
 
     /// Opens a file for reading. What is small is given to the kernel on the way, by `give`.
     pub fn open(&self, ino: Ino, caller: Caller, give: Option<Give<'_>>) -> Result<Opened, Error> {
-        let share = self.share(caller, 1)?;
-        let node = self.node(ino)?;
+        let (content, share) = self.opening(ino, caller, |which| {
+            let share = self.share(caller, 1)?;
+            Ok((self.tree.open(&self.node(ino)?, caller, which)?, share))
+        })?;
+        self.add_file(ino, content, None, caller, share, give)
+    }
+
+    /// Opens a number by `open`: of its file the version that was looked up, where the kernel has only just done
+    /// that again because the one before was replaced.
+    fn opening<T>(
+        &self,
+        ino: Ino,
+        caller: Caller,
+        open: impl FnOnce(Version) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let walk = self.retries.end(caller).filter(|walk| walk.ends_at(ino));
         let which = if walk.is_some() { Version::LookedUp } else { Version::AtPath };
-        let opened = self.tree.open(&node, caller, which);
+        let opened = open(which);
         if which == Version::AtPath && matches!(opened, Err(Error::Stale)) {
             self.retries.expect(caller);
         }
-        self.add_file(ino, opened?, None, caller, share, give)
+        opened
     }
 
     fn add_file(

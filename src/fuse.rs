@@ -369,11 +369,11 @@ impl Filesystem for Adapter {
     }
 
     fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
-        guarded(req, "getxattr", || self.list_by_name(Ino(ino.0), name, size, reply));
+        guarded(req, "getxattr", || self.list_by_name(Ino(ino.0), name, size, caller(req), reply));
     }
 
     fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        guarded(req, "listxattr", || self.names_of_lists(Ino(ino.0), size, reply));
+        guarded(req, "listxattr", || self.names_of_lists(Ino(ino.0), size, caller(req), reply));
     }
 
     names_stay! {

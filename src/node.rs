@@ -199,6 +199,15 @@ impl Tree {
         }
     }
 
+    /// [`Error::Stale`] where the directory of an array is not that of the file which has its path now. Who has
+    /// the file open that was replaced keeps that file alone.
+    pub fn check_place(&self, node: &Node) -> Result<(), Error> {
+        match node {
+            Node::ArrayFile(file) => self.source.array_meta(file).map(drop),
+            _ => Ok(()),
+        }
+    }
+
     /// The attributes of the file of a version of an array, by whatever path that file has now;
     /// [`Error::Stale`] if the header is another.
     fn current(&self, selection: &Selection) -> Result<Meta, Error> {

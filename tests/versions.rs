@@ -6,10 +6,13 @@ mod common;
 
 use std::fs::File;
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use common::{TestEnv, counting};
+use npyfs::acl::ACCESS;
 use npyfs::caller::Caller;
 use npyfs::error::Error;
 use npyfs::fs::Fs;
@@ -133,6 +136,101 @@ fn what_the_second_walk_of_an_open_finds_is_opened_though_it_is_replaced_again()
         replace(&env, &counting(&[1000, 10]));
         fs.tidy(Instant::now() + Duration::from_secs(2));
         assert!(matches!(fs.open(found, lost, None), Err(Error::Stale)), "it has been given up");
+    }
+}
+
+/// Nor are opens of directories tried again more often, nor those of which the kernel asks for the access list first.
+#[test]
+fn what_the_second_walk_finds_is_listed_and_has_its_access_list_though_it_is_replaced_again() {
+    let env = TestEnv::new();
+    let options = source::Options { for_others: true, ..source::Options::default() };
+    let fs = Fs::new(Tree::new(Source::open(&env.data(), options).unwrap(), Options::default()));
+    // One whose rights are asked for.
+    let caller = Caller { thread: 77, user: 12345, group: 54321 };
+    let walk = |path: &str| {
+        let entry = |ino, name: &str| fs.lookup(ino, name.as_ref(), caller).map(|(ino, _)| ino);
+        path.split('/').try_fold(ROOT, entry).unwrap()
+    };
+    let mut axes = 1;
+    let mut replaced = || {
+        axes = 3 - axes;
+        replace(&env, &counting(&vec![10; axes]));
+    };
+    for path in ["big.npy", "big.raw", "big/rows/2.npy"] {
+        replaced();
+        let old = walk(path);
+        replaced();
+        let list = fs.access_list(old, ACCESS, caller);
+        if path == "big.npy" {
+            assert!(matches!(list, Err(Error::Stale)));
+        } else {
+            assert!(matches!(fs.open(old, caller, None), Err(Error::Stale)));
+        }
+        let found = walk(path);
+        replaced();
+        assert_eq!(fs.access_list(found, ACCESS, caller).unwrap(), None, "{path}");
+        let opened = fs.open(found, caller, None).unwrap().handle;
+        fs.release(opened);
+    }
+    let old = walk("big/rows");
+    replaced();
+    assert!(matches!(fs.open_directory(old, caller), Err(Error::Stale)));
+    let found = walk("big/rows");
+    replaced();
+    let opened = fs.open_directory(found, caller).unwrap();
+    fs.release_directory(opened);
+    assert!(matches!(fs.open_directory(found, caller), Err(Error::Stale)), "a later call");
+}
+
+/// Whoever works in the directory of an array has that of the file which stands there now, also while others have the
+/// old one open.
+#[test]
+fn the_directory_of_an_array_is_that_of_the_file_that_has_its_name_now() {
+    let env = TestEnv::new();
+    let fs = filesystem(&env);
+    let directory = lookup(&fs, "big").unwrap();
+    let old = lookup(&fs, "big/rows/2.raw").unwrap();
+    let reader = fs.open(old, Caller::ROOT, None).unwrap().handle;
+    replace(&env, &counting(&[5]));
+    let (row, attr) = fs.lookup(directory, "rows".as_ref(), Caller::ROOT).unwrap();
+    assert!(attr.kind == npyfs::meta::Kind::Directory);
+    let (row, attr) = fs.lookup(row, "2.raw".as_ref(), Caller::ROOT).unwrap();
+    assert_eq!(attr.size, 8);
+    let opened = fs.open(row, Caller::ROOT, None).unwrap().handle;
+    let listing = fs.open_directory(directory, Caller::ROOT).unwrap();
+    let mut names = Vec::new();
+    fs.read_directory(listing, 0, |entry| {
+        names.push(entry.name.to_string_lossy().into_owned());
+        false
+    })
+    .unwrap();
+    assert!(names.contains(&"rows".to_owned()) && !names.contains(&"cols".to_owned()), "{names:?}");
+    assert_eq!(fs.access_list(directory, ACCESS, Caller::ROOT).unwrap(), None);
+    fs.release_directory(listing);
+    [reader, opened].into_iter().for_each(|handle| fs.release(handle));
+}
+
+/// The kernel asks for the directory's access list before anybody may search it, once it has forgotten it.
+#[test]
+fn who_works_in_the_directory_of_an_array_goes_on_when_its_file_was_replaced() {
+    let env = TestEnv::new();
+    // Of another user than who works there, or no list would be asked for.
+    let chown = |path: PathBuf| std::os::unix::fs::chown(path, Some(12345), None).unwrap();
+    chown(env.data().join("big.npy"));
+    let mounted = env.mount(&["--allow-other", "--ttl=0.05"]);
+    let directory = File::open(mounted.path("big")).unwrap();
+    let within = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
+    std::fs::write(env.path("next"), counting(&[5])).unwrap();
+    chown(env.path("next"));
+    std::fs::rename(env.path("next"), env.data().join("big.npy")).unwrap();
+    // For longer than the old file stays open.
+    let until = Instant::now() + Duration::from_secs(4);
+    while Instant::now() < until {
+        assert_eq!(std::fs::read(within.join("rows/2.raw")).unwrap(), 2u64.to_le_bytes());
+        assert!(std::fs::metadata(&within).unwrap().is_dir());
+        let names = std::fs::read_dir(&within).unwrap().map(|entry| entry.unwrap().file_name());
+        assert!(!names.into_iter().any(|name| name == "cols"));
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 

@@ -61,10 +61,18 @@ pub struct DirEntry<'a> {
 impl Fs {
     /// Opens a directory, to be closed by [`Fs::release_directory`].
     pub fn open_directory(&self, ino: Ino, caller: Caller) -> Result<Handle, Error> {
-        let share = self.share(caller, 1)?;
-        let node = self.node(ino)?;
-        self.tree.admit(&node, caller, Version::AtPath)?;
-        self.tree.check_listable(&node)?;
+        let (node, share) = self.opening(ino, caller, |which| {
+            let share = self.share(caller, 1)?;
+            let node = self.with_node(ino, |node| {
+                if which == Version::AtPath {
+                    self.tree.check_place(node)?;
+                }
+                self.tree.admit(node, caller, which)?;
+                self.tree.check_listable(node)?;
+                Ok(node.clone())
+            })?;
+            Ok((node, share))
+        })?;
         self.inodes().open(ino, false);
         let (reading, opener) = (Mutex::new(Reading::Anew), caller.thread);
         Ok(self.directories.add(OpenedDirectory { ino, node, reading, opener, _share: share }))

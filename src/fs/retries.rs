@@ -5,8 +5,8 @@
 //! a name that was there all the time. So what the second walk finds is held, and is opened whatever has its path by
 //! then: it was what the path meant after the call had begun.
 //!
-//! Only what is found in a directory of the source is known to be at its path at that moment; the rest of the path
-//! belongs to the same file. Any request of the walk that fails ends it, so that the caller's next call begins anew.
+//! Only what is found in a directory of the source, or of an array, is known to be at its path at that moment; the rest
+//! of the path belongs to the same file. Any request of the walk that fails ends it, so that the caller's next call begins anew.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -24,8 +24,10 @@ const MAX_THREADS: usize = 1024;
 /// How many files are held for one walk. A path leads through few.
 const MAX_HELD: usize = 8;
 
-/// When a walk is given up that nothing more was heard of, such as that of a process that was killed.
-const LOST: Duration = Duration::from_secs(1);
+/// When a walk is given up that nothing more was heard of: that of a process that was killed, or of a call that
+/// opens nothing. Not much later than an open comes after its walk, for the caller's next call may begin with what
+/// this walk has found.
+const LOST: Duration = Duration::from_millis(250);
 
 /// The walks that are under way, by the threads that they are for.
 #[derive(Debug, Default)]
@@ -34,16 +36,21 @@ pub(super) struct Retries(Mutex<HashMap<u32, Walk>>);
 /// The second walk of an open.
 #[derive(Debug)]
 pub(super) struct Walk {
-    since: Instant,
+    /// When it was heard of last.
+    heard: Instant,
     held: Vec<(FileId, Arc<OpenFile>)>,
     /// What was found last, if it is of a file that is held.
     last: Option<Ino>,
 }
 
 impl Walk {
+    fn is_lost(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.heard) > LOST
+    }
+
     /// Whether this is what the walk has found.
     pub(super) fn ends_at(&self, ino: Ino) -> bool {
-        self.last == Some(ino)
+        self.last == Some(ino) && !self.is_lost(Instant::now())
     }
 }
 
@@ -53,7 +60,7 @@ impl Retries {
         let mut walks = lock(&self.0);
         // Where the thread is not known, its next lookup is not either.
         if caller.thread != 0 && walks.len() < MAX_THREADS {
-            let walk = Walk { since: Instant::now(), held: Vec::new(), last: None };
+            let walk = Walk { heard: Instant::now(), held: Vec::new(), last: None };
             walks.insert(caller.thread, walk);
         }
     }
@@ -61,6 +68,12 @@ impl Retries {
     /// Whether a caller's lookups are a second walk.
     pub(super) fn is_expected(&self, caller: Caller) -> bool {
         lock(&self.0).contains_key(&caller.thread)
+    }
+
+    /// Whether a file is held for a caller's walk.
+    pub(super) fn holds(&self, caller: Caller, id: FileId) -> bool {
+        let walks = lock(&self.0);
+        walks.get(&caller.thread).is_some_and(|walk| walk.held.iter().any(|(held, _)| *held == id))
     }
 
     /// A caller's walk has come to an inode of a file, which is to be held if it was found at its path.
@@ -72,6 +85,7 @@ impl Retries {
         file: Option<Arc<OpenFile>>,
     ) {
         if let Some(walk) = lock(&self.0).get_mut(&caller.thread) {
+            walk.heard = Instant::now();
             // A name may be looked up several times, and what was found last is what counts.
             if file.is_some() && walk.held.len() == MAX_HELD {
                 walk.held.remove(0);
@@ -89,7 +103,7 @@ impl Retries {
 
     /// Lets go of what is held for walks of which nothing more was heard.
     pub(super) fn give_up(&self, now: Instant) {
-        let is_lost = |_: &u32, walk: &mut Walk| now.saturating_duration_since(walk.since) > LOST;
+        let is_lost = |_: &u32, walk: &mut Walk| walk.is_lost(now);
         // Files are closed outside of the lock.
         let lost: Vec<_> = lock(&self.0).extract_if(is_lost).collect();
         drop(lost);

@@ -8,10 +8,18 @@ use fuser::{Errno, ReplyXattr};
 use super::Adapter;
 use super::translate::errno;
 use crate::acl::{ACCESS, DEFAULT};
+use crate::caller::Caller;
 use crate::inode::Ino;
 
 impl Adapter {
-    pub(super) fn list_by_name(&self, ino: Ino, name: &OsStr, room: u32, reply: ReplyXattr) {
+    pub(super) fn list_by_name(
+        &self,
+        ino: Ino,
+        name: &OsStr,
+        room: u32,
+        caller: Caller,
+        reply: ReplyXattr,
+    ) {
         if !self.serves_lists {
             // The kernel asks no more, not for any entry.
             return reply.error(Errno::ENOSYS);
@@ -19,20 +27,20 @@ impl Adapter {
         let Some(name) = [ACCESS, DEFAULT].into_iter().find(|list| name == *list) else {
             return reply.error(Errno::ENODATA);
         };
-        match self.fs.access_list(ino, name) {
+        match self.fs.access_list(ino, name, caller) {
             Ok(Some(list)) => answer(&list, room, reply),
             Ok(None) => reply.error(Errno::ENODATA),
             Err(err) => reply.error(errno("getxattr", &err)),
         }
     }
 
-    pub(super) fn names_of_lists(&self, ino: Ino, room: u32, reply: ReplyXattr) {
+    pub(super) fn names_of_lists(&self, ino: Ino, room: u32, caller: Caller, reply: ReplyXattr) {
         if !self.serves_lists {
             return reply.error(Errno::ENOSYS);
         }
         let mut names = Vec::new();
         for name in [ACCESS, DEFAULT] {
-            match self.fs.access_list(ino, name) {
+            match self.fs.access_list(ino, name, caller) {
                 Ok(Some(_)) => names.extend([name.as_bytes(), b"\0"].concat()),
                 Ok(None) => {}
                 Err(err) => return reply.error(errno("listxattr", &err)),
