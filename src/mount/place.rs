@@ -156,7 +156,12 @@ impl Held {
     /// Takes it out of the tree. It is served on for its `users`.
     fn take_away(self, users: Vec<Process>) -> io::Result<Gone> {
         let Held { root, entry } = self;
-        device::detach(&root, &entry.mountpoint)?;
+        if let Err(err) = device::detach(&root, &entry.mountpoint) {
+            // Somebody else may have been faster.
+            if table::read()?.iter().any(|other| other.id == entry.id) {
+                return Err(err);
+            }
+        }
         let (closed, done) = mpsc::channel();
         thread::spawn(move || {
             drop(root);
@@ -203,4 +208,22 @@ pub fn unmount(mountpoint: &Path, force: bool) -> Result<Gone, Error> {
         }
         None => error(&err),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::mount::{MountFlags, UnmountFlags};
+
+    #[test]
+    fn what_somebody_else_has_unmounted_meanwhile_is_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().canonicalize().unwrap();
+        let held = || Held::at(&path).unwrap().unwrap();
+        rustix::mount::mount("none", &path, "tmpfs", MountFlags::empty(), None).unwrap();
+        let (one, other) = (held(), held());
+        rustix::mount::unmount(&path, UnmountFlags::DETACH).unwrap();
+        drop(one);
+        assert_eq!(other.take_away(Vec::new()).unwrap(), Gone::Wholly);
+    }
 }
