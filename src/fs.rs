@@ -205,8 +205,13 @@ impl Fs {
         self.inodes().len()
     }
 
-    /// The attributes of a number.
+    /// The attributes of a number. While a file is open they are those of its own version: with another size it
+    /// would end for its readers where the read is to fail.
     pub fn attr(&self, ino: Ino) -> Result<Attr, Error> {
+        let node = self.node(ino)?;
+        if !node.is_directory() && self.inodes().is_open(ino) {
+            return self.tree.attr(&node);
+        }
         self.with_node(ino, |node| self.tree.attr(node))
     }
 

@@ -263,6 +263,11 @@ impl Inodes {
         }
     }
 
+    /// Whether an inode is open.
+    pub fn is_open(&self, ino: Ino) -> bool {
+        self.by_number.get(&ino).is_some_and(|inode| inode.pages.are_in_use())
+    }
+
     /// How many numbers the kernel remembers, besides the root's.
     pub fn len(&self) -> usize {
         self.by_number.len()
