@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::fmt;
 use std::ops::Range;
 
-use crate::backing::{Backing, ReadError, Unwritten, Writer};
 use crate::npy::header::Order;
 use crate::runs::Runs;
+use crate::storage::{ReadError, Storage, Unwritten, Writer};
 use crate::view::View;
 
 mod incoming;
@@ -90,7 +90,7 @@ impl VirtualFile {
     /// thread, and passes them to `respond`.
     pub fn read_at<R>(
         &self,
-        backing: &Backing,
+        storage: &(impl Storage + ?Sized),
         at: u64,
         len: usize,
         respond: impl FnOnce(&[u8]) -> R,
@@ -107,8 +107,8 @@ impl VirtualFile {
                 head.copy_from_slice(&self.header[start..start + head.len()]);
             }
             match self.runs.contiguous(data_at, from_data) {
-                Some(offset) => backing.read_at(offset, data)?,
-                None => backing.gather(self.runs.pieces(data_at, from_data), data, self.needs)?,
+                Some(offset) => storage.read_at(offset, data)?,
+                None => storage.gather(self.runs.pieces(data_at, from_data), data, self.needs)?,
             }
             Ok(respond(buffer))
         })
@@ -116,12 +116,16 @@ impl VirtualFile {
 
     /// Reads the whole file, which is to be small, and passes it to `respond`: if its data lie
     /// together, and in memory, so that nobody has to wait for them.
-    pub fn read_now<R>(&self, backing: &Backing, respond: impl FnOnce(&[u8]) -> R) -> Option<R> {
+    pub fn read_now<R>(
+        &self,
+        storage: &(impl Storage + ?Sized),
+        respond: impl FnOnce(&[u8]) -> R,
+    ) -> Option<R> {
         let offset = self.runs.contiguous(0, self.runs.len())?;
         with_buffer(usize::try_from(self.len()).ok()?, |buffer| {
             let (head, data) = buffer.split_at_mut(self.header.len());
             head.copy_from_slice(&self.header);
-            backing.read_now(offset, data).then(|| respond(buffer))
+            storage.read_now(offset, data).then(|| respond(buffer))
         })
     }
 
@@ -183,7 +187,7 @@ impl VirtualFile {
 /// Reads a backing file of `size` bytes as it is, as [`VirtualFile::read_at`] does a virtual one.
 /// Where it has shrunk below the size that it was opened with, what is missing is an error.
 pub fn read_whole<R>(
-    backing: &Backing,
+    storage: &(impl Storage + ?Sized),
     size: u64,
     size_at_open: u64,
     at: u64,
@@ -196,7 +200,7 @@ pub fn read_whole<R>(
     }
     let len = size.saturating_sub(at).min(len as u64);
     with_buffer(len as usize, |buffer| {
-        backing.read_at(at, buffer)?;
+        storage.read_at(at, buffer)?;
         Ok(respond(buffer))
     })
 }

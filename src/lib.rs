@@ -1,7 +1,7 @@
 //! npyfs: every NumPy array of a directory can be sliced by path.
 //!
 //! Data flows one way: a path means a [`node`], a node of an array has a [`view`], a view's bytes lie
-//! in [`runs`] of a [`backing`] file, and those are the reply, or where a write goes. Each module
+//! in [`runs`] of a [`storage`], and those are the reply, or where a write goes. Each module
 //! imports only from those above it:
 //!
 //! | module | what it is for |
@@ -13,7 +13,7 @@
 //! | [`npy`] | the .npy format: literals, dtypes, headers |
 //! | [`view`], [`runs`] | which bytes are the elements, and where they lie together |
 //! | [`selection`] | names that select: `rows/0-50`, `slice/::2`, `fields/r` |
-//! | [`backing`] | every read and write of files; the only home of unsafe code |
+//! | [`storage`] | every read, gather and write of bytes; the only home of unsafe code |
 //! | [`mod@file`], [`encoding`], [`text`] | virtual files, the forms of arrays, the small texts |
 //! | [`error`], [`source`] | what can go wrong; the mirrored directory and its border |
 //! | [`node`] | what a path means |
@@ -29,11 +29,10 @@ pub mod shown;
 pub mod view;
 
 pub mod acl;
-#[allow(unsafe_code)]
-pub mod backing;
 pub mod caller;
 pub mod credentials;
 pub mod encoding;
+mod end_to_end;
 pub mod error;
 pub mod file;
 pub mod fs;
@@ -45,5 +44,6 @@ pub mod mount;
 pub mod node;
 pub mod quota;
 pub mod source;
+pub mod storage;
 mod sync;
 pub mod text;

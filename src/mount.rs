@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use fuser::{Config, Session, SessionACL};
 
-use crate::backing;
 use crate::fs::Fs;
 use crate::fuse::Adapter;
 use crate::node::{self, Tree};
 use crate::shown::shown;
 use crate::source::{self, Source};
+use crate::storage;
 
 mod connection;
 mod device;
@@ -151,7 +151,7 @@ impl Prepared {
     /// Mounts it. Its path answers once [`Mount::serve`] runs; if it is dropped before, it is unmounted. This
     /// process ignores SIGIO and SIGXFSZ from now on.
     pub fn mount(self) -> Result<Mount, Error> {
-        backing::ignore_signals();
+        storage::ignore_signals();
         Mount::new(self.fs, self.mountpoint, &self.options)
     }
 }

@@ -171,7 +171,7 @@ impl Runs {
     /// view's end is left out.
     pub fn pieces(&self, at: u64, len: u64) -> Pieces<'_> {
         let end = at.saturating_add(len).min(self.len);
-        Pieces { runs: self, at, end }
+        Pieces { runs: self, at, end, moved: 0 }
     }
 }
 
@@ -181,9 +181,16 @@ pub struct Pieces<'a> {
     runs: &'a Runs,
     at: u64,
     end: u64,
+    /// What is added to each address.
+    moved: u64,
 }
 
 impl Pieces<'_> {
+    /// The same pieces, `by` bytes further on.
+    pub fn moved(self, by: u64) -> Self {
+        Pieces { moved: self.moved.wrapping_add(by), ..self }
+    }
+
     /// Whether there are many runs, several of them to a page of memory.
     pub fn are_dense(&self) -> bool {
         const PAGE: u64 = 4096;
@@ -200,7 +207,7 @@ impl Pieces<'_> {
         let run = self.runs.run;
         let start = (last / run * run).max(self.at);
         let len = self.end - start;
-        Some((self.runs.contiguous(start, len)?, len))
+        Some((self.runs.contiguous(start, len)?.wrapping_add(self.moved), len))
     }
 }
 
@@ -211,7 +218,7 @@ impl Iterator for Pieces<'_> {
         let left = self.end.checked_sub(self.at).filter(|&left| left > 0)?;
         let run = self.runs.run;
         let (index, within) = (self.at / run, self.at % run);
-        let offset = self.runs.offset_of(index);
+        let offset = self.runs.offset_of(index).wrapping_add(self.moved);
         let mut piece = Piece { offset, len: run, inner: Axis::SINGLE, outer: Axis::SINGLE };
         let (outer, inner) = match &self.runs.axes[..] {
             [.., outer, inner] => (*outer, *inner),

@@ -169,7 +169,7 @@ fn pages_of_a_file_that_is_opened_again_and_again_are_kept_and_not_given_each_ti
 /// ask is a lease, which another program's open without waiting would meet.
 #[test]
 fn who_opens_the_file_without_waiting_meets_no_lease_of_ours() {
-    npyfs::backing::ignore_signals();
+    npyfs::storage::ignore_signals();
     let env = TestEnv::new();
     std::thread::sleep(Duration::from_millis(1100));
     let fs = filesystem(&env, Options::default());

@@ -10,10 +10,10 @@ use std::io;
 use std::sync::Arc;
 
 use super::{VirtualFile, WriteError};
-use crate::backing::Writer;
 use crate::npy::dtype::DType;
 use crate::npy::header::{Header, HeaderError};
 use crate::quota::Share;
+use crate::storage::Writer;
 use crate::view::View;
 
 /// How much longer than the file's own a header may be. The dtype is spelled in about as many bytes, and what

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::backing::ReadError;
 use crate::error::Error;
 use crate::file::{self, VirtualFile};
 use crate::meta::Meta;
 use crate::runs::Runs;
 use crate::source::{OpenFile, Root};
+use crate::storage::ReadError;
 
 /// A file open for reading.
 #[derive(Debug)]

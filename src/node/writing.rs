@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::{Content, Node, Tree, Version, WHOLE};
-use crate::backing::Writer;
 use crate::caller::Caller;
 use crate::credentials;
 use crate::error::{Error, shortened};
@@ -13,6 +12,7 @@ use crate::meta::Meta;
 use crate::runs::Runs;
 use crate::shown::shown;
 use crate::source::{Access, OpenFile, Root};
+use crate::storage::Writer;
 use crate::sync::lock;
 use crate::view::View;
 

@@ -20,9 +20,9 @@ use rustix::io::Errno;
 
 use super::links::Way;
 use super::{Source, SourceDirectory};
-use crate::backing::Backing;
 use crate::error::Error;
 use crate::meta::{FileId, Kind, Meta};
+use crate::storage::LocalFile;
 
 /// A directory of the source, open for looking up what is in it.
 pub(super) struct Directory<'a> {
@@ -170,9 +170,9 @@ impl Source {
         })
     }
 
-    pub(super) fn open_backing(&self, path: &Path, id: FileId) -> Result<Backing, Error> {
+    pub(super) fn open_backing(&self, path: &Path, id: FileId) -> Result<LocalFile, Error> {
         let file = self.open_regular(path, id, OFlags::RDONLY)?;
-        Backing::new(file).map_err(|err| Error::io(path, err))
+        LocalFile::new(file).map_err(|err| Error::io(path, err))
     }
 
     /// Opens something for writing, and tries again while somebody has a lease on it.

@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use super::ArrayFile;
-use crate::backing::{Backing, Writer, await_closed};
 use crate::error::{Error, shortened};
 use crate::meta::{FileId, Meta, Stamp};
 use crate::npy::header::{Header, HeaderError};
 use crate::shown::shown;
+use crate::storage::{LocalFile, Storage, Writer, await_closed};
 use crate::sync::lock;
 use crate::view::View;
 
@@ -126,9 +126,9 @@ enum Parsed {
 /// A backing file that is open.
 #[derive(Debug)]
 pub struct OpenFile {
-    backing: Backing,
+    backing: LocalFile,
     /// The same file opened again, of which a copy has been made since.
-    copy: OnceLock<Backing>,
+    copy: OnceLock<LocalFile>,
     name: String,
     /// What the header said when it was read last.
     array: Mutex<Option<Parsed>>,
@@ -146,7 +146,7 @@ impl OpenFile {
     }
 
     /// The bytes.
-    pub fn backing(&self) -> &Backing {
+    pub fn backing(&self) -> &LocalFile {
         self.copy.get().unwrap_or(&self.backing)
     }
 
@@ -193,7 +193,7 @@ impl OpenFile {
     }
 
     /// Whatever is read from now on is read from this, which is the same file.
-    pub(super) fn read_from(&self, copy: Backing) {
+    pub(super) fn read_from(&self, copy: LocalFile) {
         // It is made once; two who were as fast as each other have opened the same.
         let _ = self.copy.set(copy);
     }
@@ -324,7 +324,7 @@ impl Files {
         id: FileId,
         path: &Path,
         seen: Option<&Meta>,
-        open: impl FnOnce() -> Result<Backing, Error>,
+        open: impl FnOnce() -> Result<LocalFile, Error>,
     ) -> Result<(Arc<OpenFile>, Meta), Error> {
         let now = |file: &OpenFile| seen.map_or_else(|| file.meta(), |meta| Ok(*meta));
         if let Some(file) = self.known(id) {

@@ -15,11 +15,11 @@ use rustix::fs::{Mode, OFlags};
 
 use super::border::path_of_descriptor;
 use super::{OpenFile, Source, SourceDirectory};
-use crate::backing::{Backing, Writer};
 use crate::caller::Caller;
 use crate::credentials;
 use crate::error::Error;
 use crate::meta::FileId;
+use crate::storage::{LocalFile, Writer};
 
 /// What to do with a file that is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +122,7 @@ impl Source {
         place: &OwnedFd,
     ) -> Result<(), Error> {
         let about = |err| Error::io(path, err);
-        let copy = Backing::new(self.open_place(path, place, OFlags::RDONLY)?).map_err(about)?;
+        let copy = LocalFile::new(self.open_place(path, place, OFlags::RDONLY)?).map_err(about)?;
         let is = copy.meta().map_err(about)?.id;
         open.read_from(copy);
         if is != id {

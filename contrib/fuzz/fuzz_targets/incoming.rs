@@ -9,11 +9,11 @@ use std::sync::{Arc, OnceLock};
 
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use npyfs::backing::Writer;
 use npyfs::encoding::Encoding;
 use npyfs::file::Incoming;
 use npyfs::npy::header::{self, Header, Order};
 use npyfs::runs::Runs;
+use npyfs::storage::Writer;
 use npyfs::view::{Steps, View};
 use npyfs_fuzz::dtype;
 

@@ -8,10 +8,10 @@ use std::sync::{Arc, OnceLock};
 
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use npyfs::backing::Backing;
 use npyfs::encoding::Encoding;
 use npyfs::npy::dtype::{DType, Field, MAX_NDIM};
 use npyfs::npy::header::{Header, Order};
+use npyfs::storage::LocalFile;
 use npyfs::view::{Component, Steps, View};
 use npyfs_fuzz::{assert_bounds, dtype, read_header};
 
@@ -32,14 +32,14 @@ const FILE_SIZE: usize = 1 << 16;
 const MAX_ITEMS: u64 = 1500;
 
 /// A file whose bytes differ from those around them, mapped, and what it holds.
-fn file() -> &'static (Backing, Vec<u8>) {
-    static FILE: OnceLock<(Backing, Vec<u8>)> = OnceLock::new();
+fn file() -> &'static (LocalFile, Vec<u8>) {
+    static FILE: OnceLock<(LocalFile, Vec<u8>)> = OnceLock::new();
     FILE.get_or_init(|| {
         let content: Vec<u8> =
             (0..FILE_SIZE as u32).map(|i| (i.wrapping_mul(0x9E37_79B1) >> 24) as u8).collect();
         let mut file = tempfile::tempfile().expect("a file");
         file.write_all(&content).expect("room for it");
-        (Backing::new(file).expect("a map"), content)
+        (LocalFile::new(file).expect("a map"), content)
     })
 }
 
@@ -203,7 +203,7 @@ fn expected(encoding: Encoding, view: &View, model: &Model, served: &[u8], all: 
 }
 
 fn check(u: &mut Unstructured<'_>) -> Result<()> {
-    let (backing, content) = file();
+    let (storage, content) = file();
     let header = some_header(u)?;
     let mut view = View::of_header(&header).expect("it fits the file");
     let mut model = Model::of_header(&header);
@@ -216,7 +216,7 @@ fn check(u: &mut Unstructured<'_>) -> Result<()> {
     }
     for encoding in [Encoding::Npy, Encoding::Raw] {
         let file = encoding.file(&view);
-        let read = |at, len| file.read_at(backing, at, len, <[u8]>::to_vec).expect("it is there");
+        let read = |at, len| file.read_at(storage, at, len, <[u8]>::to_vec).expect("it is there");
         let whole = read(0, file.len() as usize + 1);
         assert_eq!(whole.len() as u64, file.len());
         assert_eq!(whole, expected(encoding, &view, &model, &whole, content), "{view:?}");

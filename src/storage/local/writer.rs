@@ -16,7 +16,8 @@ use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::FallocateFlags;
 
 use super::closing::ClosedApart;
-use super::{Filesystem, strided};
+use super::filesystem::Filesystem;
+use super::strided;
 use crate::runs::Pieces;
 
 /// A regular file, open for reading and writing, and mapped at most once.

@@ -15,21 +15,21 @@ fn every(step: i64, len: u64) -> Runs {
     Runs::new(&view.steps(0, Steps { start, step, len: count }).unwrap(), Order::C)
 }
 
-fn backing(bytes: &[u8]) -> (File, Backing) {
+fn local_file(bytes: &[u8]) -> (File, LocalFile) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
     let read_only = File::open(file.path()).unwrap();
-    (file.into_file(), Backing::new(read_only).unwrap())
+    (file.into_file(), LocalFile::new(read_only).unwrap())
 }
 
 #[test]
 fn pieces_are_copied_together() {
     let bytes: Vec<u8> = (0..=255).cycle().take(10_000).collect();
-    let (_file, backing) = backing(&bytes);
+    let (_file, local) = local_file(&bytes);
     for step in [2, 3, 7, 4096] {
         let runs = every(step, 10_000);
         let mut out = vec![0; runs.len() as usize];
-        backing.gather(runs.pieces(0, runs.len()), &mut out, 10_000).unwrap();
+        local.gather(runs.pieces(0, runs.len()), &mut out, 10_000).unwrap();
         let expected: Vec<u8> = bytes.iter().copied().step_by(step as usize).collect();
         assert_eq!(out, expected);
     }
@@ -46,7 +46,7 @@ fn items_are_copied_from_and_to_where_they_are_whatever_their_length_and_order()
         let header = Header { version: (1, 0), dtype, order: Order::C, shape, data_offset: 0 };
         let whole = View::of_header(&header).unwrap();
         let bytes: Vec<u8> = (0..=250).cycle().take(whole.nbytes() as usize).collect();
-        let (_file, backing) = backing(&bytes);
+        let (_file, local) = local_file(&bytes);
         for (steps, order) in [[1, 1], [-1, 1], [1, -1], [-1, -1], [2, -2], [-2, 2]]
             .into_iter()
             .flat_map(|steps| [(steps, Order::C), (steps, Order::Fortran)])
@@ -71,7 +71,7 @@ fn items_are_copied_from_and_to_where_they_are_whatever_their_length_and_order()
                 items.iter().flat_map(|item| &bytes[item.clone()]).copied().collect();
             let runs = Runs::new(&view, order);
             let mut out = vec![0; expected.len()];
-            backing.gather(runs.pieces(0, runs.len()), &mut out, whole.nbytes()).unwrap();
+            local.gather(runs.pieces(0, runs.len()), &mut out, whole.nbytes()).unwrap();
             assert!(out == expected, "gathered: items of {len} bytes, steps {steps:?}, {order:?}");
 
             let (mut map, mut expected) = (vec![0; bytes.len()], vec![0; bytes.len()]);
@@ -90,61 +90,61 @@ fn items_are_copied_from_and_to_where_they_are_whatever_their_length_and_order()
 
 #[test]
 fn a_buffer_that_pieces_do_not_fill_is_an_error() {
-    let (_file, backing) = backing(&[0; 100]);
+    let (_file, local) = local_file(&[0; 100]);
     let runs = every(2, 100);
     for wrong in [49, 51] {
-        assert!(backing.gather(runs.pieces(0, runs.len()), &mut vec![0; wrong], 100).is_err());
+        assert!(local.gather(runs.pieces(0, runs.len()), &mut vec![0; wrong], 100).is_err());
     }
 }
 
 #[test]
 fn a_file_that_is_too_short_is_an_error_before_it_is_touched() {
-    let (file, backing) = backing(&[7; 10_000]);
+    let (file, local) = local_file(&[7; 10_000]);
     file.set_len(9_999).unwrap();
     let runs = every(2, 10_000);
     let mut out = vec![0; 5_000];
-    let gathered = backing.gather(runs.pieces(0, 5_000), &mut out, 10_000);
+    let gathered = local.gather(runs.pieces(0, 5_000), &mut out, 10_000);
     assert!(matches!(gathered, Err(ReadError::Short { has: 9_999 })));
-    assert!(backing.open.map.get().is_none());
+    assert!(local.open.map.get().is_none());
 }
 
 #[test]
 fn what_lies_together_is_read_as_far_as_it_is_there() {
-    let (file, backing) = backing(b"0123456789");
+    let (file, local) = local_file(b"0123456789");
     let read = |offset, len| {
         let mut out = vec![0; len];
-        backing.read_at(offset, &mut out).map(|()| out)
+        local.read_at(offset, &mut out).map(|()| out)
     };
     assert_eq!(read(3, 7).unwrap(), b"3456789");
     assert_eq!(read(99, 0).unwrap(), b"");
     file.set_len(9).unwrap();
     assert!(matches!(read(3, 7), Err(ReadError::Short { has: 9 })));
     assert_eq!(read(3, 6).unwrap(), b"345678");
-    assert!(backing.open.map.get().is_none(), "no map is made for it");
+    assert!(local.open.map.get().is_none(), "no map is made for it");
 }
 
 /// Passes by the look at the size, as a truncation in the very moment would.
 #[test]
 fn a_page_that_goes_away_is_an_error_and_no_signal() {
-    let (file, backing) = backing(&[7; 40_000]);
+    let (file, local) = local_file(&[7; 40_000]);
     file.set_len(10).unwrap();
     let runs = every(2, 40_000);
     for _ in 0..3 {
         let mut out = vec![0; 20_000];
-        let map = backing.map().unwrap();
+        let map = local.map().unwrap();
         assert!(strided::gather(map, runs.pieces(0, 20_000), &mut out).is_err());
     }
     file.set_len(40_000).unwrap();
     let mut out = vec![9; 20_000];
-    backing.gather(runs.pieces(0, 20_000), &mut out, 40_000).unwrap();
+    local.gather(runs.pieces(0, 20_000), &mut out, 40_000).unwrap();
     assert_eq!((out[4], out[5], out[19_999]), (7, 0, 0));
 }
 
 #[test]
 fn faults_in_many_threads_stay_in_their_own() {
-    let (file, backing) = backing(&[7; 1 << 20]);
+    let (file, local) = local_file(&[7; 1 << 20]);
     file.set_len(1 << 19).unwrap();
-    let backing = &backing;
+    let local = &local;
     std::thread::scope(|scope| {
         for thread in 0..8u64 {
             scope.spawn(move || {
@@ -153,7 +153,7 @@ fn faults_in_many_threads_stay_in_their_own() {
                     let gone = (thread + round) % 2 == 0;
                     let at = if gone { 1 << 18 } else { 0 };
                     let mut out = vec![0; 4096];
-                    let map = backing.map().unwrap();
+                    let map = local.map().unwrap();
                     let gathered = strided::gather(map, runs.pieces(at, 4096), &mut out);
                     assert_eq!(gathered.is_err(), gone);
                     assert!(gone || out.iter().all(|&b| b == 7));
@@ -165,19 +165,19 @@ fn faults_in_many_threads_stay_in_their_own() {
 
 #[test]
 fn a_writer_is_noticed() {
-    let (file, backing) = backing(&[7; 100]);
-    assert!(backing.may_have_writer());
+    let (file, local) = local_file(&[7; 100]);
+    assert!(local.may_have_writer());
     drop(file);
-    assert!(!backing.may_have_writer());
+    assert!(!local.may_have_writer());
 }
 
 #[test]
 fn an_empty_file_has_no_bytes() {
-    let (_file, backing) = backing(&[]);
-    backing.read_at(0, &mut []).unwrap();
-    assert!(backing.read_at(0, &mut [0]).is_err());
+    let (_file, local) = local_file(&[]);
+    local.read_at(0, &mut []).unwrap();
+    assert!(local.read_at(0, &mut [0]).is_err());
     let runs = every(2, 100);
-    assert!(backing.gather(runs.pieces(0, 10), &mut [0; 10], 0).is_err());
+    assert!(local.gather(runs.pieces(0, 10), &mut [0; 10], 0).is_err());
 }
 
 fn writer(file: &tempfile::NamedTempFile) -> Writer {
