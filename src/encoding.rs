@@ -1,9 +1,9 @@
 //! Encodings: the forms in which an array can be read as a file, each an extension of its name.
 //!
-//! An encoding is a header made for the view, and the order in which the view's bytes follow it. A
-//! new one is a variant here; one that needs more than a few lines gets a module.
+//! An encoding makes a layout of a view: today a header, and the order in which the elements follow
+//! it. A new one is a variant here; one that needs more than a few lines gets a module.
 
-use crate::file::VirtualFile;
+use crate::layout::Layout;
 use crate::npy::header::{self, Order};
 use crate::view::View;
 
@@ -39,9 +39,9 @@ impl Encoding {
         self.header(view).len() as u64 + view.nbytes()
     }
 
-    /// The file that a view is in this encoding.
-    pub fn file(self, view: &View) -> VirtualFile {
-        VirtualFile::new(self.header(view), view, self.order(view))
+    /// The bytes of the file that a view is in this encoding.
+    pub fn layout(self, view: &View) -> Layout {
+        Layout::with_header(self.header(view), view, self.order(view))
     }
 
     fn order(self, view: &View) -> Order {
@@ -84,7 +84,7 @@ mod tests {
                 let header = Header { version: (1, 0), dtype, order, shape, data_offset };
                 let view = View::of_header(&header).unwrap();
                 for encoding in Encoding::ALL {
-                    assert_eq!(encoding.len(&view), encoding.file(&view).len(), "{header:?}");
+                    assert_eq!(encoding.len(&view), encoding.layout(&view).len(), "{header:?}");
                 }
             }
         }

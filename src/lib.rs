@@ -1,7 +1,7 @@
 //! npyfs: every NumPy array of a directory can be sliced by path.
 //!
 //! Data flows one way: a path means a [`node`], a node of an array has a [`view`], a view's bytes lie
-//! in [`runs`] of a [`storage`], and those are the reply, or where a write goes. Each module
+//! in [`runs`] of a [`storage`], and a [`layout`] of them is the reply, or says where a write goes. Each module
 //! imports only from those above it:
 //!
 //! | module | what it is for |
@@ -14,7 +14,8 @@
 //! | [`view`], [`runs`] | which bytes are the elements, and where they lie together |
 //! | [`selection`] | names that select: `rows/0-50`, `slice/::2`, `fields/r` |
 //! | [`storage`] | every read, gather and write of bytes; the only home of unsafe code |
-//! | [`mod@file`], [`encoding`], [`text`] | virtual files, the forms of arrays, the small texts |
+//! | [`layout`] | the bytes of a virtual file, from any position on, over any storage |
+//! | [`encoding`], [`text`] | the forms of arrays, the small texts |
 //! | [`error`], [`source`] | what can go wrong; the mirrored directory and its border |
 //! | [`node`] | what a path means |
 //! | [`inode`], [`fs`] | numbers and handles: the filesystem without a mount |
@@ -34,10 +35,10 @@ pub mod credentials;
 pub mod encoding;
 mod end_to_end;
 pub mod error;
-pub mod file;
 pub mod fs;
 pub mod fuse;
 pub mod inode;
+pub mod layout;
 pub mod messages;
 pub mod meta;
 pub mod mount;

@@ -264,8 +264,8 @@ impl Tree {
             }
             Node::Encoded(encoded) => {
                 let (open, meta) = self.open_version(&encoded.of, which)?;
-                let file = encoded.encoding.file(&encoded.view()?);
-                Ok(Content::Array { open, root: encoded.of.root.clone(), file, meta })
+                let layout = encoded.encoding.layout(&encoded.view()?);
+                Ok(Content::Array { open, root: encoded.of.root.clone(), layout, meta })
             }
             Node::Text(text) => {
                 match &text.about {

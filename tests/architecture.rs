@@ -18,7 +18,7 @@ const LAYERS: [&str; 24] = [
     "runs",
     "selection",
     "storage",
-    "file",
+    "layout",
     "encoding",
     "text",
     "error",

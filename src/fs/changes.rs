@@ -6,21 +6,21 @@
 //! and another thread waits for them.
 
 use std::collections::HashMap;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::Handle;
 use crate::inode::Ino;
+use crate::layout::Layout;
 use crate::meta::FileId;
 use crate::node::Content;
-use crate::runs::Runs;
 use crate::sync::lock;
 
 /// Some bytes of a file that were written.
 #[derive(Debug)]
 pub(super) struct Change {
     pub(super) file: FileId,
-    /// They are among these.
-    pub(super) bytes: Runs,
+    /// They are among the elements of this.
+    pub(super) among: Arc<Layout>,
     pub(super) but: But,
 }
 
@@ -91,6 +91,6 @@ impl Change {
         };
         !spared
             && content.open_file().is_some_and(|(_, meta)| meta.id.has_number_of(&self.file))
-            && content.may_have(&self.bytes)
+            && content.may_overlap(&self.among)
     }
 }

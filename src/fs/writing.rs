@@ -28,7 +28,7 @@ impl OpenedToWrite {
     /// What may have been written through its handle, past the kernel's pages.
     fn change(&self, handle: Handle) -> Change {
         let but = if self.writing.reads() { But::Nobody } else { But::Handle(handle) };
-        Change { file: self.file, bytes: self.writing.runs(), but }
+        Change { file: self.file, among: self.writing.layout(), but }
     }
 
     /// The user who opened it.

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::file::{self, VirtualFile};
+use crate::layout::{self, Layout};
 use crate::meta::Meta;
-use crate::runs::Runs;
 use crate::source::{OpenFile, Root};
 use crate::storage::ReadError;
 
@@ -25,8 +24,8 @@ pub enum Content {
         open: Arc<OpenFile>,
         /// The version of the array that was opened.
         root: Arc<Root>,
-        /// The header and the layout.
-        file: VirtualFile,
+        /// The bytes of the file.
+        layout: Layout,
         /// The attributes of the backing file when it was opened.
         meta: Meta,
     },
@@ -58,17 +57,18 @@ impl Content {
     pub fn is_made_of(&self, max: usize) -> bool {
         let len = match self {
             Content::Whole { .. } | Content::Report(_) => return false,
-            Content::Array { file, .. } => file.len(),
+            Content::Array { layout, .. } => layout.len(),
             Content::Text(text) => text.len() as u64,
         };
         (1..=max as u64).contains(&len)
     }
 
-    /// Whether any of these bytes of its backing file may be among those that it reads.
-    pub fn may_have(&self, runs: &Runs) -> bool {
+    /// Whether any element of another file may be among those that it reads, where both have the same
+    /// backing file.
+    pub fn may_overlap(&self, other: &Layout) -> bool {
         match self {
             Content::Whole { .. } => true,
-            Content::Array { file, .. } => file.runs().may_overlap(runs),
+            Content::Array { layout, .. } => layout.may_overlap(other),
             Content::Text(_) | Content::Report(_) => false,
         }
     }
@@ -89,10 +89,12 @@ impl Content {
         match self {
             Content::Text(text) => Some(respond(text.as_bytes())),
             Content::Whole { .. } | Content::Report(_) => None,
-            Content::Array { open, root, file, .. } => file.read_now(open.backing(), |bytes| {
-                let is_right = open.meta().is_ok_and(|meta| root.check(open, &meta).is_ok());
-                is_right.then(|| respond(bytes))
-            })?,
+            Content::Array { open, root, layout, .. } => {
+                layout.read_now(open.backing(), |bytes| {
+                    let is_right = open.meta().is_ok_and(|meta| root.check(open, &meta).is_ok());
+                    is_right.then(|| respond(bytes))
+                })?
+            }
         }
     }
 
@@ -112,7 +114,7 @@ impl Content {
             }
             Content::Whole { open, meta } => {
                 let now = open.meta()?.size;
-                let read = file::read_whole(open.backing(), now, meta.size, at, len, respond);
+                let read = layout::read_whole(open.backing(), now, meta.size, at, len, respond);
                 read.map_err(|err| match err {
                     ReadError::Short { has } => {
                         Error::Cut { file: open.name().to_owned(), had: meta.size, has }
@@ -120,10 +122,10 @@ impl Content {
                     ReadError::Io(err) => Error::io(open.name(), err),
                 })
             }
-            Content::Array { open, root, file, .. } => {
+            Content::Array { open, root, layout, .. } => {
                 // What was read is this array's if it is still whole afterwards, with the same header.
                 let check = || root.check(open, &open.meta()?);
-                let read = file.read_at(open.backing(), at, len, |bytes| {
+                let read = layout.read_at(open.backing(), at, len, |bytes| {
                     check()?;
                     Ok(respond(bytes))
                 });

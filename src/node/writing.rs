@@ -7,9 +7,8 @@ use super::{Content, Node, Tree, Version, WHOLE};
 use crate::caller::Caller;
 use crate::credentials;
 use crate::error::{Error, shortened};
-use crate::file::{self, Incoming, VirtualFile, WriteError};
+use crate::layout::{Incoming, Layout, WriteError, described};
 use crate::meta::Meta;
-use crate::runs::Runs;
 use crate::shown::shown;
 use crate::source::{Access, OpenFile, Root};
 use crate::storage::Writer;
@@ -29,7 +28,9 @@ pub struct Writing {
     by: Option<Caller>,
     /// What is written.
     view: View,
-    layout: Layout,
+    /// The file as it is read.
+    own: Arc<Layout>,
+    destination: Destination,
     failed: Mutex<Option<Failure>>,
 }
 
@@ -43,9 +44,9 @@ struct Failure {
 
 /// Where the bytes go.
 #[derive(Debug)]
-enum Layout {
+enum Destination {
     /// The file is read as well, and so is laid out as it is read.
-    Own(VirtualFile),
+    Own,
     /// What is written is never read by the same handle.
     Incoming(Mutex<Incoming>),
 }
@@ -67,7 +68,7 @@ impl Tree {
             (Node::Encoded(encoded), Content::Array { open, root, meta, .. }) => {
                 let selection = encoded.selection()?;
                 let view = selection.view.clone();
-                let own = encoded.encoding.file(&view);
+                let own = encoded.encoding.layout(&view);
                 let expression = selection.expression.clone();
                 (&encoded.of.file.path, expression, open, meta, root.clone(), view, own)
             }
@@ -75,7 +76,7 @@ impl Tree {
                 let root = whole_array(path, open, meta)?;
                 let view = root.view.clone();
                 // Its own header, whatever that looks like.
-                let own = VirtualFile::new(root.bytes.clone(), &view, root.header.order);
+                let own = Layout::with_header(root.bytes.clone(), &view, root.header.order);
                 (path, WHOLE.to_owned(), open, meta, root, view, own)
             }
             _ => {
@@ -86,19 +87,20 @@ impl Tree {
         check_set_id(open, meta)?;
         let access = if reads { Access::ReadWrite } else { Access::Write };
         let writer = self.source.writer(path, open, meta.id, access, caller)?;
-        let layout = match reads {
-            true => Layout::Own(own),
+        let own = Arc::new(own);
+        let destination = match reads {
+            true => Destination::Own,
             false => {
                 let share = self.headers.share(caller.user);
-                let incoming = Incoming::new(view.clone(), own.into()).with_share(share);
-                Layout::Incoming(Mutex::new(incoming))
+                let incoming = Incoming::new(view.clone(), own.clone()).with_share(share);
+                Destination::Incoming(Mutex::new(incoming))
             }
         };
         // Not as the open file is called, which may have been opened by another name.
         let name = format!("{}: {expression}", shown_path(path));
         let (open, failed) = (open.clone(), Mutex::default());
         let by = self.source.lent_by(caller);
-        Ok((content, Writing { name, open, root, writer, by, view, layout, failed }))
+        Ok((content, Writing { name, open, root, writer, by, view, own, destination, failed }))
     }
 }
 
@@ -158,9 +160,9 @@ impl Writing {
         let meta = self.open.meta()?;
         check_set_id(&self.open, &meta)?;
         self.root.check(&self.open, &meta)?;
-        let written = self.at_their_cost(|| match &self.layout {
-            Layout::Own(file) => file.write_at(&self.writer, at, bytes),
-            Layout::Incoming(incoming) => lock(incoming).write_at(&self.writer, at, bytes),
+        let written = self.at_their_cost(|| match &self.destination {
+            Destination::Own => self.own.write_at(&self.writer, at, bytes),
+            Destination::Incoming(incoming) => lock(incoming).write_at(&self.writer, at, bytes),
         })?;
         match written {
             Ok(()) => Ok(bytes.len()),
@@ -175,9 +177,11 @@ impl Writing {
     /// writer's file ended, which has a longer header. Another header in the pages is an error, but the
     /// values after it are written.
     pub fn write_back(&self, at: u64, bytes: &[u8]) -> Result<(), Error> {
-        let Layout::Own(file) = &self.layout else { return Err(Error::BadHandle) };
+        if !self.reads() {
+            return Err(Error::BadHandle);
+        }
         let up_to = |end: u64| (end.saturating_sub(at)).min(bytes.len() as u64) as usize;
-        let (data, end) = (up_to(file.data_at()), up_to(file.len()));
+        let (data, end) = (up_to(self.own.header().len() as u64), up_to(self.own.len()));
         let header = self.write_at(at, &bytes[..data]);
         let mut done = data;
         while done < end {
@@ -189,9 +193,9 @@ impl Writing {
     /// Ends the file at `size`, and says whether that is its size, which is the only one it can have. What a
     /// writer that truncated it has left out becomes zeros.
     pub fn end(&self, size: u64) -> Result<bool, Error> {
-        match &self.layout {
-            Layout::Own(file) => Ok(size == file.len()),
-            Layout::Incoming(incoming) => {
+        match &self.destination {
+            Destination::Own => Ok(size == self.own.len()),
+            Destination::Incoming(incoming) => {
                 check_set_id(&self.open, &self.open.meta()?)?;
                 let ended = self.at_their_cost(|| lock(incoming).end(&self.writer, size))?;
                 ended.map_err(|err| self.error(err))
@@ -217,7 +221,7 @@ impl Writing {
 
     /// An error if the file is being replaced and what was written is not complete.
     pub fn check_whole(&self) -> Result<(), Error> {
-        let Layout::Incoming(incoming) = &self.layout else { return Ok(()) };
+        let Destination::Incoming(incoming) = &self.destination else { return Ok(()) };
         lock(incoming).missing().map_or(Ok(()), |missing| {
             let why = format!("its replacement ended {missing} bytes too soon");
             Err(Error::NotWritable { file: self.name.clone(), why })
@@ -227,27 +231,24 @@ impl Writing {
     /// Notes that the file's opener has truncated it.
     pub fn truncate(&self) {
         *lock(&self.failed) = None;
-        if let Layout::Incoming(incoming) = &self.layout {
+        if let Destination::Incoming(incoming) = &self.destination {
             lock(incoming).truncate();
         }
     }
 
     /// Whether nothing was written yet by a writer that does not read.
     pub fn is_untouched(&self) -> bool {
-        matches!(&self.layout, Layout::Incoming(incoming) if lock(incoming).is_untouched())
+        matches!(&self.destination, Destination::Incoming(incoming) if lock(incoming).is_untouched())
     }
 
     /// Whether the writer also reads the file.
     pub fn reads(&self) -> bool {
-        matches!(self.layout, Layout::Own(_))
+        matches!(self.destination, Destination::Own)
     }
 
-    /// The bytes of the backing file that can be written.
-    pub fn runs(&self) -> Runs {
-        match &self.layout {
-            Layout::Own(file) => file.runs().clone(),
-            Layout::Incoming(incoming) => lock(incoming).own().runs().clone(),
-        }
+    /// The file as it is read, whose elements can be written.
+    pub fn layout(&self) -> Arc<Layout> {
+        self.own.clone()
     }
 
     /// Returns when everything written to the backing file is on the disk.
@@ -260,10 +261,10 @@ impl Writing {
         let (file, why) = (self.name.clone(), err.to_string());
         match err {
             WriteError::Header => {
-                let expected = file::described(self.view.dtype(), self.view.shape());
+                let expected = described(self.view.dtype(), self.view.shape());
                 Error::NotWritable { file, why: format!("{why}: {expected}") }
             }
-            WriteError::Other(_) => Error::NotWritable { file, why },
+            WriteError::OtherHeader(_) | WriteError::Padded => Error::NotWritable { file, why },
             WriteError::TooFar => Error::TooFar { file, why },
             WriteError::NoRoom => Error::NoRoom { file, why },
             WriteError::Io(err) => Error::io(file, err.why),

@@ -53,7 +53,7 @@ fn apply(selector: &Selector, group: Option<&Group>, name: &str, view: &View) ->
     assert_bounds(&selected);
     assert_eq!(selected.data(), view.data());
     for encoding in [Encoding::Npy, Encoding::Raw] {
-        assert!(encoding.file(&selected).len() >= selected.nbytes());
+        assert!(encoding.layout(&selected).len() >= selected.nbytes());
         let file_name = format!("{name}{}", encoding.extension());
         assert_eq!(Encoding::strip(&file_name), Some((name, encoding)));
     }

@@ -215,15 +215,15 @@ fn check(u: &mut Unstructured<'_>) -> Result<()> {
         }
     }
     for encoding in [Encoding::Npy, Encoding::Raw] {
-        let file = encoding.file(&view);
-        let read = |at, len| file.read_at(storage, at, len, <[u8]>::to_vec).expect("it is there");
-        let whole = read(0, file.len() as usize + 1);
-        assert_eq!(whole.len() as u64, file.len());
+        let layout = encoding.layout(&view);
+        let read = |at, len| layout.read_at(storage, at, len, <[u8]>::to_vec).expect("it is there");
+        let whole = read(0, layout.len() as usize + 1);
+        assert_eq!(whole.len() as u64, layout.len());
         assert_eq!(whole, expected(encoding, &view, &model, &whole, content), "{view:?}");
         for _ in 0..4 {
-            let at = if u.ratio(1, 16)? { u.arbitrary()? } else { u.int_in_range(0..=file.len())? };
-            let len = u.int_in_range(0..=file.len() as usize + 9)?;
-            let from = at.min(file.len()) as usize;
+            let at = if u.ratio(1, 16)? { u.arbitrary()? } else { u.int_in_range(0..=layout.len())? };
+            let len = u.int_in_range(0..=layout.len() as usize + 9)?;
+            let from = at.min(layout.len()) as usize;
             let to = (from + len).min(whole.len());
             assert_eq!(read(at, len), whole[from..to], "{len} bytes at {at} of {view:?}");
         }

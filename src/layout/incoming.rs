@@ -9,7 +9,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::{VirtualFile, WriteError};
+use super::{Layout, WriteError};
 use crate::npy::dtype::DType;
 use crate::npy::header::{Header, HeaderError};
 use crate::quota::Share;
@@ -25,27 +25,27 @@ const MAX_LONGER: usize = 64 << 10;
 pub struct Incoming {
     view: View,
     /// The file as it is read.
-    own: Arc<VirtualFile>,
-    layout: Layout,
+    own: Arc<Layout>,
+    header: HeaderState,
     /// What the beginning of a header takes of the memory that there is for all of them.
     held: Option<Share>,
     /// The file was truncated, so that what is skipped is to be zeros: how far it has been written.
     written: Option<u64>,
 }
 
-/// What is known of a writer's layout.
+/// What is known of the header that a writer brings, and with it of the layout.
 #[derive(Debug)]
-enum Layout {
+enum HeaderState {
     /// The beginning of a header, which may yet turn out to be another than the file's own.
     Begun(Vec<u8>),
-    Known(Arc<VirtualFile>),
+    Known(Arc<Layout>),
 }
 
 impl Incoming {
     /// Nothing was written yet to `own`, which holds `view`.
-    pub fn new(view: View, own: Arc<VirtualFile>) -> Incoming {
-        let layout = Layout::Begun(Vec::new());
-        Incoming { view, own, layout, held: None, written: None }
+    pub fn new(view: View, own: Arc<Layout>) -> Incoming {
+        let header = HeaderState::Begun(Vec::new());
+        Incoming { view, own, header, held: None, written: None }
     }
 
     /// The same, where the beginning of a header takes of what there is for all of them.
@@ -55,17 +55,12 @@ impl Incoming {
 
     /// Whether nothing was written yet.
     pub fn is_untouched(&self) -> bool {
-        matches!(&self.layout, Layout::Begun(header) if header.is_empty())
-    }
-
-    /// The file as it is read.
-    pub fn own(&self) -> &VirtualFile {
-        &self.own
+        matches!(&self.header, HeaderState::Begun(begun) if begun.is_empty())
     }
 
     /// Notes that the file was truncated: the writer begins anew, and what it skips becomes zeros.
     pub fn truncate(&mut self) {
-        self.layout = Layout::Begun(Vec::new());
+        self.header = HeaderState::Begun(Vec::new());
         self.written = Some(0);
         self.hold(0);
     }
@@ -74,25 +69,25 @@ impl Incoming {
     /// was begun and not brought to its end. The file then has some new values and some old ones, or
     /// no new ones at all. None if nothing was begun, or if only a part was to be written.
     pub fn missing(&self) -> Option<u64> {
-        match (&self.layout, self.written) {
-            (Layout::Begun(header), written) => {
-                let is_other = !self.own.header.starts_with(header);
-                let replaces = written.is_some() && !header.is_empty();
-                (is_other || replaces).then(|| self.own.len().saturating_sub(header.len() as u64))
+        match (&self.header, self.written) {
+            (HeaderState::Begun(begun), written) => {
+                let is_other = !self.own.header().starts_with(begun);
+                let replaces = written.is_some() && !begun.is_empty();
+                (is_other || replaces).then(|| self.own.len().saturating_sub(begun.len() as u64))
             }
-            (Layout::Known(file), Some(written)) => {
+            (HeaderState::Known(file), Some(written)) => {
                 Some(file.len().saturating_sub(written)).filter(|&missing| missing > 0)
             }
-            (Layout::Known(_), None) => None,
+            (HeaderState::Known(_), None) => None,
         }
     }
 
     /// Ends the file at `size`, which must be its size; what is missing becomes zeros if it was
     /// truncated before. Says whether that was its size.
     pub fn end(&mut self, writer: &Writer, size: u64) -> Result<bool, WriteError> {
-        let file = match &self.layout {
-            Layout::Known(file) => file.clone(),
-            Layout::Begun(_) => self.own.clone(),
+        let file = match &self.header {
+            HeaderState::Known(file) => file.clone(),
+            HeaderState::Begun(_) => self.own.clone(),
         };
         if size != file.len() {
             return Ok(size == self.own.len());
@@ -104,7 +99,7 @@ impl Incoming {
         Ok(true)
     }
 
-    /// Writes `bytes` from `at` on, as [`VirtualFile::write_at`] does.
+    /// Writes `bytes` from `at` on, as [`Layout::write_at`] does.
     pub fn write_at(&mut self, writer: &Writer, at: u64, bytes: &[u8]) -> Result<(), WriteError> {
         let Some(file) = self.layout_for(at, bytes)? else { return Ok(()) };
         if let Some(written) = self.written {
@@ -132,7 +127,7 @@ impl Incoming {
 
     /// Takes back what a write has added to the beginning of a header.
     fn forget_from(&mut self, before: usize) {
-        if let Layout::Begun(begun) = &mut self.layout {
+        if let HeaderState::Begun(begun) = &mut self.header {
             begun.truncate(before);
             begun.shrink_to_fit();
             let taken = begun.capacity();
@@ -141,21 +136,17 @@ impl Incoming {
     }
 
     /// The layout by which to write these bytes; none while they are the beginning of a header.
-    fn layout_for(
-        &mut self,
-        at: u64,
-        bytes: &[u8],
-    ) -> Result<Option<Arc<VirtualFile>>, WriteError> {
-        let begun = match &mut self.layout {
-            Layout::Known(file) => return Ok(Some(file.clone())),
-            Layout::Begun(begun) => begun,
+    fn layout_for(&mut self, at: u64, bytes: &[u8]) -> Result<Option<Arc<Layout>>, WriteError> {
+        let begun = match &mut self.header {
+            HeaderState::Known(file) => return Ok(Some(file.clone())),
+            HeaderState::Begun(begun) => begun,
         };
         let before = begun.len();
         let known = if at == before as u64 {
             let room = max_start(&self.own).saturating_sub(before);
             begun.extend_from_slice(&bytes[..bytes.len().min(room)]);
-            header_of(begun, &self.own, &self.view)
-        } else if self.own.header.starts_with(begun) {
+            layout_of(begun, &self.own, &self.view)
+        } else if self.own.header().starts_with(begun) {
             // Not from the beginning on: what is changed is the file that is there.
             Ok(Some(self.own.clone()))
         } else {
@@ -163,7 +154,7 @@ impl Incoming {
         };
         match known {
             Ok(Some(file)) => {
-                self.layout = Layout::Known(file.clone());
+                self.header = HeaderState::Known(file.clone());
                 self.hold(0);
                 Ok(Some(file))
             }
@@ -184,20 +175,20 @@ impl Incoming {
 }
 
 /// The most bytes before the data that a writer may bring.
-fn max_start(own: &VirtualFile) -> usize {
-    own.header.len().saturating_add(MAX_LONGER)
+fn max_start(own: &Layout) -> usize {
+    own.header().len().saturating_add(MAX_LONGER)
 }
 
 /// The layout of a file that begins with these bytes; none while that cannot be told.
-fn header_of(
+fn layout_of(
     begun: &[u8],
-    own: &Arc<VirtualFile>,
+    own: &Arc<Layout>,
     view: &View,
-) -> Result<Option<Arc<VirtualFile>>, WriteError> {
-    if begun.starts_with(&own.header) {
+) -> Result<Option<Arc<Layout>>, WriteError> {
+    if begun.starts_with(own.header()) {
         return Ok(Some(own.clone()));
     }
-    if own.header.starts_with(begun) {
+    if own.header().starts_with(begun) {
         return Ok(None);
     }
     let read = Header::read(begun.len() as u64, |at, out| {
@@ -211,21 +202,21 @@ fn header_of(
             return Ok(None);
         }
         Err(HeaderError::HeaderCut { header, .. }) => {
-            return Err(WriteError::Other(format!(
+            return Err(WriteError::OtherHeader(format!(
                 "this has a header of {header} bytes, which is longer than any for this array"
             )));
         }
-        Err(err) => return Err(WriteError::Other(format!("this is no array: {err}"))),
+        Err(err) => return Err(WriteError::OtherHeader(format!("this is no array: {err}"))),
     };
     if header.dtype != *view.dtype() || header.shape != view.shape() {
-        return Err(WriteError::Other(format!(
+        return Err(WriteError::OtherHeader(format!(
             "this is {}, and {} is expected",
             described(&header.dtype, &header.shape),
             described(view.dtype(), view.shape()),
         )));
     }
     let bytes = begun[..header.data_offset as usize].to_vec();
-    Ok(Some(Arc::new(VirtualFile::new(bytes, view, header.order))))
+    Ok(Some(Arc::new(Layout::with_header(bytes, view, header.order))))
 }
 
 /// What an array is, in a few words.
@@ -279,7 +270,7 @@ mod tests {
         }
 
         fn incoming(&self) -> Incoming {
-            Incoming::new(self.view.clone(), Arc::new(Encoding::Npy.file(&self.view)))
+            Incoming::new(self.view.clone(), Arc::new(Encoding::Npy.layout(&self.view)))
         }
 
         /// The values, when the header is seen to be untouched.
@@ -348,7 +339,7 @@ mod tests {
         let endless = [&b"\x93NUMPY\x02\x00\xff\xff\xff\xff"[..], &[b' '; 100]].concat();
         for bytes in [&b"no header"[..], b"\x93NUMPY\x09\x00\x01\x00", &endless] {
             let refused = world.incoming().write_at(&world.writer, 0, bytes);
-            assert!(matches!(refused, Err(WriteError::Other(_))), "{bytes:?}");
+            assert!(matches!(refused, Err(WriteError::OtherHeader(_))), "{bytes:?}");
         }
         let mut incoming = world.incoming();
         let header = incoming.write_at(&world.writer, 3, b"x");
