@@ -1,8 +1,8 @@
 //! npyfs: every NumPy array of a directory can be sliced by path.
 //!
 //! Data flows one way: a path means a [`node`], a node of an array has a [`view`], a view's bytes lie
-//! in [`runs`] of a [`storage`], and a [`layout`] of them is the reply, or says where a write goes. Each module
-//! imports only from those above it:
+//! in [`runs`] of a [`storage`], and a [`layout`] puts them together for the reply, or says where a
+//! write goes. Each module imports only from those above it:
 //!
 //! | module | what it is for |
 //! |---|---|
