@@ -221,7 +221,8 @@ fn check(u: &mut Unstructured<'_>) -> Result<()> {
         assert_eq!(whole.len() as u64, layout.len());
         assert_eq!(whole, expected(encoding, &view, &model, &whole, content), "{view:?}");
         for _ in 0..4 {
-            let at = if u.ratio(1, 16)? { u.arbitrary()? } else { u.int_in_range(0..=layout.len())? };
+            let at =
+                if u.ratio(1, 16)? { u.arbitrary()? } else { u.int_in_range(0..=layout.len())? };
             let len = u.int_in_range(0..=layout.len() as usize + 9)?;
             let from = at.min(layout.len()) as usize;
             let to = (from + len).min(whole.len());
