@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Condvar, Mutex, MutexGuard};
 
 use rustix::fs::StatVfs;
@@ -50,6 +51,8 @@ pub struct Fs {
     changes: Changes,
     /// Signalled when pages of some inode are no longer being given to the kernel.
     given: Condvar,
+    /// How many threads wait for that. Changed under the lock of the inodes only.
+    waiting: AtomicUsize,
     retries: Retries,
     pace: Mutex<Pace>,
 }
@@ -97,6 +100,7 @@ impl Fs {
             shares: Shares::default(),
             changes: Changes::default(),
             given: Condvar::default(),
+            waiting: AtomicUsize::new(0),
             retries: Retries::default(),
             pace: Mutex::default(),
         }

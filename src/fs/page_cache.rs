@@ -14,6 +14,7 @@
 //!    page is locked while pages are given, and whoever waits here waits for a thread that waits for nobody.
 
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use super::{Fs, OpenedFile};
 use crate::inode::{Ino, Opening};
@@ -34,8 +35,14 @@ struct Turn<'a> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.fs.inodes().given(self.ino);
-        self.fs.given.notify_all();
+        let mut inodes = self.fs.inodes();
+        inodes.given(self.ino);
+        let somebody_waits = self.fs.waiting.load(Ordering::Relaxed) > 0;
+        drop(inodes);
+        // A system call, which is seldom needed.
+        if somebody_waits {
+            self.fs.given.notify_all();
+        }
     }
 }
 
@@ -51,7 +58,9 @@ impl Fs {
         let opening = loop {
             match inodes.open(file.ino, give.is_some()) {
                 Opening::Wait => {
+                    self.waiting.fetch_add(1, Ordering::Relaxed);
                     inodes = self.given.wait(inodes).unwrap_or_else(PoisonError::into_inner);
+                    self.waiting.fetch_sub(1, Ordering::Relaxed);
                 }
                 opening => break opening,
             }

@@ -123,6 +123,15 @@ enum Parsed {
     Not { size: u64, begins_with: Arc<[u8]>, why: Arc<Unreadable> },
 }
 
+impl Parsed {
+    fn array(&self) -> Array {
+        match self {
+            Parsed::Whole(version) => Ok(version.clone()),
+            Parsed::Not { why, .. } => Err(why.clone()),
+        }
+    }
+}
+
 /// A backing file that is open.
 #[derive(Debug)]
 pub struct OpenFile {
@@ -131,7 +140,8 @@ pub struct OpenFile {
     copy: OnceLock<LocalFile>,
     name: String,
     /// What the header said when it was read last.
-    array: Mutex<Option<Parsed>>,
+    /// With the stamp that it had then, if any change since shows in a later one.
+    array: Mutex<Option<(Option<Stamp>, Parsed)>>,
     used: Mutex<Instant>,
     /// The file open for writing, while somebody writes.
     writer: Mutex<Weak<Writer>>,
@@ -198,35 +208,54 @@ impl OpenFile {
         let _ = self.copy.set(copy);
     }
 
-    /// The array as the header has it now: the same [`Root`] as before if the header is the same. The header
-    /// is read each time, since a store through a map may change it and leave no trace. Reading it is quick;
-    /// parsing it is not.
+    /// The array as the header has it now: the same [`Root`] as before if the header is the same.
+    ///
+    /// The header is read again unless nothing can have changed it since. Reading it is quick; parsing it is not.
     pub fn array(&self, meta: &Meta) -> Result<Array, Error> {
-        let last = lock(&self.array).clone();
-        match last {
-            Some(Parsed::Whole(version))
-                if version.view.data().end <= meta.size && self.begins_with(&version.bytes) =>
-            {
-                return Ok(Ok(version));
-            }
-            Some(Parsed::Not { size, begins_with, why })
-                if size == meta.size && self.begins_with(&begins_with) =>
-            {
-                return Ok(Err(why));
-            }
-            _ => {}
+        let stamp = Some(meta.stamp()).filter(Stamp::is_settled);
+        let known = lock(&self.array).clone();
+        if let Some((as_of @ Some(_), parsed)) = &known
+            && *as_of == stamp
+        {
+            return Ok(parsed.array());
         }
-        let mut looked_at = Some(Vec::new());
-        let array = self.read_array(meta.size, &mut looked_at)?;
-        *lock(&self.array) = match &array {
-            Ok(version) => Some(Parsed::Whole(version.clone())),
-            Err(why) => looked_at.map(|bytes| Parsed::Not {
-                size: meta.size,
-                begins_with: bytes.into(),
-                why: why.clone(),
-            }),
+        // Before the header is read: whoever comes to write later leaves a trace.
+        let as_of = stamp.filter(|stamp| !self.may_have_unseen_changes(*stamp));
+        let still = known.map(|(_, parsed)| parsed).filter(|parsed| self.is_still(parsed, meta));
+        let parsed = match still {
+            Some(parsed) => parsed,
+            None => {
+                let mut looked_at = Some(Vec::new());
+                let array = self.read_array(meta.size, &mut looked_at)?;
+                match (&array, looked_at) {
+                    (Ok(version), _) => Parsed::Whole(version.clone()),
+                    (Err(why), Some(bytes)) => {
+                        let (size, begins_with) = (meta.size, bytes.into());
+                        Parsed::Not { size, begins_with, why: why.clone() }
+                    }
+                    // Cut off meanwhile: it says nothing of any later moment.
+                    (Err(_), None) => {
+                        *lock(&self.array) = None;
+                        return Ok(array);
+                    }
+                }
+            }
         };
+        let array = parsed.array();
+        *lock(&self.array) = Some((as_of, parsed));
         Ok(array)
+    }
+
+    /// Whether a file with these attributes still is what it turned out to be.
+    fn is_still(&self, parsed: &Parsed, meta: &Meta) -> bool {
+        match parsed {
+            Parsed::Whole(version) => {
+                version.view.data().end <= meta.size && self.begins_with(&version.bytes)
+            }
+            Parsed::Not { size, begins_with, .. } => {
+                *size == meta.size && self.begins_with(begins_with)
+            }
+        }
     }
 
     fn begins_with(&self, bytes: &[u8]) -> bool {
