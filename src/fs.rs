@@ -17,26 +17,26 @@ use crate::node::{Attr, Content, Node, Tree, Version};
 use crate::quota::Share;
 use crate::sync::lock;
 
-mod changes;
 mod directories;
+mod eviction;
 mod handles;
+mod invalidation;
 mod listings;
 mod page_cache;
 mod retries;
 mod shares;
-mod tidying;
 mod writing;
 
-use changes::Changes;
 pub use directories::DirEntry;
 use directories::OpenedDirectory;
+use eviction::Pace;
+pub use eviction::Tidied;
 use handles::Handles;
+use invalidation::Changes;
 use listings::Listings;
 pub use page_cache::Give;
 use retries::Retries;
 use shares::Shares;
-use tidying::Pace;
-pub use tidying::Tidied;
 use writing::OpenedToWrite;
 
 /// A filesystem over a tree. Every method may be called from any thread.

@@ -19,15 +19,15 @@ use crate::fs::{Fs, Handle};
 use crate::inode::Ino;
 use crate::messages;
 
+mod access_lists;
 mod answering;
-mod lists;
 mod opening;
+mod passthrough;
 mod translate;
-mod ways;
 
 use answering::guarded;
+use passthrough::Ways;
 use translate::{caller, errno, file_attr, file_type};
-use ways::Ways;
 
 /// The largest read or write that the kernel requests, in bytes.
 const MAX_TRANSFER: u32 = 1 << 20;

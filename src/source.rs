@@ -17,11 +17,11 @@ use rustix::io::Errno;
 use crate::error::Error;
 use crate::meta::{FileId, Kind, Meta};
 
+mod access_lists;
 mod border;
 mod files;
 mod links;
 mod listing;
-mod lists;
 mod lookup;
 mod names;
 mod rights;

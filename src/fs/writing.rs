@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::changes::{But, Change};
+use super::invalidation::{But, Change};
 use super::{Fs, Handle, Opened};
 use crate::caller::Caller;
 use crate::error::{Error, shortened};

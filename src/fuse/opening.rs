@@ -3,8 +3,8 @@
 use fuser::{FileHandle, FopenFlags, INodeNo, OpenAccMode, OpenFlags, ReplyOpen};
 
 use super::Adapter;
+use super::passthrough::Way;
 use super::translate::errno;
-use super::ways::Way;
 use crate::caller::Caller;
 use crate::fs::{Give, Opened};
 use crate::inode::Ino;
