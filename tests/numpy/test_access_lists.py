@@ -23,8 +23,7 @@ from test_other_users import (
     attempted,
     give,
     paths,
-    sight,
-    without_arrays,
+    sights,
 )
 from test_writing_users import opened, writable
 
@@ -107,17 +106,9 @@ def shared(request):
 
 @pytest.mark.parametrize("group, groups", MEMBERSHIPS)
 def test_a_list_counts_as_it_does_without_the_mount(shared, group, groups):
-    def look():
-        seen = []
-        for path in names:
-            native, served = sight(shared.source / path), sight(shared / path)
-            served["list"] = without_arrays(served["list"])
-            seen.append((native, served))
-        return seen
-
     names = paths(shared.source)
     denied = granted = 0
-    for path, (native, served) in zip(names, as_other_user(look, group, groups)):
+    for path, (native, served) in zip(names, as_other_user(lambda: sights(shared, names), group, groups)):
         assert served == native, path
         denied += "EACCES" in native.values()
         granted += native["open"] == len(ARRAY.blob)

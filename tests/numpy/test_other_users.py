@@ -122,19 +122,21 @@ def without_arrays(entries):
     return [name for name in entries if f"{name}.npy" not in entries]
 
 
+def sights(mount, names):
+    """What is seen of each path in the source, and what through the mount."""
+    seen = []
+    for path in names:
+        native, served = sight(mount.source / path), sight(mount / path)
+        served["list"] = without_arrays(served["list"])
+        seen.append((native, served))
+    return seen
+
+
 @pytest.mark.parametrize("group", [GROUP, SOMEBODY])
 def test_another_user_sees_of_the_source_what_they_see_without_the_mount(shared, group):
-    def look():
-        seen = []
-        for path in names:
-            native, served = sight(shared.source / path), sight(shared / path)
-            served["list"] = without_arrays(served["list"])
-            seen.append((native, served))
-        return seen
-
     names = paths(shared.source)
     denied = 0
-    for path, (native, served) in zip(names, as_other_user(look, group)):
+    for path, (native, served) in zip(names, as_other_user(lambda: sights(shared, names), group)):
         assert served == native, path
         denied += "EACCES" in native.values()
     assert 100 < denied < len(names) - 100, "both are to be met"
