@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use npyfs::meta::Kind;
 use npyfs::mount::{Gone, Place, Process, in_words};
-use npyfs::node::Node;
 use npyfs::shown::shown;
 
 mod advice;
@@ -63,7 +62,7 @@ pub(crate) fn ls(path: &Path) -> Outcome {
     let entries = listing.entries_after(0);
     write_listing(
         entries.map(|(_, name, kind)| (name, kind == Kind::Directory)),
-        matches!(found.node, Node::Directory(_)),
+        found.node.is_source_directory(),
     )
 }
 

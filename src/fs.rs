@@ -13,9 +13,10 @@ use crate::error::Error;
 use crate::inode::{Ino, Inodes, ROOT};
 use crate::messages;
 use crate::meta::Stamp;
-use crate::node::{Attr, Content, Node, Tree, Version};
 use crate::quota::Share;
+use crate::source::Which;
 use crate::sync::lock;
+use crate::tree::{Attr, Content, Node, Tree};
 
 mod directories;
 mod eviction;
@@ -130,7 +131,7 @@ impl Fs {
         let mut node = self.node(ino)?;
         for _ in 1..RETRIES {
             match work(&node) {
-                Err(Error::Stale) if ino != ROOT && !matches!(node, Node::Directory(_)) => {
+                Err(Error::Stale) if ino != ROOT && !node.is_source_directory() => {
                     match self.node_now(ino) {
                         Ok(now) => node = now,
                         Err(Error::Stale) => {}
@@ -150,7 +151,7 @@ impl Fs {
             let (parent, name) = self.inodes().place(at).ok_or(Error::Stale)?;
             names.push(name);
             let node = self.node(parent)?;
-            if parent == ROOT || matches!(node, Node::Directory(_)) {
+            if parent == ROOT || node.is_source_directory() {
                 break node;
             }
             at = parent;
@@ -172,14 +173,12 @@ impl Fs {
         }
         let found = (0..RETRIES).find_map(|_| {
             let found = self.with_node(parent, |directory| {
-                let is_held =
-                    directory.file().is_some_and(|(_, id)| self.retries.holds(caller, id));
+                let is_held = directory.file_id().is_some_and(|id| self.retries.holds(caller, id));
                 if !is_held {
                     self.tree.check_place(directory)?;
                 }
                 let (node, attr) = self.tree.lookup(directory, name)?;
-                let is_at_path =
-                    !is_held && matches!(directory, Node::Directory(_) | Node::ArrayFile(_));
+                let is_at_path = !is_held && !directory.is_made();
                 let file = if is_at_path { self.tree.hold(&node)? } else { None };
                 Ok((node, attr, file))
             });
@@ -187,7 +186,7 @@ impl Fs {
         });
         match found.unwrap_or(Err(Error::Stale)) {
             Ok((node, attr, file)) => {
-                let id = node.file().map(|(_, id)| id);
+                let id = node.file_id();
                 let ino = self.inodes().remember(parent, name, node);
                 self.retries.found(caller, ino, id, file);
                 Ok((ino, attr))
@@ -273,12 +272,12 @@ impl Fs {
         &self,
         ino: Ino,
         caller: Caller,
-        open: impl FnOnce(Version) -> Result<T, Error>,
+        open: impl FnOnce(Which) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let walk = self.retries.end(caller).filter(|walk| walk.ends_at(ino));
-        let which = if walk.is_some() { Version::LookedUp } else { Version::AtPath };
+        let which = if walk.is_some() { Which::LookedUp } else { Which::AtPath };
         let opened = open(which);
-        if which == Version::AtPath && matches!(opened, Err(Error::Stale)) {
+        if which == Which::AtPath && matches!(opened, Err(Error::Stale)) {
             self.retries.expect(caller);
         }
         opened
@@ -317,7 +316,7 @@ impl Fs {
         use_file: impl FnOnce(BorrowedFd<'_>) -> R,
     ) -> Option<R> {
         let file = self.files.get(handle).ok()?;
-        file.content.whole_file().map(|open| use_file(open.backing().as_fd()))
+        file.content.whole_file().map(|open| use_file(open.local().as_fd()))
     }
 
     /// Whether an open file has contents made for its opener, so that it must be read past the kernel's

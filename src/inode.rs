@@ -10,7 +10,7 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 
 use crate::meta::Stamp;
-use crate::node::Node;
+use crate::tree::{Backing, Node};
 
 mod pages;
 
@@ -68,7 +68,7 @@ impl Inode {
     /// About how many bytes of memory it takes.
     fn footprint(&self) -> usize {
         let tables = if self.node.is_directory() { OVERHEAD_OF_DIRECTORY } else { 0 };
-        OVERHEAD + tables + size_of::<Inode>() + self.name.len() + self.node.footprint()
+        OVERHEAD + tables + size_of::<Inode>() + self.name.len() + 256 * self.node.weight()
     }
 }
 
@@ -104,7 +104,7 @@ impl Inodes {
                 self.live += 1;
             }
             // Nodes made from the old one share it, so it stays. But a text describes its file as it is now.
-            if matches!(node, Node::Text(_)) {
+            if matches!(node.backing(), Backing::NoArray(_)) {
                 inode.node = node;
             }
             inode.lookups += 1;
@@ -282,13 +282,18 @@ impl Inodes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::SourceDirectory;
+    use crate::meta::{FileId, Kind};
+    use crate::source::Entry;
     use std::ffi::OsString;
     use std::path::Path;
 
     fn directory(path: &str) -> Node {
         let id = crate::meta::Meta::of_path(Path::new("/")).unwrap().id;
-        Node::Directory(SourceDirectory { path: Path::new(path).into(), id })
+        Node::of_entry(Entry { path: Path::new(path).into(), id }, Kind::Directory)
+    }
+
+    fn file_node(path: impl AsRef<Path>, id: FileId) -> Node {
+        Node::of_entry(Entry { path: path.as_ref().into(), id }, Kind::File)
     }
 
     #[test]
@@ -326,7 +331,7 @@ mod tests {
         inodes.remember(ROOT, OsStr::new("directory"), directory("directory"));
         let file = |name: &str, inodes: &mut Inodes| {
             let id = crate::meta::Meta::of(std::fs::File::open("/").unwrap()).unwrap().id;
-            inodes.remember(ROOT, OsStr::new(name), Node::File(Path::new(name).into(), id));
+            inodes.remember(ROOT, OsStr::new(name), file_node(name, id));
         };
         for name in ["a", "b", "c"] {
             file(name, &mut inodes);
@@ -348,7 +353,7 @@ mod tests {
         for round in 0..20_000 {
             let name = OsString::from(round.to_string());
             let id = crate::meta::Meta::of_path(Path::new("/")).unwrap().id;
-            let ino = inodes.remember(ROOT, &name, Node::File(Path::new(&name).into(), id));
+            let ino = inodes.remember(ROOT, &name, file_node(&name, id));
             inodes.forget(ino, 1);
         }
         inodes.surplus(100 * each);

@@ -1,6 +1,6 @@
 //! npyfs: every NumPy array of a directory can be sliced by path.
 //!
-//! Data flows one way: a path means a [`node`], a node of an array has a [`view`], a view's bytes lie
+//! Data flows one way: a path means a node of the [`tree`], a node of an array has a [`view`], a view's bytes lie
 //! in [`runs`] of a [`storage`], and a [`layout`] puts them together for the reply, or says where a
 //! write goes. Each module imports only from those above it:
 //!
@@ -17,7 +17,7 @@
 //! | [`layout`] | the bytes of a virtual file, from any position on, over any storage |
 //! | [`encoding`], [`text`] | the forms of arrays, the small texts |
 //! | [`error`], [`source`] | what can go wrong; the mirrored directory and its border |
-//! | [`node`] | what a path means |
+//! | [`tree`] | what a path means |
 //! | [`inode`], [`fs`] | numbers and handles: the filesystem without a mount |
 //! | [`fuse`], [`mount`] | the kernel's requests, and the life of a mount |
 
@@ -42,9 +42,9 @@ pub mod layout;
 pub mod messages;
 pub mod meta;
 pub mod mount;
-pub mod node;
 pub mod quota;
 pub mod source;
 pub mod storage;
 mod sync;
 pub mod text;
+pub mod tree;

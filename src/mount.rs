@@ -13,10 +13,10 @@ use fuser::{Config, Session, SessionACL};
 
 use crate::fs::Fs;
 use crate::fuse::Adapter;
-use crate::node::{self, Tree};
 use crate::shown::shown;
 use crate::source::{self, Source};
 use crate::storage;
+use crate::tree::{self, Tree};
 
 mod connection;
 mod device;
@@ -43,7 +43,7 @@ pub struct Options {
     /// Serve the targets of symlinks as plain entries, wherever they are.
     pub follow_symlinks: bool,
     /// How the tree is served.
-    pub tree: node::Options,
+    pub tree: tree::Options,
     /// How long the kernel may rely on names and attributes that it got.
     pub ttl: Duration,
     /// Threads that answer requests.
@@ -59,7 +59,7 @@ impl Default for Options {
         Options {
             allow_other: false,
             follow_symlinks: false,
-            tree: node::Options::default(),
+            tree: tree::Options::default(),
             ttl: Duration::from_secs(1),
             threads: cores.min(4),
             no_exec: false,

@@ -117,6 +117,16 @@ impl Group {
             .collect()
     }
 
+    /// Whether its entries are groups again, rather than selections.
+    pub fn has_groups(&self) -> bool {
+        matches!(self, Group::Parts | Group::Windows)
+    }
+
+    /// Whether a walk through a whole mount reads what it lists.
+    pub fn is_walked(&self) -> bool {
+        matches!(self, Group::Axis(_) | Group::Fields)
+    }
+
     /// The group of this name inside this group: `parts/<n>`, `windows/<size>,<step>`.
     pub fn enter(&self, name: &str, view: &View) -> Result<Group, Refusal> {
         match self {

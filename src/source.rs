@@ -24,13 +24,17 @@ mod links;
 mod listing;
 mod lookup;
 mod names;
+mod origin;
 mod rights;
+mod version;
 
 use border::Directory;
-pub use files::{Array, Files, OpenFile, Root, Unreadable};
+pub use files::{Files, OpenFile};
 use links::Target;
 pub use listing::{DirectoryVersion, Listing};
+pub use origin::{ArrayFile, OpenStorage, Origin, Which};
 pub use rights::Access;
+pub use version::{Unreadable, Version, VersionOrWhy};
 
 /// A directory, or a single file, whose arrays are served.
 #[derive(Debug)]
@@ -60,32 +64,14 @@ pub struct Options {
     pub for_others: bool,
 }
 
-/// A directory of the source: the one that was looked up, whatever has its path by now. Otherwise a user who
-/// may rename could put a directory there that its owner has closed to them.
+/// An entry of the source: the one that was looked up, whatever has its path by now. Otherwise a user who may
+/// rename could put a directory there that its owner has closed to them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceDirectory {
+pub struct Entry {
     /// Its path beneath the source.
     pub path: Arc<Path>,
-    /// Which directory it is.
+    /// Which file or directory it is.
     pub id: FileId,
-}
-
-/// A file that has an array's directory beside it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ArrayFile {
-    /// Its path below the source; that of the symlink if it is one.
-    pub path: Arc<Path>,
-    /// Its identity: that of a symlink's target, or of the symlink itself if that is refused.
-    pub id: FileId,
-    /// It is a symlink that is not followed, since it leads out of the source or through a closed directory.
-    pub is_refused: bool,
-}
-
-impl ArrayFile {
-    /// About how many bytes of memory it takes.
-    pub fn footprint(&self) -> usize {
-        size_of::<ArrayFile>() + self.path.as_os_str().len()
-    }
 }
 
 /// What stands at a name in a directory.
@@ -151,8 +137,8 @@ impl Source {
     }
 
     /// The source directory itself.
-    pub fn root(&self) -> SourceDirectory {
-        SourceDirectory { path: Path::new("").into(), id: self.root_id }
+    pub fn root(&self) -> Entry {
+        Entry { path: Path::new("").into(), id: self.root_id }
     }
 
     /// Fails if this process may not list the source directory, or search it.
@@ -163,11 +149,11 @@ impl Source {
     }
 
     /// The array of the source, if the source is one file.
-    pub fn single(&self) -> Option<Result<(ArrayFile, Meta), Error>> {
+    pub fn single(&self) -> Option<Result<ArrayFile, Error>> {
         let name = self.single.as_ref()?;
         let path: Arc<Path> = Path::new(name).into();
         let found = self.array_target(&path).or_else(|err| self.check_root().and(Err(err)));
-        Some(found.map(|meta| (ArrayFile { path, id: meta.id, is_refused: false }, meta)))
+        Some(found.map(|meta| ArrayFile { path, id: meta.id, is_refused: false }))
     }
 
     /// Whether it is one file.
@@ -230,7 +216,7 @@ impl Source {
     }
 
     /// The attributes of a directory.
-    pub fn directory_meta(&self, directory: &SourceDirectory) -> Result<Meta, Error> {
+    pub fn directory_meta(&self, directory: &Entry) -> Result<Meta, Error> {
         if directory.path.as_os_str().is_empty() {
             return Meta::of(&self.root).map_err(|err| Error::io("the source", err));
         }
@@ -243,19 +229,10 @@ impl Source {
         self.entry(&parent, name).map_err(|err| Error::io(path, err))
     }
 
-    /// The attributes of an entry, if it is still the file that it was.
-    pub fn entry_meta(&self, path: &Path, id: FileId) -> Result<Meta, Error> {
-        let meta = self.meta(path)?;
-        if meta.id == id { Ok(meta) } else { Err(Error::Stale) }
-    }
-
-    /// The attributes of the file that holds an array: of the target where that is a symlink.
-    pub fn array_meta(&self, file: &ArrayFile) -> Result<Meta, Error> {
-        let meta = match file.is_refused {
-            true => self.entry_itself(&file.path)?,
-            false => self.array_target(&file.path)?,
-        };
-        if meta.id == file.id { Ok(meta) } else { Err(Error::Stale) }
+    /// The attributes of an entry that is no directory, if it is still the one that it was.
+    pub fn entry_meta(&self, entry: &Entry) -> Result<Meta, Error> {
+        let meta = self.meta(&entry.path)?;
+        if meta.id == entry.id { Ok(meta) } else { Err(Error::Stale) }
     }
 
     fn entry_itself(&self, path: &Path) -> Result<Meta, Error> {
@@ -294,14 +271,15 @@ impl Source {
     }
 
     /// The text of a symlink, if it is still the same one.
-    pub fn read_link(&self, path: &Path, id: FileId) -> Result<OsString, Error> {
-        let about = |err: io::Error| Error::io(path, err);
+    pub fn read_link(&self, link: &Entry) -> Result<OsString, Error> {
+        let Entry { path, id } = link;
+        let about = |err: io::Error| Error::io(&**path, err);
         let (parent, name) = self.parent(path)?;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let link = rustix::fs::openat(&parent.fd, name, flags, Mode::empty())
             .map_err(|err| about(err.into()))?;
         let meta = Meta::of(&link).map_err(about)?;
-        if meta.id != id || meta.kind != Some(Kind::Symlink) {
+        if meta.id != *id || meta.kind != Some(Kind::Symlink) {
             return Err(Error::Stale);
         }
         let text =
@@ -319,22 +297,6 @@ impl Source {
     pub fn open_seen(&self, path: &Path, seen: &Meta) -> Result<Arc<OpenFile>, Error> {
         let open = || self.open_backing(path, seen.id);
         self.files.get(seen.id, path, Some(seen), open).map(|(file, _)| file)
-    }
-
-    /// What the header of an array's file says now, and the file's attributes.
-    pub fn array(&self, file: &ArrayFile) -> Result<(Array, Meta), Error> {
-        if file.is_refused {
-            let meta = self.array_meta(file)?;
-            return Ok((Err(self.why_refused(&file.path)?), meta));
-        }
-        match self.open_file(&file.path, file.id) {
-            Ok((open, meta)) => Ok((open.array(&meta)?, meta)),
-            // The array's directory says so.
-            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
-                Ok((Err(Unreadable::new(source, None)), self.array_meta(file)?))
-            }
-            Err(err) => Err(err),
-        }
     }
 
     /// Why a symlink is not followed.

@@ -23,7 +23,7 @@ const LAYERS: [&str; 24] = [
     "text",
     "error",
     "source",
-    "node",
+    "tree",
     "inode",
     "fs",
     "fuse",

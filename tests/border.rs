@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::{TestEnv, counting};
 use npyfs::caller::Caller;
 use npyfs::error::Error;
-use npyfs::node::{Node, Options, Tree, Version};
-use npyfs::source::{self, Source};
+use npyfs::source::{self, Source, Which};
+use npyfs::tree::{Node, Options, Tree};
 
 fn tree(env: &TestEnv, follow_symlinks: bool) -> Tree {
     let options = source::Options { follow_symlinks, for_others: false };
@@ -22,11 +22,7 @@ fn find(tree: &Tree, path: &str) -> Result<Node, Error> {
 }
 
 fn read(tree: &Tree, path: &str) -> Result<Vec<u8>, Error> {
-    tree.open(&find(tree, path)?, Caller::ROOT, Version::AtPath)?.read_at(
-        0,
-        1 << 20,
-        <[u8]>::to_vec,
-    )
+    tree.open(&find(tree, path)?, Caller::ROOT, Which::AtPath)?.read_at(0, 1 << 20, <[u8]>::to_vec)
 }
 
 fn listed(tree: &Tree, path: &str) -> Vec<String> {

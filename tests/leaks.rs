@@ -8,8 +8,8 @@ use common::{Mounted, TestEnv, counting};
 use npyfs::caller::Caller;
 use npyfs::fs::Fs;
 use npyfs::inode::{Ino, ROOT};
-use npyfs::node::{Options, Tree};
 use npyfs::source::{self, Source};
+use npyfs::tree::{Options, Tree};
 
 /// The distinct slices of an array of 1500 rows by their names, of which there are more than a million.
 fn slices() -> impl Iterator<Item = String> {

@@ -2,11 +2,11 @@
 //! bytes are, and selections as loops over them.
 
 use npyfs::caller::Caller;
-use npyfs::node::{Node, Options, Tree, Version};
 use npyfs::npy::dtype::DType;
 use npyfs::npy::header::{self, Header, Order};
 use npyfs::npy::literal;
-use npyfs::source::{self, Source};
+use npyfs::source::{self, Source, Which};
+use npyfs::tree::{Node, Options, Tree};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 
@@ -251,7 +251,7 @@ fn find(tree: &Tree, path: &str) -> Node {
 /// Reads like the kernel does: any position, any length, and never fewer bytes than there are.
 fn read(tree: &Tree, path: &str, ranges: &[(u64, usize)]) -> (Vec<u8>, Vec<Vec<u8>>) {
     let node = find(tree, path);
-    let content = tree.open(&node, ROOT, Version::AtPath).unwrap();
+    let content = tree.open(&node, ROOT, Which::AtPath).unwrap();
     let size = tree.attr(&node).unwrap().size;
     let whole = content.read_at(0, size as usize + 100, <[u8]>::to_vec).unwrap();
     assert_eq!(whole.len() as u64, size, "{path}: st_size");

@@ -19,8 +19,8 @@ use npyfs::caller::Caller;
 use npyfs::error::Error;
 use npyfs::fs::{Fs, Handle};
 use npyfs::inode::{Ino, ROOT};
-use npyfs::node::{Options, Tree};
 use npyfs::source::{self, Source};
+use npyfs::tree::{Options, Tree};
 use rustix::fs::Advice;
 
 /// `big.npy`, and `large.npy` with 2000 rows of 100 numbers.

@@ -18,7 +18,7 @@ use std::time::Duration;
 use common::{TestEnv, eventually, in_time, mount_count};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use npyfs::mount::{End, Error, Options, prepare};
-use npyfs::node;
+use npyfs::tree;
 use rustix::fs::{Advice, fadvise, getxattr, listxattr, statvfs};
 use rustix::io::Errno;
 
@@ -86,7 +86,7 @@ impl Served {
         let options = Options {
             // Only such a mount is asked for access lists.
             allow_other: true,
-            tree: node::Options { writable: true, ..Default::default() },
+            tree: tree::Options { writable: true, ..Default::default() },
             // The kernel believes nothing for long, so that every call comes to us.
             ttl: Duration::ZERO,
             threads: WORKERS,

@@ -17,8 +17,8 @@ use npyfs::caller::Caller;
 use npyfs::error::Error;
 use npyfs::fs::Fs;
 use npyfs::inode::{Ino, ROOT};
-use npyfs::node::{Options, Tree};
 use npyfs::source::{self, Source};
+use npyfs::tree::{Options, Tree};
 
 fn filesystem(env: &TestEnv) -> Fs {
     Fs::new(Tree::new(

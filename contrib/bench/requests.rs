@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use npyfs::caller::Caller;
 use npyfs::fs::Fs;
 use npyfs::inode::ROOT;
-use npyfs::node::{self, Tree};
 use npyfs::source::{self, Source};
+use npyfs::tree::{self, Tree};
 
 const SLICES: u64 = 100_000;
 const SLICE: u64 = 50;
@@ -28,7 +28,7 @@ fn main() -> io::Result<()> {
     let failed = |err: npyfs::error::Error| io::Error::other(err.to_string());
 
     let source = Source::open(Path::new(directory), source::Options::default()).map_err(failed)?;
-    let fs = Fs::new(Tree::new(source, node::Options::default()));
+    let fs = Fs::new(Tree::new(source, tree::Options::default()));
     let (array, _) = fs.lookup(ROOT, OsStr::new(array), Caller::ROOT).map_err(failed)?;
     let (group, _) = fs.lookup(array, OsStr::new("rows"), Caller::ROOT).map_err(failed)?;
 

@@ -8,8 +8,9 @@ use std::path::Path;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use npyfs::caller::Caller;
-use npyfs::node::{Described, Node, Version};
 use npyfs::shown::shown;
+use npyfs::source::Which;
+use npyfs::tree::Described;
 
 use super::locate::Located;
 use super::{Outcome, advice, unless_closed};
@@ -26,7 +27,7 @@ pub(crate) fn run(path: &Path) -> Outcome {
         return unless_closed(copied.map(drop));
     }
     let found = Located::new(path)?;
-    if matches!(found.node, Node::ArrayFile(_) | Node::Selection(_))
+    if found.node.is_directory()
         && let Ok(Described::Array { .. }) = found.tree.describe(&found.node)
     {
         let (path, file) = (shown(path).to_string(), advice::file_beside(path));
@@ -34,7 +35,7 @@ pub(crate) fn run(path: &Path) -> Outcome {
     }
     let content = found
         .tree
-        .open(&found.node, Caller::ROOT, Version::AtPath)
+        .open(&found.node, Caller::ROOT, Which::AtPath)
         .map_err(|err| found.error(&err))?;
     let size = found.tree.attr(&found.node).map_err(|err| found.error(&err))?.size;
     // Not through the buffer of `io::stdout`, which would look for line ends.

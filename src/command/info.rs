@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use npyfs::encoding::Encoding;
-use npyfs::node::Described;
 use npyfs::shown::shown;
+use npyfs::tree::Described;
 
 use super::advice;
 use super::locate::Located;

@@ -7,9 +7,9 @@ use std::path::{Component, Path, PathBuf};
 
 use super::advice;
 use npyfs::error::Error;
-use npyfs::node::{Node, Options, Tree};
 use npyfs::shown::shown;
 use npyfs::source::{self, Source};
+use npyfs::tree::{Node, Options, Tree};
 
 /// A path with what it means.
 pub(super) struct Located {

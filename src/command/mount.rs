@@ -9,8 +9,8 @@ use std::sync::mpsc;
 use std::thread;
 
 use npyfs::mount::{End, GRACE, Options, Place, Process};
-use npyfs::node;
 use npyfs::shown::shown;
+use npyfs::tree;
 use rustix::process::{Resource, Rlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -63,7 +63,7 @@ fn serve(args: &MountArgs) -> Outcome {
     let options = Options {
         allow_other: args.allow_other,
         follow_symlinks: args.follow_symlinks,
-        tree: node::Options {
+        tree: tree::Options {
             tile_bytes: args.tile_bytes,
             no_tiles: args.no_tiles,
             writable: args.writable,

@@ -10,10 +10,11 @@ use crate::caller::Caller;
 use crate::error::Error;
 use crate::inode::Ino;
 use crate::meta::Kind;
-use crate::node::{Attr, DOTS, Listing, Node, Version};
 use crate::quota::Share;
 use crate::shown::shown;
+use crate::source::Which;
 use crate::sync::lock;
+use crate::tree::{Attr, DOTS, Listing, Node};
 
 #[derive(Debug)]
 pub(super) struct OpenedDirectory {
@@ -64,7 +65,7 @@ impl Fs {
         let (node, share) = self.opening(ino, caller, |which| {
             let share = self.share(caller, 1)?;
             let node = self.with_node(ino, |node| {
-                if which == Version::AtPath {
+                if which == Which::AtPath {
                     self.tree.check_place(node)?;
                 }
                 self.tree.admit(node, caller, which)?;
@@ -177,21 +178,20 @@ impl Fs {
                 Reading::Ended(last) if *last == from => return Ok(None),
                 Reading::Made(listing) => return Ok(Some(listing.clone())),
                 Reading::Shared(ticket) => {
-                    if let Some(listing) = self.listings.get(*ticket) {
-                        return Ok(Some(Listing::Source(listing).into()));
+                    if let Some((listing, version)) = self.listings.get(*ticket) {
+                        return Ok(Some(Listing::Source(listing, version).into()));
                     }
                 }
                 Reading::Anew | Reading::Ended(_) => {}
             }
         }
         let known = |version: &_| self.listings.known(version);
-        let (listing, version) = self.tree.list_known(&directory.node, known)?;
-        let listing = Arc::new(listing);
-        let reading = match (&*listing, version) {
-            (Listing::Source(shared), Some(version)) => {
-                Reading::Shared(self.listings.hold(shared.clone(), version))
+        let listing = Arc::new(self.tree.list_known(&directory.node, &known)?);
+        let reading = match &*listing {
+            Listing::Source(shared, version) => {
+                Reading::Shared(self.listings.hold(shared.clone(), *version))
             }
-            _ => Reading::Made(listing.clone()),
+            Listing::Made(_) => Reading::Made(listing.clone()),
         };
         self.set_reading(directory, reading);
         Ok(Some(listing))

@@ -12,8 +12,8 @@ use super::Handle;
 use crate::inode::Ino;
 use crate::layout::Layout;
 use crate::meta::FileId;
-use crate::node::Content;
 use crate::sync::lock;
+use crate::tree::Content;
 
 /// Some bytes of a file that were written.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ impl Change {
             But::Nobody => false,
         };
         !spared
-            && content.open_file().is_some_and(|(_, meta)| meta.id.has_number_of(&self.file))
+            && content.open_storage().is_some_and(|(_, meta)| meta.id.has_number_of(&self.file))
             && content.may_overlap(&self.among)
     }
 }

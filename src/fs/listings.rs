@@ -64,12 +64,12 @@ impl Default for Listings {
 }
 
 impl Listings {
-    /// The listing of a ticket, if it is still there.
-    pub(super) fn get(&self, ticket: Ticket) -> Option<Arc<Listing>> {
+    /// The listing of a ticket, if it is still there, and what it is of.
+    pub(super) fn get(&self, ticket: Ticket) -> Option<(Arc<Listing>, DirectoryVersion)> {
         let mut table = lock(&self.table);
         let held = table.held.get_mut(&ticket)?;
         held.read = Instant::now();
-        Some(held.listing.clone())
+        Some((held.listing.clone(), held.version))
     }
 
     /// A listing of this very version, if there is one.
@@ -146,8 +146,8 @@ mod tests {
     use crate::caller::Caller;
     use crate::fs::{Fs, Handle};
     use crate::inode::ROOT;
-    use crate::node::{Options, Tree};
     use crate::source::{self, Source};
+    use crate::tree::{Options, Tree};
     use std::path::Path;
 
     fn filesystem(directory: &Path, budget: usize) -> Fs {

@@ -86,14 +86,16 @@ impl Fs {
     /// They are not if the file has changed since the last open, or if somebody can write to it, now or when
     /// the pages were read: a store through a map leaves no trace in the timestamps.
     fn has_fresh_pages(&self, file: &OpenedFile) -> bool {
-        let Some((open, meta)) = file.content.open_file() else { return true };
+        let Some((open, meta)) = file.content.open_storage() else { return true };
         // This handle gets the changes that others write here from now on. Earlier ones show in the stamp.
         let stamp = match self.tree.is_writable() {
             true => open.meta().ok().map(|meta| meta.stamp()),
             false => Some(meta.stamp()),
         };
         let stamp = stamp.filter(Stamp::is_settled);
-        let now = stamp.filter(|stamp| !open.may_have_unseen_changes(*stamp));
+        let vouches =
+            |stamp: &Stamp| open.file().is_some_and(|file| !file.may_have_unseen_changes(*stamp));
+        let now = stamp.filter(vouches);
         if now.is_some() && self.inodes().pages_as_of(file.ino) == now {
             return true;
         }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crate::caller::Caller;
 use crate::inode::Ino;
 use crate::meta::FileId;
-use crate::source::OpenFile;
+use crate::source::OpenStorage;
 use crate::sync::lock;
 
 /// How many threads may be at it at once. Any others get ESTALE if they have bad luck.
@@ -38,7 +38,7 @@ pub(super) struct Retries(Mutex<HashMap<u32, Walk>>);
 pub(super) struct Walk {
     /// When it was heard of last.
     heard: Instant,
-    held: Vec<(FileId, Arc<OpenFile>)>,
+    held: Vec<(FileId, Arc<dyn OpenStorage>)>,
     /// What was found last, if it is of a file that is held.
     last: Option<Ino>,
 }
@@ -82,7 +82,7 @@ impl Retries {
         caller: Caller,
         ino: Ino,
         id: Option<FileId>,
-        file: Option<Arc<OpenFile>>,
+        file: Option<Arc<dyn OpenStorage>>,
     ) {
         if let Some(walk) = lock(&self.0).get_mut(&caller.thread) {
             walk.heard = Instant::now();

@@ -11,8 +11,8 @@ use crate::caller::Caller;
 use crate::error::{Error, shortened};
 use crate::inode::{Ino, ROOT};
 use crate::meta::FileId;
-use crate::node::{Attr, Node, Writing};
 use crate::shown::shown;
+use crate::tree::{Attr, Writing};
 
 /// What a file that is open for writing has besides.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Fs {
         // Writing takes a second descriptor.
         let share = self.share(by, 2)?;
         let (content, writing) = self.tree.open_for_writing(&self.node(ino)?, reads, by)?;
-        let (_, meta) = content.open_file().ok_or(Error::BadHandle)?;
+        let (_, meta) = content.open_storage().ok_or(Error::BadHandle)?;
         let file = meta.id;
         let to_write = OpenedToWrite { writing, file, by, reported: AtomicBool::new(false) };
         self.add_file(ino, content, Some(to_write.into()), by, share, None)
@@ -172,7 +172,8 @@ impl Fs {
     pub fn names_stay(&self, parent: Ino, name: &OsStr) -> Error {
         let path = shortened(shown(&self.path_of(parent).join(name)).to_string());
         let refusal = match self.node(parent) {
-            Ok(Node::Directory(_)) | Err(_) => None,
+            Ok(directory) if directory.is_source_directory() => None,
+            Err(_) => None,
             Ok(array) => match self.tree.lookup(&array, name) {
                 Err(Error::NotFound(refusal)) => Some(refusal),
                 _ => None,

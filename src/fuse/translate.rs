@@ -7,7 +7,7 @@ use crate::caller::Caller;
 use crate::error::Error;
 use crate::inode::Ino;
 use crate::meta::Kind;
-use crate::node::Attr;
+use crate::tree::Attr;
 
 /// The size to read by that `stat` names. With 64 KiB `np.load` needs one request fewer for the header than
 /// with 4 KiB.

@@ -7,7 +7,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::border::path_of_descriptor;
-use super::{Source, SourceDirectory};
+use super::{Entry, Source};
 use crate::acl::AccessList;
 use crate::error::Error;
 use crate::meta::FileId;
@@ -24,7 +24,7 @@ impl Source {
     /// The list of this name of a directory.
     pub fn list_of_directory(
         &self,
-        directory: &SourceDirectory,
+        directory: &Entry,
         name: &str,
     ) -> Result<Option<AccessList>, Error> {
         let (place, _) = self.open_looked_up(directory, OFlags::PATH)?;
@@ -40,7 +40,7 @@ impl Source {
     ) -> Result<Option<AccessList>, Error> {
         if let Some(open) = self.files.known(id) {
             let mut list = [0; MAX_LIST];
-            return parsed(path, rustix::fs::fgetxattr(open.backing(), name, &mut list), &list);
+            return parsed(path, rustix::fs::fgetxattr(open.local(), name, &mut list), &list);
         }
         let place = self.place_of(path, id)?;
         list_of(path, &place, name)

@@ -19,7 +19,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::links::Way;
-use super::{Source, SourceDirectory};
+use super::{Entry, Source};
 use crate::error::Error;
 use crate::meta::{FileId, Kind, Meta};
 use crate::storage::LocalFile;
@@ -115,7 +115,7 @@ impl Source {
     /// Opens the directory that was looked up. The root is held open already.
     pub(super) fn directory(
         &self,
-        directory: &SourceDirectory,
+        directory: &Entry,
         flags: OFlags,
     ) -> Result<Directory<'_>, Error> {
         let path = directory.path.clone();
@@ -133,7 +133,7 @@ impl Source {
     /// path. The descriptor is compared, so it stays the same directory.
     pub(super) fn open_looked_up(
         &self,
-        directory: &SourceDirectory,
+        directory: &Entry,
         flags: OFlags,
     ) -> Result<(OwnedFd, Meta), Error> {
         let fd = self.open_directory(&directory.path, flags)?;

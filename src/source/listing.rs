@@ -16,7 +16,7 @@ use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 
 use super::border::Directory;
-use super::{Source, SourceDirectory, names};
+use super::{Entry, Source, names};
 use crate::error::Error;
 use crate::meta::{FileId, Kind, Meta, Stamp, kind_of};
 
@@ -165,15 +165,15 @@ impl Builder {
 
 impl Source {
     /// Fails if a directory cannot be listed.
-    pub fn check_listable(&self, directory: &SourceDirectory) -> Result<(), Error> {
+    pub fn check_listable(&self, directory: &Entry) -> Result<(), Error> {
         self.directory(directory, OFlags::RDONLY).map(drop)
     }
 
     /// The listing of a directory, `known` for this version of it or new; and the version.
     pub fn list(
         &self,
-        directory: &SourceDirectory,
-        known: impl FnOnce(&DirectoryVersion) -> Option<Arc<Listing>>,
+        directory: &Entry,
+        known: &dyn Fn(&DirectoryVersion) -> Option<Arc<Listing>>,
     ) -> Result<(Arc<Listing>, DirectoryVersion), Error> {
         let path = &directory.path;
         let directory = self.directory(directory, OFlags::RDONLY)?;
@@ -248,7 +248,7 @@ mod tests {
 
     fn list(directory: &Path) -> Arc<Listing> {
         let source = Source::open(directory, Options::default()).unwrap();
-        source.list(&source.root(), |_| None).unwrap().0
+        source.list(&source.root(), &|_| None).unwrap().0
     }
 
     fn names(listing: &Listing, after: u64) -> Vec<(u64, String, Kind)> {

@@ -10,13 +10,13 @@ use rustix::io::Errno;
 
 use super::border::Directory;
 use super::links::Target;
-use super::{ArrayFile, Found, Source, SourceDirectory, names};
+use super::{ArrayFile, Entry, Found, Source, names};
 use crate::error::Error;
 use crate::meta::{Kind, Meta};
 
 impl Source {
     /// What `name` is in a directory: an entry of the source first, then the directory of an array.
-    pub fn find(&self, directory: &SourceDirectory, name: &OsStr) -> Result<Found, Error> {
+    pub fn find(&self, directory: &Entry, name: &OsStr) -> Result<Found, Error> {
         let found = self.find_in(directory, name);
         if matches!(found, Err(Error::NotFound(_))) && directory.id == self.root_id {
             self.check_root()?;
@@ -24,7 +24,7 @@ impl Source {
         found
     }
 
-    fn find_in(&self, directory: &SourceDirectory, name: &OsStr) -> Result<Found, Error> {
+    fn find_in(&self, directory: &Entry, name: &OsStr) -> Result<Found, Error> {
         let dir = self.directory(directory, OFlags::PATH)?;
         if self.is_left_out(&dir, name) {
             return Err(Error::not_found("it is the mount itself, or leads into it"));
@@ -51,13 +51,10 @@ impl Source {
 
     /// The array of `<stem>.npy` in a directory, for encodings beside it. The caller must have found out by
     /// [`Source::find`] that the name is not an entry of the source.
-    pub fn array_of_stem(
-        &self,
-        directory: &SourceDirectory,
-        stem: &str,
-    ) -> Result<(ArrayFile, Meta), Error> {
+    pub fn array_of_stem(&self, directory: &Entry, stem: &str) -> Result<ArrayFile, Error> {
         let dir = self.directory(directory, OFlags::PATH)?;
         self.array_at(&dir, &names::file_of_stem(stem))
+            .map(|(file, _)| file)
             .ok_or_else(|| Error::not_found("there is no such file in the source"))
     }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use rustix::fs::{Mode, OFlags};
 
 use super::border::path_of_descriptor;
-use super::{OpenFile, Source, SourceDirectory};
+use super::{Entry, OpenFile, OpenStorage, Source, Which};
 use crate::caller::Caller;
 use crate::credentials;
 use crate::error::Error;
@@ -48,8 +48,30 @@ impl Source {
         (self.asks_kernel && caller.user != 0).then_some(caller)
     }
 
+    /// An error if a caller may not read a file of the source.
+    pub fn admit_to_file(&self, file: &Entry, caller: Caller, which: Which) -> Result<(), Error> {
+        match which {
+            Which::AtPath => {
+                let owner = self.entry_meta(file)?.uid;
+                self.admit_reader(&file.path, file.id, owner, caller)
+            }
+            Which::LookedUp => self.admit_to_looked_up(&file.path, file.id, caller),
+        }
+    }
+
+    /// An error if a caller may not read a file to which the kernel has just let them come by its path.
+    pub(super) fn admit_to_looked_up(
+        &self,
+        path: &Path,
+        id: FileId,
+        caller: Caller,
+    ) -> Result<(), Error> {
+        let (open, _) = self.open_file(path, id)?;
+        self.admit_to_open(&open, caller)
+    }
+
     /// An error if a caller may not read the file at a path, which has this owner.
-    pub fn admit_reader(
+    pub(super) fn admit_reader(
         &self,
         path: &Path,
         id: FileId,
@@ -63,10 +85,10 @@ impl Source {
     }
 
     /// An error if a caller may not read a file that is open, whatever has its path by now.
-    pub fn admit_to_open(&self, open: &OpenFile, caller: Caller) -> Result<(), Error> {
+    fn admit_to_open(&self, open: &OpenFile, caller: Caller) -> Result<(), Error> {
         let Some(caller) = self.lent_by(caller) else { return Ok(()) };
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let again = path_of_descriptor(open.backing());
+        let again = path_of_descriptor(open.local());
         let reopen = || self.persistently(|| rustix::fs::open(&again, flags, Mode::empty()));
         match credentials::with_rights_of(caller, reopen) {
             Ok(reopened) => {
@@ -77,11 +99,7 @@ impl Source {
     }
 
     /// An error if a caller may not list a directory.
-    pub fn admit_to_directory(
-        &self,
-        directory: &SourceDirectory,
-        caller: Caller,
-    ) -> Result<(), Error> {
+    pub fn admit_to_directory(&self, directory: &Entry, caller: Caller) -> Result<(), Error> {
         let Some(caller) = self.lent_by(caller) else { return Ok(()) };
         let open = || self.open_looked_up(directory, OFlags::RDONLY);
         match credentials::with_rights_of(caller, open) {

@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use super::{Content, Node, Tree, Version, WHOLE};
+use super::{Content, Node, Target, Tree};
 use crate::caller::Caller;
 use crate::credentials;
 use crate::error::{Error, shortened};
 use crate::layout::{Incoming, Layout, WriteError, described};
 use crate::meta::Meta;
 use crate::shown::shown;
-use crate::source::{Access, OpenFile, Root};
+use crate::source::{Access, OpenStorage, Version, Which};
 use crate::storage::Writer;
 use crate::sync::lock;
 use crate::view::View;
@@ -20,9 +20,9 @@ use crate::view::View;
 pub struct Writing {
     /// The file's path in the source, and the elements it has, for messages.
     name: String,
-    open: Arc<OpenFile>,
+    open: Arc<dyn OpenStorage>,
     /// The version of the array that was opened.
-    root: Arc<Root>,
+    version: Arc<Version>,
     writer: Arc<Writer>,
     /// Whose quota and share of the disk the write counts for; none if our own.
     by: Option<Caller>,
@@ -63,30 +63,21 @@ impl Tree {
         if !self.options.writable {
             return Err(Error::ReadOnly);
         }
-        let content = self.content(node, caller, Version::AtPath)?;
-        let (path, expression, open, meta, root, view, own) = match (node, &content) {
-            (Node::Encoded(encoded), Content::Array { open, root, meta, .. }) => {
-                let selection = encoded.selection()?;
-                let view = selection.view.clone();
-                let own = encoded.encoding.layout(&view);
-                let expression = selection.expression.clone();
-                (&encoded.of.file.path, expression, open, meta, root.clone(), view, own)
-            }
-            (Node::File(path, _), Content::Whole { open, meta }) => {
-                let root = whole_array(path, open, meta)?;
-                let view = root.view.clone();
-                // Its own header, whatever that looks like.
-                let own = Layout::with_header(root.bytes.clone(), &view, root.header.order);
-                (path, WHOLE.to_owned(), open, meta, root, view, own)
-            }
-            _ => {
-                let why = format!("{}: only the values of arrays can be written", node.shown());
-                return Err(Error::NotPermitted(why));
-            }
+        let content = self.content(node, caller, Which::AtPath)?;
+        let target = match node {
+            Node::File(file) => file.target(&content)?,
+            Node::Directory(_) | Node::Symlink(_) => return Err(Error::IsADirectory),
         };
-        check_set_id(open, meta)?;
+        let Target { version, view, expression, layout: own } = target;
+        let (open, meta): (Arc<dyn OpenStorage>, _) = match &content {
+            Content::Whole { open, meta } => (open.clone(), meta),
+            Content::Array { open, meta, .. } => (open.clone(), meta),
+            Content::Text(_) | Content::Report(_) => return Err(Error::BadHandle),
+        };
+        check_set_id(&*open, meta)?;
         let access = if reads { Access::ReadWrite } else { Access::Write };
-        let writer = self.source.writer(path, open, meta.id, access, caller)?;
+        let (path, file) = node.backing().path().zip(open.file()).ok_or(Error::BadHandle)?;
+        let writer = self.source.writer(path, file, meta.id, access, caller)?;
         let own = Arc::new(own);
         let destination = match reads {
             true => Destination::Own,
@@ -98,9 +89,8 @@ impl Tree {
         };
         // Not as the open file is called, which may have been opened by another name.
         let name = format!("{}: {expression}", shown_path(path));
-        let (open, failed) = (open.clone(), Mutex::default());
-        let by = self.source.lent_by(caller);
-        Ok((content, Writing { name, open, root, writer, by, view, own, destination, failed }))
+        let (by, failed) = (self.source.lent_by(caller), Mutex::default());
+        Ok((content, Writing { name, open, version, writer, by, view, own, destination, failed }))
     }
 }
 
@@ -112,7 +102,7 @@ fn shown_path(path: &Path) -> String {
 const SET_ID: u16 = 0o6000;
 
 /// An error for a file with the setuid or setgid bit, which a write to a disk would take away.
-fn check_set_id(open: &OpenFile, meta: &Meta) -> Result<(), Error> {
+fn check_set_id(open: &dyn OpenStorage, meta: &Meta) -> Result<(), Error> {
     if meta.mode & SET_ID == 0 {
         return Ok(());
     }
@@ -122,21 +112,6 @@ fn check_set_id(open: &OpenFile, meta: &Meta) -> Result<(), Error> {
         open.name()
     );
     Err(Error::NotPermitted(why))
-}
-
-/// The array that a whole file is, with nothing behind it.
-fn whole_array(path: &Path, open: &OpenFile, meta: &Meta) -> Result<Arc<Root>, Error> {
-    let not = |why: String| Err(Error::NotPermitted(format!("{}: {why}", shown_path(path))));
-    let root = match open.array(meta)? {
-        Ok(root) => root,
-        Err(unreadable) => return not(format!("only arrays can be written: {}", unreadable.why)),
-    };
-    match meta.size.saturating_sub(root.view.data().end) {
-        0 => Ok(root),
-        rest => {
-            not(format!("the {rest} bytes after the array would be lost; write its slices instead"))
-        }
-    }
 }
 
 impl Writing {
@@ -158,8 +133,8 @@ impl Writing {
 
     fn try_write_at(&self, at: u64, bytes: &[u8]) -> Result<usize, Error> {
         let meta = self.open.meta()?;
-        check_set_id(&self.open, &meta)?;
-        self.root.check(&self.open, &meta)?;
+        check_set_id(&*self.open, &meta)?;
+        self.open.check(&self.version, &meta)?;
         let written = self.at_their_cost(|| match &self.destination {
             Destination::Own => self.own.write_at(&self.writer, at, bytes),
             Destination::Incoming(incoming) => lock(incoming).write_at(&self.writer, at, bytes),
@@ -196,7 +171,7 @@ impl Writing {
         match &self.destination {
             Destination::Own => Ok(size == self.own.len()),
             Destination::Incoming(incoming) => {
-                check_set_id(&self.open, &self.open.meta()?)?;
+                check_set_id(&*self.open, &self.open.meta()?)?;
                 let ended = self.at_their_cost(|| lock(incoming).end(&self.writer, size))?;
                 ended.map_err(|err| self.error(err))
             }

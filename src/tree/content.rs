@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::layout::{self, Layout};
 use crate::meta::Meta;
-use crate::source::{OpenFile, Root};
+use crate::source::{OpenFile, OpenStorage, Version};
 use crate::storage::ReadError;
 
 /// A file open for reading.
@@ -18,12 +18,12 @@ pub enum Content {
         /// Its attributes when it was opened.
         meta: Meta,
     },
-    /// An array in some encoding
+    /// Elements of an array
     Array {
         /// Where the bytes are.
-        open: Arc<OpenFile>,
+        open: Arc<dyn OpenStorage>,
         /// The version of the array that was opened.
-        root: Arc<Root>,
+        version: Arc<Version>,
         /// The bytes of the file.
         layout: Layout,
         /// The attributes of the backing file when it was opened.
@@ -45,10 +45,11 @@ impl Content {
         }
     }
 
-    /// The open backing file, and its attributes when it was opened; none for texts.
-    pub fn open_file(&self) -> Option<(&OpenFile, &Meta)> {
+    /// Where the bytes are, with the attributes that that had when it was opened; none for texts.
+    pub fn open_storage(&self) -> Option<(&dyn OpenStorage, &Meta)> {
         match self {
-            Content::Whole { open, meta } | Content::Array { open, meta, .. } => Some((open, meta)),
+            Content::Whole { open, meta } => Some((&**open, meta)),
+            Content::Array { open, meta, .. } => Some((&**open, meta)),
             Content::Text(_) | Content::Report(_) => None,
         }
     }
@@ -75,12 +76,10 @@ impl Content {
 
     /// Returns when everything written to the backing file is on the disk.
     pub fn sync(&self, data_only: bool) -> Result<(), Error> {
-        let Some((open, _)) = self.open_file() else { return Ok(()) };
-        let synced = match data_only {
-            true => rustix::fs::fdatasync(open.backing()),
-            false => rustix::fs::fsync(open.backing()),
-        };
-        synced.map_err(|err| Error::io(open.name(), err))
+        match self.open_storage().and_then(|(open, _)| open.file()) {
+            Some(file) => file.sync(data_only),
+            None => Ok(()),
+        }
     }
 
     /// Reads a small file as a whole and passes it to `respond`, if all of it is in memory and nothing is
@@ -89,12 +88,10 @@ impl Content {
         match self {
             Content::Text(text) => Some(respond(text.as_bytes())),
             Content::Whole { .. } | Content::Report(_) => None,
-            Content::Array { open, root, layout, .. } => {
-                layout.read_now(open.backing(), |bytes| {
-                    let is_right = open.meta().is_ok_and(|meta| root.check(open, &meta).is_ok());
-                    is_right.then(|| respond(bytes))
-                })?
-            }
+            Content::Array { open, version, layout, .. } => layout.read_now(&**open, |bytes| {
+                let is_right = open.meta().and_then(|meta| open.check(version, &meta)).is_ok();
+                is_right.then(|| respond(bytes))
+            })?,
         }
     }
 
@@ -114,7 +111,7 @@ impl Content {
             }
             Content::Whole { open, meta } => {
                 let now = open.meta()?.size;
-                let read = layout::read_whole(open.backing(), now, meta.size, at, len, respond);
+                let read = layout::read_whole(&**open, now, meta.size, at, len, respond);
                 read.map_err(|err| match err {
                     ReadError::Short { has } => {
                         Error::Cut { file: open.name().to_owned(), had: meta.size, has }
@@ -122,17 +119,17 @@ impl Content {
                     ReadError::Io(err) => Error::io(open.name(), err),
                 })
             }
-            Content::Array { open, root, layout, .. } => {
+            Content::Array { open, version, layout, .. } => {
                 // What was read is this array's if it is still whole afterwards, with the same header.
-                let check = || root.check(open, &open.meta()?);
-                let read = layout.read_at(open.backing(), at, len, |bytes| {
+                let check = || open.check(version, &open.meta()?);
+                let read = layout.read_at(&**open, at, len, |bytes| {
                     check()?;
                     Ok(respond(bytes))
                 });
                 read.unwrap_or_else(|err| {
                     check()?;
                     Err(match err {
-                        ReadError::Short { has } => root.short(open, has),
+                        ReadError::Short { has } => version.short(&**open, has),
                         ReadError::Io(err) => Error::io(open.name(), err),
                     })
                 })

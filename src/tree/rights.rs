@@ -6,10 +6,12 @@
 //! else is left of them, the write bit stands in: it permits nothing on a read-only mount or for what cannot
 //! be written, and the list goes on to count.
 
-use super::{Node, Tree, Version};
+use super::{Backing, Node, Tree};
 use crate::acl;
 use crate::caller::Caller;
 use crate::error::Error;
+use crate::meta::Kind;
+use crate::source::Which;
 
 const READ: u16 = 0o4;
 const WRITE: u16 = 0o2;
@@ -18,32 +20,27 @@ const SEARCH: u16 = 0o1;
 impl Tree {
     /// An error if a caller may not read what a node stands for: the entry of the source that it is, or the
     /// file that it was made from.
-    pub fn admit(&self, node: &Node, caller: Caller, which: Version) -> Result<(), Error> {
+    pub fn admit(&self, node: &Node, caller: Caller, which: Which) -> Result<(), Error> {
         // Callers whose rights are ours pay nothing for this.
         if self.source.lent_by(caller).is_none() {
             return Ok(());
         }
-        match (node, node.file()) {
-            (Node::Directory(path), _) => self.source.admit_to_directory(path, caller),
-            (_, Some((path, id))) if which == Version::AtPath => {
-                self.source.admit_reader(path, id, self.meta(node)?.uid, caller)
+        match (node.backing(), node.kind()) {
+            (Backing::Entry(entry), Kind::Directory) => {
+                self.source.admit_to_directory(entry, caller)
             }
-            // The kernel has just let the caller come to it by its path.
-            (_, Some((path, id))) => {
-                let (open, _) = self.source.open_file(path, id)?;
-                self.source.admit_to_open(&open, caller)
-            }
-            // Nothing is read of a symlink that leads out of the source.
-            (_, None) => Ok(()),
+            (Backing::Entry(entry), Kind::File) => self.source.admit_to_file(entry, caller, which),
+            (Backing::Entry(_), Kind::Symlink) => Ok(()),
+            (backing, _) => match backing.origin() {
+                Some(origin) => origin.admit(&self.source, caller, which),
+                None => Ok(()),
+            },
         }
     }
 
     /// The mode of a node, given its file's.
     pub(super) fn mode(&self, node: &Node, of_file: u16) -> u16 {
-        let special = match node {
-            Node::Directory(_) | Node::File(..) | Node::Symlink(..) => of_file & 0o7000,
-            _ => 0,
-        };
+        let special = if node.is_entry() { of_file & 0o7000 } else { 0 };
         let bits = |shift: u16| of_file >> shift & 0o7;
         special
             | self.permissions(node, bits(6)) << 6
@@ -53,10 +50,18 @@ impl Tree {
 
     /// The access list of this name of a node, as bytes, if its file has one.
     pub fn access_list(&self, node: &Node, name: &str) -> Result<Option<Vec<u8>>, Error> {
-        let list = match (node, node.file()) {
-            (Node::Directory(path), _) => self.source.list_of_directory(path, name)?,
-            (_, Some((path, id))) => self.source.list_of_file(path, id, name)?,
-            (_, None) => None,
+        let list = match (node.backing(), node.kind()) {
+            (Backing::Entry(entry), Kind::Directory) => {
+                self.source.list_of_directory(entry, name)?
+            }
+            (Backing::Entry(entry), Kind::File) => {
+                self.source.list_of_file(&entry.path, entry.id, name)?
+            }
+            (Backing::Entry(_), Kind::Symlink) => None,
+            (backing, _) => match backing.origin() {
+                Some(origin) => origin.access_list(&self.source, name)?,
+                None => None,
+            },
         };
         Ok(list.map(|list| match name {
             acl::DEFAULT => list.to_bytes(),
@@ -69,17 +74,18 @@ impl Tree {
 
     /// The permissions of a node whose file has these.
     fn permissions(&self, node: &Node, of_file: u16) -> u16 {
+        let may_write = self.options.writable;
         match node {
+            _ if node.is_entry() && may_write => of_file,
             // To read an array is to look around in it. Whoever may write the array may try to make
             // names there, and can then read why not; without the bit the kernel would answer for us,
             // and we could not say which slice is misspelt.
-            Node::ArrayFile(_) | Node::Selection(_) | Node::Group(..) => match of_file & READ {
+            Node::Directory(_) if !node.is_entry() => match of_file & READ {
                 0 => 0,
-                _ if self.options.writable => READ | SEARCH | of_file & WRITE,
+                _ if may_write => READ | SEARCH | of_file & WRITE,
                 _ => READ | SEARCH,
             },
-            Node::Text(_) => of_file & !WRITE,
-            _ if self.options.writable => of_file,
+            Node::File(file) if file.is_writable() && may_write => of_file,
             _ => of_file & !WRITE,
         }
     }

@@ -1,0 +1,186 @@
+//! Versions of arrays: what a header says, and how to see whether it still says that.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use super::{OpenStorage, Origin};
+use crate::error::{Error, shortened};
+use crate::meta::Meta;
+use crate::npy::header::{Header, HeaderError};
+use crate::shown::shown;
+use crate::storage::Storage;
+use crate::view::View;
+
+/// One version of an array: what a file's header says, whatever path leads to it.
+#[derive(Debug)]
+pub struct Version {
+    /// The header.
+    pub header: Header,
+    /// Its bytes, up to the data.
+    pub bytes: Vec<u8>,
+    /// The whole array.
+    pub view: View,
+}
+
+impl Version {
+    /// Whether another version has the same header. Most often it is this very one.
+    pub fn is_same_as(&self, other: &Version) -> bool {
+        std::ptr::eq(self, other) || self.header == other.header
+    }
+
+    /// The error for a storage with too few bytes for the array.
+    pub fn short(&self, open: &dyn OpenStorage, has: u64) -> Error {
+        Error::Short { file: open.name().to_owned(), needs: self.view.data().end, has }
+    }
+
+    /// About how many bytes of memory it takes.
+    pub fn footprint(&self) -> usize {
+        // A record's field takes some ten bytes in the file; here it has a field, a dtype and a name
+        // of its own.
+        let fields = if self.header.dtype.as_record().is_some() { 16 } else { 0 };
+        size_of::<Version>() + self.bytes.len() * (1 + fields)
+    }
+}
+
+/// A version of an array, or why there is none.
+pub type VersionOrWhy = Result<Arc<Version>, Arc<Unreadable>>;
+
+/// Why a file is no array, with its header if that could be read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// What is wrong with it.
+    pub why: String,
+    /// The header.
+    pub header: Option<Header>,
+}
+
+/// The longest reason in bytes; a header can quote itself at any length.
+const MAX_WHY: usize = 300;
+
+impl Unreadable {
+    /// A file that is no array for this reason.
+    pub(super) fn new(why: impl fmt::Display, header: Option<Header>) -> Arc<Unreadable> {
+        // A header may quote anything.
+        let mut why = shown(&why.to_string()).to_string();
+        if let Some((end, _)) = why.char_indices().nth(MAX_WHY) {
+            why.truncate(end);
+            why.push('…');
+        }
+        Arc::new(Unreadable { why, header })
+    }
+
+    /// One sentence that names where the array was to come from.
+    pub fn sentence(&self, origin: &dyn Origin) -> String {
+        format!("{}: {}", shortened(shown(origin.path()).to_string()), self.why)
+    }
+}
+
+/// What a file turned out to be, with what must stay the same for that to hold.
+#[derive(Clone, Debug)]
+pub(super) enum Parsed {
+    /// An array, while the file begins with the same header and is long enough.
+    Whole(Arc<Version>),
+    /// No array, while the file has the same size and begins with these bytes.
+    Not { size: u64, begins_with: Arc<[u8]>, why: Arc<Unreadable> },
+    /// No array; but the file was cut off while it was read, so that says nothing of any later moment.
+    Cut(Arc<Unreadable>),
+}
+
+impl Parsed {
+    /// Reads the header at the beginning of a storage of `size` bytes, which messages call `name`.
+    pub(super) fn read(storage: &dyn Storage, size: u64, name: &str) -> Result<Parsed, Error> {
+        // Everything that was read; none if the file was cut off meanwhile.
+        let looked_at = RefCell::new(Some(Vec::new()));
+        let read = |offset: u64, buf: &mut [u8]| {
+            let read = storage.read_at(offset, buf);
+            let mut looked_at = looked_at.borrow_mut();
+            match &mut *looked_at {
+                // The last read of a byte is what counts for the header.
+                Some(bytes) if read.is_ok() => {
+                    bytes.truncate(offset as usize);
+                    bytes.extend_from_slice(buf);
+                }
+                bytes => *bytes = None,
+            }
+            Ok(read?)
+        };
+        let header = Header::read(size, read);
+        let looked_at = looked_at.into_inner();
+        let (why, header) = match header {
+            Ok(header) => match whole(&header, size) {
+                Ok(view) => {
+                    let bytes = looked_at.unwrap_or_default();
+                    return Ok(Parsed::Whole(Version { header, bytes, view }.into()));
+                }
+                Err(why) => (why, Some(header)),
+            },
+            // It was cut off since its size was taken, and that is what is wrong.
+            Err(HeaderError::Io(err)) if err.kind() != io::ErrorKind::UnexpectedEof => {
+                return Err(Error::io(name, err));
+            }
+            Err(err) => (err.to_string(), None),
+        };
+        let why = Unreadable::new(why, header);
+        Ok(match looked_at {
+            Some(bytes) => Parsed::Not { size, begins_with: bytes.into(), why },
+            None => Parsed::Cut(why),
+        })
+    }
+
+    /// Whether a storage of `size` bytes still is what this was read from.
+    pub(super) fn is_still(&self, storage: &dyn Storage, size: u64) -> bool {
+        match self {
+            Parsed::Whole(version) => {
+                version.view.data().end <= size && begins_with(storage, &version.bytes)
+            }
+            Parsed::Not { size: was, begins_with: bytes, .. } => {
+                *was == size && begins_with(storage, bytes)
+            }
+            Parsed::Cut(_) => false,
+        }
+    }
+
+    pub(super) fn version(&self) -> VersionOrWhy {
+        match self {
+            Parsed::Whole(version) => Ok(version.clone()),
+            Parsed::Not { why, .. } | Parsed::Cut(why) => Err(why.clone()),
+        }
+    }
+}
+
+/// The array that a header describes in a file of `size` bytes.
+fn whole(header: &Header, size: u64) -> Result<View, String> {
+    if header.dtype.has_objects() {
+        let why = "the array holds Python objects, which are pickled and have no bytes to slice";
+        return Err(why.to_owned());
+    }
+    let view = View::of_header(header).ok_or_else(|| HeaderError::TooBig.to_string())?;
+    match view.data().end {
+        needs if needs > size => Err(format!("header says {needs} bytes, the file has {size}")),
+        _ => Ok(view),
+    }
+}
+
+fn begins_with(storage: &dyn Storage, bytes: &[u8]) -> bool {
+    let mut now = [0; 4096];
+    bytes.chunks(now.len()).zip(0u64..).all(|(chunk, number)| {
+        let now = &mut now[..chunk.len()];
+        storage.read_at(number * 4096, now).is_ok() && now == chunk
+    })
+}
+
+/// Checks that an open file still holds a version of an array, and all of it.
+pub(super) fn check(
+    version: &Version,
+    now: &VersionOrWhy,
+    open: &dyn OpenStorage,
+    meta: &Meta,
+) -> Result<(), Error> {
+    match now {
+        Ok(now) if now.is_same_as(version) => Ok(()),
+        Err(_) if meta.size < version.view.data().end => Err(version.short(open, meta.size)),
+        _ => Err(Error::Rewritten { file: open.name().to_owned() }),
+    }
+}

@@ -1,0 +1,66 @@
+//! What a node is, in the words of `npyfs info`.
+
+use std::sync::Arc;
+
+use super::{Array, Node, Tree};
+use crate::error::Error;
+use crate::source::{Origin, VersionOrWhy};
+
+/// A node, described.
+#[derive(Debug)]
+pub enum Described {
+    /// It is an array.
+    Array {
+        /// Its `header.json`.
+        header_json: String,
+        /// A further remark for its owner.
+        note: Option<String>,
+    },
+    /// It is no array, and why.
+    NoArray(String),
+}
+
+impl Described {
+    pub(super) fn no_array(why: &str) -> Described {
+        Described::NoArray(why.to_owned())
+    }
+
+    pub(super) fn array(array: &Array) -> Described {
+        Described::Array { header_json: array.header_json(), note: None }
+    }
+
+    pub(super) fn of_version(
+        origin: &Arc<dyn Origin>,
+        version: VersionOrWhy,
+        note: Option<String>,
+    ) -> Described {
+        match version {
+            Ok(version) => {
+                let header_json = Array::whole(origin, version).header_json();
+                Described::Array { header_json, note }
+            }
+            Err(unreadable) => Described::NoArray(unreadable.why.clone()),
+        }
+    }
+}
+
+impl Tree {
+    /// Describes a node: a directory of an array, an array as a file, or the file that holds it.
+    pub fn describe(&self, node: &Node) -> Result<Described, Error> {
+        match node {
+            Node::Directory(directory) => directory.clone().describe(self),
+            Node::File(file) => file.describe(self),
+            Node::Symlink(entry) => self.describe_entry(entry),
+        }
+    }
+
+    /// Fails if the source cannot be read, or is a single file that is no array.
+    pub fn check(&self) -> Result<(), Error> {
+        let Some(found) = self.source.single() else { return self.source.check_readable() };
+        let file = found?;
+        match file.version(&self.source)?.0 {
+            Ok(_) => Ok(()),
+            Err(unreadable) => Err(Error::not_found(unreadable.sentence(&file))),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The mirror: directories and files of the source as they are, and beside each `X.npy` what npyfs adds.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+
+use super::array::{Array, OriginDirectory};
+use super::describe::Described;
+use super::encoded::Encoded;
+use super::listing::{Known, Listing};
+use super::node::{Directory, File, Found, Target};
+use super::{Backing, Content, Node, Tree};
+use crate::caller::Caller;
+use crate::encoding::Encoding;
+use crate::error::{Error, shortened};
+use crate::layout::Layout;
+use crate::meta::{Kind, Meta};
+use crate::shown::shown;
+use crate::source::{self, Entry, Origin, Source, Which};
+
+/// A directory of the source.
+#[derive(Debug)]
+struct SourceDirectory(Entry);
+
+/// A regular file of the source.
+#[derive(Debug)]
+struct SourceFile(Entry);
+
+impl Node {
+    /// An entry of the source, as it is there.
+    pub fn of_entry(entry: Entry, kind: Kind) -> Node {
+        match kind {
+            Kind::Directory => Node::Directory(Arc::new(SourceDirectory(entry))),
+            Kind::Symlink => Node::Symlink(Arc::new(entry)),
+            Kind::File => Node::File(Arc::new(SourceFile(entry))),
+        }
+    }
+}
+
+impl Directory for SourceDirectory {
+    fn backing(&self) -> Backing<'_> {
+        Backing::Entry(&self.0)
+    }
+
+    fn lookup(self: Arc<Self>, tree: &Tree, name: &OsStr) -> Result<Found, Error> {
+        let directory = &self.0;
+        let not_found = match tree.source.find(directory, name) {
+            Ok(source::Found::Entry(meta)) => {
+                let entry = Entry { path: Source::path_of(&directory.path, name), id: meta.id };
+                let kind = meta.kind.unwrap_or(Kind::File);
+                return Ok((Node::of_entry(entry, kind), Some(meta)));
+            }
+            Ok(source::Found::Array(file, meta)) => {
+                return Ok((Node::Directory(Arc::new(OriginDirectory::new(file))), Some(meta)));
+            }
+            Err(err @ Error::NotFound(_)) => err,
+            Err(err) => return Err(err),
+        };
+        // The encodings beside `X.npy`, which is itself the first of them.
+        match name.to_str().and_then(Encoding::strip) {
+            Some((_, Encoding::Npy)) | None => Err(not_found),
+            Some((stem, encoding)) => {
+                let file = tree.source.array_of_stem(directory, stem)?;
+                let origin: Arc<dyn Origin> = Arc::new(file);
+                match origin.version(&tree.source)? {
+                    (Ok(version), meta) => {
+                        let whole = Arc::new(Array::whole(&origin, version));
+                        Ok((Encoded::node(&whole, None, encoding)?, Some(meta)))
+                    }
+                    (Err(unreadable), _) => Err(Error::not_found(unreadable.sentence(&*origin))),
+                }
+            }
+        }
+    }
+
+    fn list(self: Arc<Self>, tree: &Tree, known: Known<'_>) -> Result<Listing, Error> {
+        let (listing, version) = tree.source.list(&self.0, known)?;
+        Ok(Listing::Source(listing, version))
+    }
+
+    fn check_listable(self: Arc<Self>, tree: &Tree) -> Result<(), Error> {
+        tree.source.check_listable(&self.0)
+    }
+
+    fn describe(self: Arc<Self>, _tree: &Tree) -> Result<Described, Error> {
+        Ok(Described::no_array("a directory"))
+    }
+}
+
+impl File for SourceFile {
+    fn backing(&self) -> Backing<'_> {
+        Backing::Entry(&self.0)
+    }
+
+    fn len(&self, behind: &Meta) -> u64 {
+        behind.size
+    }
+
+    fn open(&self, tree: &Tree, _caller: Caller, which: Which) -> Result<Content, Error> {
+        let Entry { path, id } = &self.0;
+        let (open, meta) = match which {
+            Which::AtPath => {
+                let meta = tree.source.entry_meta(&self.0)?;
+                (tree.source.open_seen(path, &meta)?, meta)
+            }
+            Which::LookedUp => tree.source.open_file(path, *id)?,
+        };
+        Ok(Content::Whole { open, meta })
+    }
+
+    /// The array that the whole file is, with nothing behind it.
+    fn target(&self, opened: &Content) -> Result<Target, Error> {
+        let Content::Whole { open, meta } = opened else { return Err(Error::BadHandle) };
+        let not = |why: String| {
+            let path = shortened(shown(&*self.0.path).to_string());
+            Err(Error::NotPermitted(format!("{path}: {why}")))
+        };
+        let version = match open.version(meta)? {
+            Ok(version) => version,
+            Err(why) => return not(format!("only arrays can be written: {}", why.why)),
+        };
+        let rest = meta.size.saturating_sub(version.view.data().end);
+        if rest > 0 {
+            let why = "after the array would be lost; write its slices instead";
+            return not(format!("the {rest} bytes {why}"));
+        }
+        let view = version.view.clone();
+        // Its own header, whatever that looks like.
+        let layout = Layout::with_header(version.bytes.clone(), &view, version.header.order);
+        Ok(Target { version, view, expression: super::WHOLE.to_owned(), layout })
+    }
+
+    fn is_writable(&self) -> bool {
+        true
+    }
+
+    fn describe(&self, tree: &Tree) -> Result<Described, Error> {
+        tree.describe_entry(&self.0)
+    }
+}
+
+impl Tree {
+    /// What an entry that is no directory is.
+    pub(super) fn describe_entry(&self, entry: &Entry) -> Result<Described, Error> {
+        let Some((file, directory)) = self.source.array_in(&entry.path)? else {
+            return Ok(Described::no_array("not an array: its name does not end in .npy"));
+        };
+        let origin: Arc<dyn Origin> = Arc::new(file);
+        let version = origin.version(&self.source)?.0;
+        let note = directory.is_none().then(|| {
+            "it has no directory, since other entries already have the names for it".to_owned()
+        });
+        Ok(Described::of_version(&origin, version, note))
+    }
+}
