@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Condvar, Mutex, MutexGuard};
 
@@ -23,6 +22,7 @@ mod eviction;
 mod handles;
 mod invalidation;
 mod listings;
+mod opening;
 mod page_cache;
 mod retries;
 mod shares;
@@ -35,7 +35,7 @@ pub use eviction::Tidied;
 use handles::Handles;
 use invalidation::Changes;
 use listings::Listings;
-pub use page_cache::Give;
+pub use opening::{Access, Kernel, Opened, Way};
 use retries::Retries;
 use shares::Shares;
 use writing::OpenedToWrite;
@@ -50,8 +50,8 @@ pub struct Fs {
     listings: Listings,
     shares: Shares,
     changes: Changes,
-    /// Signalled when pages of some inode are no longer being given to the kernel.
-    given: Condvar,
+    /// Signalled when the turn of some open is over.
+    settled: Condvar,
     /// How many threads wait for that. Changed under the lock of the inodes only.
     waiting: AtomicUsize,
     retries: Retries,
@@ -64,15 +64,6 @@ const RETRIES: usize = 16;
 /// What a handle stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Handle(pub u64);
-
-/// A file that was opened.
-#[derive(Clone, Copy, Debug)]
-pub struct Opened {
-    /// The caller must give it back by [`Fs::release`].
-    pub handle: Handle,
-    /// The kernel may keep the pages that it has of the file.
-    pub keeps_pages: bool,
-}
 
 #[derive(Debug)]
 struct OpenedFile {
@@ -89,6 +80,19 @@ struct OpenedFile {
     _share: Option<Share>,
 }
 
+impl OpenedFile {
+    fn new(
+        ino: Ino,
+        content: Content,
+        to_write: Option<Box<OpenedToWrite>>,
+        caller: Caller,
+        share: Option<Share>,
+    ) -> OpenedFile {
+        let (opener, stamp) = (caller.thread, Mutex::default());
+        OpenedFile { ino, content, opener, stamp, to_write, _share: share }
+    }
+}
+
 impl Fs {
     /// A filesystem over a tree.
     pub fn new(tree: Tree) -> Fs {
@@ -100,7 +104,7 @@ impl Fs {
             listings: Listings::default(),
             shares: Shares::default(),
             changes: Changes::default(),
-            given: Condvar::default(),
+            settled: Condvar::default(),
             waiting: AtomicUsize::new(0),
             retries: Retries::default(),
             pace: Mutex::default(),
@@ -257,15 +261,6 @@ impl Fs {
         self.tree.read_link(&self.node(ino)?)
     }
 
-    /// Opens a file for reading. What is small is given to the kernel on the way, by `give`.
-    pub fn open(&self, ino: Ino, caller: Caller, give: Option<Give<'_>>) -> Result<Opened, Error> {
-        let (content, share) = self.opening(ino, caller, |which| {
-            let share = self.share(caller, 1)?;
-            Ok((self.tree.open(&self.node(ino)?, caller, which)?, share))
-        })?;
-        self.add_file(ino, content, None, caller, share, give)
-    }
-
     /// Opens a number by `open`: of its file the version that was looked up, where the kernel has only just done
     /// that again because the one before was replaced.
     fn opening<T>(
@@ -283,22 +278,6 @@ impl Fs {
         opened
     }
 
-    fn add_file(
-        &self,
-        ino: Ino,
-        content: Content,
-        to_write: Option<Box<OpenedToWrite>>,
-        caller: Caller,
-        share: Option<Share>,
-        give: Option<Give<'_>>,
-    ) -> Result<Opened, Error> {
-        let (opener, stamp) = (caller.thread, Mutex::default());
-        let opened = OpenedFile { ino, content, opener, stamp, to_write, _share: share };
-        let handle = self.files.add(opened);
-        let keeps_pages = self.open_pages(&*self.files.get(handle)?, give);
-        Ok(Opened { handle, keeps_pages })
-    }
-
     /// The threads that opened the files and directories that are open, as far as they are known.
     pub fn openers(&self) -> BTreeSet<u32> {
         let mut openers = BTreeSet::new();
@@ -306,23 +285,6 @@ impl Fs {
         self.directories.each(|_, directory| openers.extend([directory.opener()]));
         openers.remove(&0);
         openers
-    }
-
-    /// Calls `use_file` with the backing file's descriptor, if the open file is a file of the source as it
-    /// is.
-    pub fn with_whole_file<R>(
-        &self,
-        handle: Handle,
-        use_file: impl FnOnce(BorrowedFd<'_>) -> R,
-    ) -> Option<R> {
-        let file = self.files.get(handle).ok()?;
-        file.content.whole_file().map(|open| use_file(open.local().as_fd()))
-    }
-
-    /// Whether an open file has contents made for its opener, so that it must be read past the kernel's
-    /// pages.
-    pub fn is_report(&self, handle: Handle) -> bool {
-        self.files.get(handle).is_ok_and(|file| matches!(file.content, Content::Report(_)))
     }
 
     /// Reads `len` bytes at `at`, fewer only at the end of the file, and passes them to `respond`.
@@ -347,7 +309,9 @@ impl Fs {
                 // The kernel does not say who closes it last, so it counts as its opener's.
                 messages::for_user(to_write.user(), || log::warn!("{err}"));
             }
-            self.inodes().close(file.ino);
+            // Taking a registration back is a system call, which must not hold the lock.
+            let registration = self.inodes().close(file.ino);
+            drop(registration);
         }
     }
 

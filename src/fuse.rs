@@ -22,11 +22,9 @@ use crate::messages;
 mod access_lists;
 mod answering;
 mod opening;
-mod passthrough;
 mod translate;
 
 use answering::guarded;
-use passthrough::Ways;
 use translate::{caller, errno, file_attr, file_type};
 
 /// The largest read or write that the kernel requests, in bytes.
@@ -43,8 +41,9 @@ const UNKNOWN_INO: u64 = 0xFFFF_FFFF;
 pub struct Adapter {
     fs: Arc<Fs>,
     ttl: Duration,
-    ways: Ways,
-    /// Files that bypass the kernel's pages can still be mapped.
+    /// The kernel can read backing files by itself, as far as our rights allow.
+    passes_through: bool,
+    /// Files that are read past the kernel's pages can be mapped.
     maps_direct: bool,
     /// The kernel enforces access lists.
     serves_lists: bool,
@@ -54,8 +53,14 @@ pub struct Adapter {
 impl Adapter {
     /// Serves `fs`. The kernel may rely on answers for `ttl`, and reads whole files by itself if it can.
     pub fn new(fs: Arc<Fs>, ttl: Duration) -> Adapter {
-        let (ways, notifier) = (Ways::default(), Arc::default());
-        Adapter { fs, ttl, ways, maps_direct: false, serves_lists: false, notifier }
+        Adapter {
+            fs,
+            ttl,
+            passes_through: false,
+            maps_direct: false,
+            serves_lists: false,
+            notifier: Arc::default(),
+        }
     }
 
     /// Where the notifier goes, which exists only once a session has been made of this.
@@ -100,13 +105,10 @@ impl Filesystem for Adapter {
             // Older kernels do without.
             let _ = config.add_capabilities(wanted);
         }
-        // Otherwise a file that is passed through would be written past us, header and all.
-        if !self.fs.tree().is_writable()
+        // A writable mount has no use for it, and would only count as a stacked filesystem.
+        self.passes_through = !self.fs.tree().is_writable()
             && config.set_max_stack_depth(1).is_ok()
-            && config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok()
-        {
-            self.ways.allow_passthrough();
-        }
+            && config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok();
         self.serves_lists = self.fs.tree().source().is_for_others()
             && config.add_capabilities(InitFlags::FUSE_POSIX_ACL).is_ok();
         self.maps_direct = config.add_capabilities(InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP).is_ok();
@@ -149,7 +151,7 @@ impl Filesystem for Adapter {
     }
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        guarded(req, "open", || self.open_by_mode(Ino(ino.0), flags, caller(req), reply));
+        guarded(req, "open", || self.open_file(Ino(ino.0), flags, caller(req), reply));
     }
 
     fn read(
@@ -178,7 +180,7 @@ impl Filesystem for Adapter {
     fn release(
         &self,
         req: &Request,
-        ino: INodeNo,
+        _ino: INodeNo,
         fh: FileHandle,
         _flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
@@ -187,7 +189,6 @@ impl Filesystem for Adapter {
     ) {
         guarded(req, "release", || {
             self.fs.release(Handle(fh.0));
-            self.ways.close(Ino(ino.0));
             reply.ok();
         });
     }

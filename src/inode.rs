@@ -14,8 +14,8 @@ use crate::tree::{Backing, Node};
 
 mod pages;
 
-pub use pages::Opening;
 use pages::Pages;
+pub use pages::{Opening, Registration};
 
 /// An inode number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -240,27 +240,32 @@ impl Inodes {
         asked
     }
 
-    /// Opens an inode once more, or says that the caller must wait. With `may_give` pages are being given
-    /// until [`Inodes::given`] is called, unless the inode is shared.
-    pub fn open(&mut self, ino: Ino, may_give: bool) -> Opening {
+    /// Opens an inode once more, or says that the caller must wait. With `alone` the open has its turn until
+    /// [`Inodes::settle`] is called, unless others have the inode open.
+    pub fn open(&mut self, ino: Ino, alone: bool) -> Opening {
         let Some(inode) = self.by_number.get_mut(&ino) else { return Opening::Shared };
-        let opening = inode.pages.open(may_give);
-        self.asked += u64::from(opening != Opening::Wait);
+        let opening = inode.pages.open(alone);
+        self.asked += u64::from(!matches!(opening, Opening::Wait));
         opening
     }
 
-    /// Pages of an inode are no longer being given.
-    pub fn given(&mut self, ino: Ino) {
+    /// The kernel reads an inode without us, until the last close. Only for an open that has its turn.
+    pub fn pass_through(&mut self, ino: Ino, registration: Registration) {
         if let Some(inode) = self.by_number.get_mut(&ino) {
-            inode.pages.given();
+            inode.pages.pass_through(registration);
         }
     }
 
-    /// Closes an inode once.
-    pub fn close(&mut self, ino: Ino) {
+    /// The turn of an open is over.
+    pub fn settle(&mut self, ino: Ino) {
         if let Some(inode) = self.by_number.get_mut(&ino) {
-            inode.pages.close();
+            inode.pages.settle();
         }
+    }
+
+    /// Closes an inode once. After the last close its registration is given back, if it has one.
+    pub fn close(&mut self, ino: Ino) -> Option<Box<Registration>> {
+        self.by_number.get_mut(&ino)?.pages.close()
     }
 
     /// Whether an inode is open.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use common::{Mounted, TestEnv, counting};
 use npyfs::caller::Caller;
-use npyfs::fs::Fs;
+use npyfs::fs::{Access, Fs};
 use npyfs::inode::{Ino, ROOT};
 use npyfs::source::{self, Source};
 use npyfs::tree::{Options, Tree};
@@ -44,7 +44,7 @@ fn a_million_slices_opened_and_forgotten_leave_no_trace() {
         let ino = lookup(&fs, rows, &(name + ".raw"));
         assert!(ino > last, "a number never comes back");
         last = ino;
-        let handle = fs.open(ino, Caller::ROOT, None).unwrap().handle;
+        let handle = fs.open(ino, Access::Read, Caller::ROOT, None).unwrap().handle;
         fs.read(handle, 0, 8, |_| ()).unwrap();
         fs.release(handle);
         fs.forget(ino, 1);

@@ -17,7 +17,7 @@ use std::time::Duration;
 use common::{Mounted, TestEnv, counting, eventually, in_time, program};
 use npyfs::caller::Caller;
 use npyfs::error::Error;
-use npyfs::fs::{Fs, Handle};
+use npyfs::fs::{Access, Fs, Handle, Kernel};
 use npyfs::inode::{Ino, ROOT};
 use npyfs::source::{self, Source};
 use npyfs::tree::{Options, Tree};
@@ -39,16 +39,26 @@ fn lookup(fs: &Fs, path: &str) -> Result<Ino, Error> {
     path.split('/').try_fold(ROOT, entry)
 }
 
+/// A kernel that takes the bytes of files by this function.
+struct Taking<F>(F);
+
+impl<F: Fn(&[u8]) -> bool> Kernel for Taking<F> {
+    fn give(&self, _: Ino, bytes: &[u8]) -> bool {
+        (self.0)(bytes)
+    }
+}
+
 /// Opens a file, and what is given of it meanwhile, if the kernel takes it.
 fn open_given(fs: &Fs, path: &str) -> Result<(Handle, Option<Vec<u8>>), Error> {
     let all = Cell::new(None);
     let opened = fs.open(
         lookup(fs, path)?,
+        Access::Read,
         Caller::ROOT,
-        Some(&|_, bytes| {
+        Some(&Taking(|bytes: &[u8]| {
             all.set(Some(bytes.to_vec()));
             true
-        }),
+        })),
     )?;
     let all = all.take();
     assert_eq!(opened.keeps_pages, all.is_some(), "there is nothing else to be kept");
@@ -97,7 +107,8 @@ fn a_file_is_given_only_while_nobody_else_has_it_open() {
     let fs = filesystem(&env, Options::default());
     let path = "big/rows/3-7.npy";
     // In whichever way: this one reads no pages.
-    let first = fs.open(lookup(&fs, path).unwrap(), Caller::ROOT, None).unwrap().handle;
+    let first =
+        fs.open(lookup(&fs, path).unwrap(), Access::Read, Caller::ROOT, None).unwrap().handle;
     let (second, nothing) = open_given(&fs, path).unwrap();
     assert_eq!(nothing, None);
     assert!(given(&fs, "big/rows/3-8.npy").is_some(), "others are");
@@ -115,18 +126,20 @@ fn until_a_file_is_given_no_other_open_of_it_is_answered() {
         let (opened, wait_for_open) = mpsc::channel();
         let ino = lookup(&fs, path).unwrap();
         std::thread::scope(|scope| {
-            let give = |_: Ino, _: &[u8]| {
+            let give = |_: &[u8]| {
                 // Whatever kind of open: this one reads no pages.
                 let (fs, opened) = (&fs, opened.clone());
                 scope.spawn(move || {
-                    fs.open(ino, Caller::ROOT, None).unwrap();
+                    fs.open(ino, Access::Read, Caller::ROOT, None).unwrap();
                     opened.send(()).unwrap();
                 });
                 let early = wait_for_open.recv_timeout(Duration::from_millis(200));
                 assert!(early.is_err(), "{path}: the other open was answered first");
                 true
             };
-            assert!(fs.open(ino, Caller::ROOT, Some(&give)).unwrap().keeps_pages);
+            assert!(
+                fs.open(ino, Access::Read, Caller::ROOT, Some(&Taking(give))).unwrap().keeps_pages
+            );
             wait_for_open.recv_timeout(Duration::from_secs(20)).unwrap();
         });
     }
@@ -137,9 +150,10 @@ fn an_open_that_panics_while_it_gives_keeps_nobody_waiting() {
     let env = TestEnv::new();
     let fs = filesystem(&env, Options::default());
     let ino = lookup(&fs, "big/rows/3-7.npy").unwrap();
-    let panics = || fs.open(ino, Caller::ROOT, Some(&|_, _| panic!("on purpose")));
+    let panics =
+        || fs.open(ino, Access::Read, Caller::ROOT, Some(&Taking(|_: &[u8]| panic!("on purpose"))));
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
-    fs.open(ino, Caller::ROOT, None).unwrap();
+    fs.open(ino, Access::Read, Caller::ROOT, None).unwrap();
 }
 
 #[test]
@@ -157,7 +171,14 @@ fn pages_of_a_file_that_is_opened_again_and_again_are_kept_and_not_given_each_ti
         .collect();
     assert_eq!(gives, [true, true], "the first open says nothing of who writes to the file");
     let ino = lookup(&fs, path).unwrap();
-    let third = fs.open(ino, Caller::ROOT, Some(&|_, _| panic!("they were to be kept"))).unwrap();
+    let third = fs
+        .open(
+            ino,
+            Access::Read,
+            Caller::ROOT,
+            Some(&Taking(|_: &[u8]| panic!("they were to be kept"))),
+        )
+        .unwrap();
     assert!(third.keeps_pages);
     fs.release(third.handle);
     let file = File::options().write(true).open(env.data().join("big.npy")).unwrap();
@@ -193,7 +214,10 @@ fn who_opens_the_file_without_waiting_meets_no_lease_of_ours() {
         for round in 0..30_000u64 {
             let row = round % 10;
             let path = format!("big/rows/{row}-{}.npy", row + 5);
-            let handle = fs.open(lookup(&fs, &path).unwrap(), Caller::ROOT, None).unwrap().handle;
+            let handle = fs
+                .open(lookup(&fs, &path).unwrap(), Access::Read, Caller::ROOT, None)
+                .unwrap()
+                .handle;
             fs.release(handle);
         }
         stop.store(true, Ordering::Relaxed);
@@ -207,7 +231,7 @@ fn what_the_kernel_does_not_take_is_not_given_and_read_all_the_same() {
     let env = TestEnv::new();
     let fs = filesystem(&env, Options::default());
     let ino = lookup(&fs, "big/rows/3-7.raw").unwrap();
-    let opened = fs.open(ino, Caller::ROOT, Some(&|_, _| false)).unwrap();
+    let opened = fs.open(ino, Access::Read, Caller::ROOT, Some(&Taking(|_: &[u8]| false))).unwrap();
     assert!(!opened.keeps_pages);
     let number = fs.read(opened.handle, 0, 8, <[u8]>::to_vec).unwrap();
     assert_eq!(number, 30u64.to_le_bytes());
@@ -219,7 +243,9 @@ fn an_array_that_is_cut_off_is_opened_not_given_and_an_error_to_who_reads_it() {
     let fs = filesystem(&env, Options::default());
     let ino = lookup(&fs, "big/rows/3-7.raw").unwrap();
     File::options().write(true).open(env.data().join("big.npy")).unwrap().set_len(200).unwrap();
-    let opened = fs.open(ino, Caller::ROOT, Some(&|_, _| panic!("it is not whole"))).unwrap();
+    let opened = fs
+        .open(ino, Access::Read, Caller::ROOT, Some(&Taking(|_: &[u8]| panic!("it is not whole"))))
+        .unwrap();
     assert!(matches!(fs.read(opened.handle, 0, 8, |_| ()), Err(Error::Short { .. })));
 }
 

@@ -15,7 +15,7 @@ use common::{TestEnv, counting};
 use npyfs::acl::ACCESS;
 use npyfs::caller::Caller;
 use npyfs::error::Error;
-use npyfs::fs::Fs;
+use npyfs::fs::{Access, Fs};
 use npyfs::inode::{Ino, ROOT};
 use npyfs::source::{self, Source};
 use npyfs::tree::{Options, Tree};
@@ -42,7 +42,7 @@ fn a_replaced_file_is_a_new_array_and_readers_of_the_old_one_keep_it() {
     let env = TestEnv::new();
     let fs = filesystem(&env);
     let old = lookup(&fs, "big/rows/2.raw").unwrap();
-    let handle = fs.open(old, Caller::ROOT, None).unwrap().handle;
+    let handle = fs.open(old, Access::Read, Caller::ROOT, None).unwrap().handle;
     let whole = lookup(&fs, "big.npy").unwrap();
     let json = lookup(&fs, "big/header.json").unwrap();
     replace(&env, &counting(&[5]));
@@ -50,7 +50,7 @@ fn a_replaced_file_is_a_new_array_and_readers_of_the_old_one_keep_it() {
     assert_eq!(read(0).unwrap(), 20u64.to_le_bytes());
     assert_eq!(fs.attr(old).unwrap().size, 80, "the old version is open, so it has its size");
     for known in [old, whole, json] {
-        let opened = fs.open(known, Caller::ROOT, None);
+        let opened = fs.open(known, Access::Read, Caller::ROOT, None);
         assert!(matches!(opened, Err(Error::Stale)), "but what is opened is what is there");
     }
     let new = lookup(&fs, "big/rows/2.raw").unwrap();
@@ -78,16 +78,16 @@ fn a_header_that_is_changed_with_no_trace_is_another_array_all_the_same() {
     );
     let fs = Fs::new(tree);
     let ino = lookup(&fs, "big/rows/2.raw").unwrap();
-    let reader = fs.open(ino, Caller::ROOT, None).unwrap().handle;
+    let reader = fs.open(ino, Access::Read, Caller::ROOT, None).unwrap().handle;
     assert_eq!(fs.read(reader, 0, 8, <[u8]>::to_vec).unwrap(), 20u64.to_le_bytes());
-    let writer = fs.open_for_writing(ino, false, Caller::ROOT).unwrap().handle;
+    let writer = fs.open(ino, Access::Write, Caller::ROOT, None).unwrap().handle;
     let before = file.metadata().unwrap().modified().unwrap();
     map[..128].copy_from_slice(&other[..128]);
     assert_eq!(file.metadata().unwrap().modified().unwrap(), before, "there is no trace");
     assert!(matches!(fs.read(reader, 0, 8, |_| ()), Err(Error::Rewritten { .. })));
     assert!(matches!(fs.write(writer, 0, &[9; 80], false), Err(Error::Rewritten { .. })));
     assert_eq!(map[128..], other[128..], "nothing was written");
-    assert!(matches!(fs.open(ino, Caller::ROOT, None), Err(Error::Stale)));
+    assert!(matches!(fs.open(ino, Access::Read, Caller::ROOT, None), Err(Error::Stale)));
     let row = lookup(&fs, "big/rows/2.raw").unwrap();
     assert_eq!(fs.attr(row).unwrap().size, 8000, "it has rows of another length now");
 }
@@ -107,35 +107,38 @@ fn what_the_second_walk_of_an_open_finds_is_opened_though_it_is_replaced_again()
         replace(&env, &counting(&[1000, 10]));
         let old = walk(path, caller);
         replace(&env, &counting(&[3, 7]));
-        assert!(matches!(fs.open(old, caller, None), Err(Error::Stale)));
+        assert!(matches!(fs.open(old, Access::Read, caller, None), Err(Error::Stale)));
         let found = walk(path, caller);
         let size = fs.attr(found).unwrap().size;
         replace(&env, &counting(&[1000]));
         // Another thread's call began later.
         let other = Caller { thread: 78, ..caller };
-        assert!(matches!(fs.open(found, other, None), Err(Error::Stale)));
-        let opened = fs.open(found, caller, None).unwrap().handle;
+        assert!(matches!(fs.open(found, Access::Read, other, None), Err(Error::Stale)));
+        let opened = fs.open(found, Access::Read, caller, None).unwrap().handle;
         let read = fs.read(opened, 0, 1 << 20, <[u8]>::to_vec).unwrap();
         assert_eq!(read.len() as u64, size, "{path}: it is of the version that was found");
         assert!(read.len() > at && read.len() < 500, "{path}");
         fs.release(opened);
         // But no later call: it began after that.
-        assert!(matches!(fs.open(found, caller, None), Err(Error::Stale)), "{path}");
+        assert!(matches!(fs.open(found, Access::Read, caller, None), Err(Error::Stale)), "{path}");
         let lost = Caller { thread: 79, ..caller };
-        assert!(matches!(fs.open(found, lost, None), Err(Error::Stale)), "{path}");
+        assert!(matches!(fs.open(found, Access::Read, lost, None), Err(Error::Stale)), "{path}");
         // Nor one that begins in a directory which is known already, or after a failure.
         let rows = walk("big/rows", other);
         replace(&env, &counting(&[1000, 10]));
         let known = fs.lookup(rows, "1.raw".as_ref(), lost).unwrap().0;
-        assert!(matches!(fs.open(known, lost, None), Err(Error::Stale)), "{path}");
+        assert!(matches!(fs.open(known, Access::Read, lost, None), Err(Error::Stale)), "{path}");
         let found = walk(path, lost);
         replace(&env, &counting(&[7, 10]));
         assert!(fs.attr_for(Ino(1 << 40), lost).is_err());
-        assert!(matches!(fs.open(found, lost, None), Err(Error::Stale)), "{path}");
+        assert!(matches!(fs.open(found, Access::Read, lost, None), Err(Error::Stale)), "{path}");
         let found = walk(path, lost);
         replace(&env, &counting(&[1000, 10]));
         fs.tidy(Instant::now() + Duration::from_secs(2));
-        assert!(matches!(fs.open(found, lost, None), Err(Error::Stale)), "it has been given up");
+        assert!(
+            matches!(fs.open(found, Access::Read, lost, None), Err(Error::Stale)),
+            "it has been given up"
+        );
     }
 }
 
@@ -161,11 +164,11 @@ fn what_the_second_walk_finds_is_listed_and_has_its_access_list_though_it_is_rep
         let old = walk(path);
         replaced();
         assert_eq!(fs.access_list(old, ACCESS, caller).unwrap(), None, "{path}: what is there now");
-        assert!(matches!(fs.open(old, caller, None), Err(Error::Stale)));
+        assert!(matches!(fs.open(old, Access::Read, caller, None), Err(Error::Stale)));
         let found = walk(path);
         replaced();
         assert_eq!(fs.access_list(found, ACCESS, caller).unwrap(), None, "{path}");
-        let opened = fs.open(found, caller, None).unwrap().handle;
+        let opened = fs.open(found, Access::Read, caller, None).unwrap().handle;
         fs.release(opened);
     }
     let old = walk("big/rows");
@@ -184,13 +187,13 @@ fn the_directory_of_an_array_is_that_of_the_file_that_has_its_name_now() {
     let fs = filesystem(&env);
     let directory = lookup(&fs, "big").unwrap();
     let old = lookup(&fs, "big/rows/2.raw").unwrap();
-    let reader = fs.open(old, Caller::ROOT, None).unwrap().handle;
+    let reader = fs.open(old, Access::Read, Caller::ROOT, None).unwrap().handle;
     replace(&env, &counting(&[5]));
     let (row, attr) = fs.lookup(directory, "rows".as_ref(), Caller::ROOT).unwrap();
     assert!(attr.kind == npyfs::meta::Kind::Directory);
     let (row, attr) = fs.lookup(row, "2.raw".as_ref(), Caller::ROOT).unwrap();
     assert_eq!(attr.size, 8);
-    let opened = fs.open(row, Caller::ROOT, None).unwrap().handle;
+    let opened = fs.open(row, Access::Read, Caller::ROOT, None).unwrap().handle;
     let listing = fs.open_directory(directory, Caller::ROOT).unwrap();
     let mut names = Vec::new();
     fs.read_directory(listing, 0, |entry| {
@@ -281,7 +284,7 @@ fn new_values_in_the_same_file_are_the_same_array() {
     file.write_all_at(&7u64.to_le_bytes(), 128 + 160).unwrap();
     let after = lookup(&fs, "big/rows/2.raw").unwrap();
     assert_eq!(before, after);
-    let handle = fs.open(after, Caller::ROOT, None).unwrap().handle;
+    let handle = fs.open(after, Access::Read, Caller::ROOT, None).unwrap().handle;
     assert_eq!(fs.read(handle, 0, 8, <[u8]>::to_vec).unwrap(), 7u64.to_le_bytes());
 }
 
@@ -291,7 +294,7 @@ fn another_header_in_the_same_file_is_another_array() {
     let fs = filesystem(&env);
     let rows = lookup(&fs, "big/rows").unwrap();
     let old = lookup(&fs, "big/rows/2.raw").unwrap();
-    let handle = fs.open(old, Caller::ROOT, None).unwrap().handle;
+    let handle = fs.open(old, Access::Read, Caller::ROOT, None).unwrap().handle;
     // As np.save does: the file is cut to nothing, then the header comes, then the data.
     let mut file = File::create(env.data().join("big.npy")).unwrap();
     let short = fs.read(handle, 0, 8, <[u8]>::to_vec).unwrap_err();
@@ -304,8 +307,8 @@ fn another_header_in_the_same_file_is_another_array() {
     assert!(matches!(fs.attr(old), Err(Error::Stale)));
     let (row, attr) = fs.lookup(rows, "3.raw".as_ref(), Caller::ROOT).unwrap();
     assert_eq!(attr.size, 160, "what is looked up is of the array that is there");
-    fs.open(row, Caller::ROOT, None).unwrap();
-    assert!(matches!(fs.open(old, Caller::ROOT, None), Err(Error::Stale)));
+    fs.open(row, Access::Read, Caller::ROOT, None).unwrap();
+    assert!(matches!(fs.open(old, Access::Read, Caller::ROOT, None), Err(Error::Stale)));
     let new = lookup(&fs, "big/rows/2.raw").unwrap();
     assert_ne!(old, new);
     assert_eq!(fs.attr(new).unwrap().size, 160);
@@ -315,7 +318,8 @@ fn another_header_in_the_same_file_is_another_array() {
 fn a_whole_file_that_is_cut_off_is_an_error_and_no_end() {
     let env = TestEnv::new();
     let fs = filesystem(&env);
-    let handle = fs.open(lookup(&fs, "big.npy").unwrap(), Caller::ROOT, None).unwrap().handle;
+    let handle =
+        fs.open(lookup(&fs, "big.npy").unwrap(), Access::Read, Caller::ROOT, None).unwrap().handle;
     let file = File::options().write(true).open(env.data().join("big.npy")).unwrap();
     file.set_len(500).unwrap();
     assert_eq!(fs.read(handle, 0, 500, <[u8]>::len).unwrap(), 500);
@@ -334,7 +338,7 @@ fn what_the_kernel_forgets_leaves_no_trace() {
     for round in 0..10_000 {
         let name = format!("{}-1000.npy", round % 1000);
         let (ino, _) = fs.lookup(rows, name.as_ref(), Caller::ROOT).unwrap();
-        let handle = fs.open(ino, Caller::ROOT, None).unwrap().handle;
+        let handle = fs.open(ino, Access::Read, Caller::ROOT, None).unwrap().handle;
         fs.read(handle, 0, 100, |_| ()).unwrap();
         fs.release(handle);
         fs.forget(ino, 1);

@@ -12,13 +12,24 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use npyfs::caller::Caller;
-use npyfs::fs::Fs;
-use npyfs::inode::ROOT;
+use npyfs::fs::{Access, Fs, Kernel};
+use npyfs::inode::{Ino, ROOT};
 use npyfs::source::{self, Source};
 use npyfs::tree::{self, Tree};
 
 const SLICES: u64 = 100_000;
 const SLICE: u64 = 50;
+
+/// How many bytes the kernel was given of a file.
+#[derive(Default)]
+struct Taking(Cell<u64>);
+
+impl Kernel for Taking {
+    fn give(&self, _: Ino, bytes: &[u8]) -> bool {
+        self.0.set(bytes.len() as u64);
+        true
+    }
+}
 
 fn main() -> io::Result<()> {
     let args: Vec<_> = std::env::args().skip(1).collect();
@@ -46,15 +57,12 @@ fn main() -> io::Result<()> {
         };
         let (ino, attr) = fs.lookup(group, OsStr::new(&name), Caller::ROOT).map_err(failed)?;
         lap(0, "lookup");
-        let given = Cell::new(0);
-        let give = |_, bytes: &[u8]| {
-            given.set(bytes.len() as u64);
-            true
-        };
-        let handle = fs.open(ino, Caller::ROOT, Some(&give)).map_err(failed)?.handle;
+        let taking = Taking::default();
+        let opened = fs.open(ino, Access::Read, Caller::ROOT, Some(&taking)).map_err(failed)?;
+        let (handle, given) = (opened.handle, taking.0.get());
         lap(1, "open");
-        bytes += given.get();
-        if given.get() == 0 {
+        bytes += given;
+        if given == 0 {
             let read = fs.read(handle, 0, attr.size as usize, |read| read.len() as u64);
             bytes += read.map_err(failed)?;
         }

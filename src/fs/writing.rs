@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::invalidation::{But, Change};
-use super::{Fs, Handle, Opened};
+use super::{Fs, Handle, OpenedFile};
 use crate::caller::Caller;
 use crate::error::{Error, shortened};
 use crate::inode::{Ino, ROOT};
@@ -49,16 +49,20 @@ impl Fs {
         Some(self.files.get(handle).ok()?.to_write.as_ref()?.user())
     }
 
-    /// Opens a file for writing, and for reading too if it `reads`. The caller must close it by
-    /// [`Fs::release`].
-    pub fn open_for_writing(&self, ino: Ino, reads: bool, by: Caller) -> Result<Opened, Error> {
+    /// Opens a file for writing, and for reading too if it `reads`.
+    pub(super) fn open_to_write(
+        &self,
+        ino: Ino,
+        reads: bool,
+        by: Caller,
+    ) -> Result<OpenedFile, Error> {
         // Writing takes a second descriptor.
         let share = self.share(by, 2)?;
         let (content, writing) = self.tree.open_for_writing(&self.node(ino)?, reads, by)?;
         let (_, meta) = content.open_storage().ok_or(Error::BadHandle)?;
         let file = meta.id;
         let to_write = OpenedToWrite { writing, file, by, reported: AtomicBool::new(false) };
-        self.add_file(ino, content, Some(to_write.into()), by, share, None)
+        Ok(OpenedFile::new(ino, content, Some(to_write.into()), by, share))
     }
 
     /// Writes `bytes` at `at`, and returns how many: fewer if the operating system refuses the rest. If

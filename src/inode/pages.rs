@@ -1,63 +1,82 @@
-//! Who has one inode open, and what the kernel's pages of it are known to hold.
+//! How one inode is read by those who have it open, and what the kernel's pages of it are known to hold.
+
+use std::any::Any;
+use std::sync::Arc;
 
 use crate::meta::Stamp;
 
-/// Who has an inode open, and what its pages in the kernel are known to hold.
+/// A backing file that the kernel knows and reads without us, until this is dropped.
+pub type Registration = Arc<dyn Any + Send + Sync>;
+
+/// Who has an inode open, how they read it, and what its pages in the kernel are known to hold.
 ///
-/// 1. While `is_being_given`, one open is counted and it is not answered yet. So nobody has a descriptor or
-///    map of the inode, no page of it is locked or read, and giving a page waits for nobody.
-/// 2. While `as_of` is a stamp, the kernel's pages hold what the file held when it had that stamp, or later.
+/// 1. While `is_unsettled`, one open is counted and it is not answered yet. So nobody has a descriptor or map of
+///    the inode, no page of it is locked or read, and giving a page waits for nobody.
+/// 2. `registration` is set only while `is_unsettled`, and taken away by the last close. So all who have the inode
+///    open at once read it in the same way, and none of them before that is settled.
+/// 3. While `as_of` is a stamp, the kernel's pages hold what the file held when it had that stamp, or later.
 ///    It is none where pages may be older.
-/// 3. If not `was_opened`, the kernel has no page of it.
+/// 4. If not `was_opened`, the kernel has no page of it.
 #[derive(Debug, Default)]
 pub(super) struct Pages {
     /// How many opens are not closed yet.
     opens: u32,
     was_opened: bool,
-    is_being_given: bool,
-    /// Boxed, since small slices seldom have one.
+    /// An open has its turn.
+    is_unsettled: bool,
+    /// Set if the kernel reads the inode without us. Boxed, as is `as_of`, since small slices seldom have one.
+    registration: Option<Box<Registration>>,
     as_of: Option<Box<Stamp>>,
 }
 
 /// How an inode is opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Opening {
-    /// Nobody else has it open, nor ever had: the kernel has no pages of it, and can be given some.
+    /// Nobody else has it open, nor ever had: the kernel has no pages of it.
     First,
-    /// Nobody else has it open now: the kernel can be given pages.
+    /// Nobody else has it open now.
     Alone,
-    /// Others have it open.
+    /// Others have it open, and read it from us.
     Shared,
-    /// Its pages are being given: wait until that is done.
+    /// Others have it open, and the kernel reads it without us.
+    PassedThrough(Registration),
+    /// An open has its turn: wait until that is over.
     Wait,
 }
 
 impl Pages {
-    /// Opens the inode once more, unless the caller must wait. With `may_give` pages are being given until
-    /// [`Pages::given`] is called, unless the inode is shared.
-    pub(super) fn open(&mut self, may_give: bool) -> Opening {
-        if self.is_being_given {
+    /// Counts one more open, unless the caller must wait. With `alone` the open has its turn until
+    /// [`Pages::settle`] is called, unless others have the inode open.
+    pub(super) fn open(&mut self, alone: bool) -> Opening {
+        if self.is_unsettled {
             return Opening::Wait;
         }
-        let opening = match (self.opens, self.was_opened) {
-            (0, false) => Opening::First,
-            (0, true) => Opening::Alone,
-            _ => Opening::Shared,
+        let opening = match (self.opens, &self.registration) {
+            (0, _) if self.was_opened => Opening::Alone,
+            (0, _) => Opening::First,
+            (_, None) => Opening::Shared,
+            (_, Some(registration)) => Opening::PassedThrough(Arc::clone(registration)),
         };
-        self.is_being_given = may_give && opening != Opening::Shared;
+        self.is_unsettled = alone && self.opens == 0;
         self.was_opened = true;
         self.opens += 1;
         opening
     }
 
-    /// Pages are no longer being given.
-    pub(super) fn given(&mut self) {
-        self.is_being_given = false;
+    /// The kernel reads the inode without us, until the last close. Only for an open that has its turn.
+    pub(super) fn pass_through(&mut self, registration: Registration) {
+        self.registration = Some(registration.into());
     }
 
-    /// Closes the inode once.
-    pub(super) fn close(&mut self) {
+    /// The turn of an open is over.
+    pub(super) fn settle(&mut self) {
+        self.is_unsettled = false;
+    }
+
+    /// Closes the inode once. After the last close the registration is given back, if there is one.
+    pub(super) fn close(&mut self) -> Option<Box<Registration>> {
         self.opens = self.opens.saturating_sub(1);
+        if self.opens == 0 { self.registration.take() } else { None }
     }
 
     /// Whether it is open.
@@ -81,20 +100,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_else_opens_what_is_being_given() {
+    fn nobody_else_opens_what_is_not_settled() {
         let mut pages = Pages::default();
-        assert_eq!(pages.open(true), Opening::First);
-        assert_eq!(pages.open(false), Opening::Wait);
-        assert_eq!(pages.open(true), Opening::Wait);
-        pages.given();
-        assert_eq!(pages.open(true), Opening::Shared);
-        assert_eq!(pages.open(true), Opening::Shared, "who shares it is not given anything");
+        assert!(matches!(pages.open(true), Opening::First));
+        assert!(matches!(pages.open(false), Opening::Wait));
+        assert!(matches!(pages.open(true), Opening::Wait));
+        pages.settle();
+        assert!(matches!(pages.open(true), Opening::Shared));
+        assert!(matches!(pages.open(true), Opening::Shared), "whoever shares it has no turn");
         for _ in 0..3 {
             assert!(pages.are_in_use());
             pages.close();
         }
         assert!(!pages.are_in_use());
-        assert_eq!(pages.open(false), Opening::Alone);
-        assert_eq!(pages.open(false), Opening::Shared);
+        assert!(matches!(pages.open(false), Opening::Alone));
+        assert!(matches!(pages.open(false), Opening::Shared));
+    }
+
+    #[test]
+    fn what_one_open_settles_holds_until_the_last_close() {
+        let mut pages = Pages::default();
+        pages.open(true);
+        let registration: Registration = Arc::new(());
+        pages.pass_through(registration.clone());
+        pages.settle();
+        assert!(matches!(pages.open(true), Opening::PassedThrough(_)));
+        assert!(pages.close().is_none());
+        assert!(matches!(pages.open(false), Opening::PassedThrough(_)), "it is still open");
+        assert!(pages.close().is_none());
+        assert_eq!(Arc::strong_count(&registration), 2);
+        assert!(pages.close().is_some());
+        assert_eq!(Arc::strong_count(&registration), 1);
+        assert!(matches!(pages.open(false), Opening::Alone), "nobody has it open: decided anew");
+        assert!(matches!(pages.open(true), Opening::Shared), "and then it is read from us");
     }
 }

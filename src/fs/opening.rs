@@ -1,0 +1,182 @@
+//! Opens of files: how the kernel reads each of them, and what it is given before the answer.
+//!
+//! All who have an inode open at once must read it in the same way, or the kernel answers EIO. And whoever gives
+//! pages to the kernel must not wait for a reader of them (see `page_cache`). One rule serves both: an open that
+//! settles how its inode is read, or gives pages of it, has its turn alone, and all other opens of that inode wait
+//! until it is settled ([`Opening::Wait`]). No lock is held meanwhile.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use super::page_cache::may_be_given;
+use super::{Fs, Handle, OpenedFile};
+use crate::caller::Caller;
+use crate::error::Error;
+use crate::inode::{Ino, Opening, Registration};
+use crate::tree::Content;
+
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// To read it through the kernel's pages.
+    Read,
+    /// To read it past the kernel's pages.
+    ReadDirect,
+    /// To write it.
+    Write,
+    /// To read and write it.
+    ReadWrite,
+}
+
+impl Access {
+    fn writes(self) -> bool {
+        matches!(self, Access::Write | Access::ReadWrite)
+    }
+}
+
+/// What the kernel can do for an open before it is answered.
+pub trait Kernel {
+    /// Puts all bytes of a file into the kernel's pages, and says whether they are there.
+    fn give(&self, ino: Ino, bytes: &[u8]) -> bool;
+
+    /// Whether it can read backing files by itself.
+    fn passes_through(&self) -> bool {
+        false
+    }
+
+    /// Makes a backing file known to the kernel; none if it refuses, because of our rights or the filesystem.
+    fn register(&self, _file: BorrowedFd<'_>) -> Option<Registration> {
+        None
+    }
+
+    /// Whether files that are read past its pages can be mapped.
+    fn maps_direct(&self) -> bool {
+        false
+    }
+}
+
+/// How the kernel reads and writes an open file.
+#[derive(Clone, Debug)]
+pub enum Way {
+    /// Through its pages, which we fill.
+    Pages,
+    /// By asking us each time, past its pages.
+    Direct,
+    /// From the backing file, without us.
+    PassedThrough(Registration),
+}
+
+/// A file that was opened.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The caller must give it back by [`Fs::release`].
+    pub handle: Handle,
+    /// How the kernel reads and writes it.
+    pub way: Way,
+    /// The kernel may keep the pages that it has of the file.
+    pub keeps_pages: bool,
+    /// Every close of a descriptor must be reported by [`Fs::flush`].
+    pub flushes: bool,
+}
+
+/// The turn of an open that nobody shares. When it is dropped, the opens that wait can go on.
+struct Turn<'a> {
+    fs: &'a Fs,
+    ino: Ino,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut inodes = self.fs.inodes();
+        inodes.settle(self.ino);
+        let somebody_waits = self.fs.waiting.load(Ordering::Relaxed) > 0;
+        drop(inodes);
+        // A system call, which is seldom needed.
+        if somebody_waits {
+            self.fs.settled.notify_all();
+        }
+    }
+}
+
+impl Fs {
+    /// Opens a file. If there is a kernel between us and the caller, it may be given the file's bytes, or the
+    /// backing file, on the way.
+    pub fn open(
+        &self,
+        ino: Ino,
+        access: Access,
+        caller: Caller,
+        kernel: Option<&dyn Kernel>,
+    ) -> Result<Opened, Error> {
+        let file = match access {
+            Access::Read | Access::ReadDirect => self.open_to_read(ino, caller)?,
+            Access::Write => self.open_to_write(ino, false, caller)?,
+            Access::ReadWrite => self.open_to_write(ino, true, caller)?,
+        };
+        // Changes that others write concern this handle from here on. Earlier ones show in the stamp.
+        let handle = self.files.add(file);
+        let (way, keeps_pages) = self.way(&*self.files.get(handle)?, access, kernel);
+        Ok(Opened { handle, way, keeps_pages, flushes: access.writes() })
+    }
+
+    fn open_to_read(&self, ino: Ino, caller: Caller) -> Result<OpenedFile, Error> {
+        let (content, share) = self.opening(ino, caller, |which| {
+            let share = self.share(caller, 1)?;
+            Ok((self.tree.open(&self.node(ino)?, caller, which)?, share))
+        })?;
+        Ok(OpenedFile::new(ino, content, None, caller, share))
+    }
+
+    /// Counts an open, and decides how the kernel uses the file and whether it may keep its pages.
+    fn way(&self, file: &OpenedFile, access: Access, kernel: Option<&dyn Kernel>) -> (Way, bool) {
+        // On a writable mount, a file passed through would be written past us, header and all, and a change
+        // noted while bytes are on their way to the kernel would be lost.
+        let may_help = kernel.filter(|_| !self.tree.is_writable());
+        let registers =
+            may_help.filter(|kernel| kernel.passes_through()).zip(file.content.whole_file());
+        let gives = may_help.filter(|_| access == Access::Read && may_be_given(file));
+        let (opening, turn) = self.begin(file.ino, registers.is_some() || gives.is_some());
+        if let Opening::PassedThrough(registration) = opening {
+            return (Way::PassedThrough(registration), false);
+        }
+        if turn.is_some()
+            && let Some((kernel, whole)) = registers
+            && let Some(registration) = kernel.register(whole.local().as_fd())
+        {
+            self.inodes().pass_through(file.ino, registration.clone());
+            return (Way::PassedThrough(registration), false);
+        }
+        // Its length and bytes are its opener's.
+        if matches!(file.content, Content::Report(_)) {
+            return (Way::Direct, false);
+        }
+        let way = match access {
+            Access::Read | Access::ReadDirect => Way::Pages,
+            // What is written may have another layout than the pages of the file.
+            Access::Write => Way::Direct,
+            // A write may be refused, and then pages that others have mapped must not hold it.
+            Access::ReadWrite if kernel.is_some_and(|kernel| kernel.maps_direct()) => Way::Direct,
+            Access::ReadWrite => Way::Pages,
+        };
+        (way, self.keeps_pages(file, &opening, gives.filter(|_| turn.is_some())))
+    }
+
+    /// Counts an open once no other has its turn. With `alone` it has its own, unless others have the inode open.
+    fn begin(&self, ino: Ino, alone: bool) -> (Opening, Option<Turn<'_>>) {
+        let mut inodes = self.inodes();
+        let opening = loop {
+            match inodes.open(ino, alone) {
+                Opening::Wait => {
+                    self.waiting.fetch_add(1, Ordering::Relaxed);
+                    inodes = self.settled.wait(inodes).unwrap_or_else(PoisonError::into_inner);
+                    self.waiting.fetch_sub(1, Ordering::Relaxed);
+                }
+                opening => break opening,
+            }
+        };
+        drop(inodes);
+        let has_turn = alone && matches!(opening, Opening::First | Opening::Alone);
+        (opening, has_turn.then_some(Turn { fs: self, ino }))
+    }
+}
