@@ -30,7 +30,6 @@ mod writing;
 
 pub use directories::DirEntry;
 use directories::OpenedDirectory;
-use eviction::Pace;
 pub use eviction::Tidied;
 use handles::Handles;
 use invalidation::Changes;
@@ -55,7 +54,6 @@ pub struct Fs {
     /// How many threads wait for that. Changed under the lock of the inodes only.
     waiting: AtomicUsize,
     retries: Retries,
-    pace: Mutex<Pace>,
 }
 
 /// How often an operation is tried again because a file was replaced meanwhile.
@@ -107,7 +105,6 @@ impl Fs {
             settled: Condvar::default(),
             waiting: AtomicUsize::new(0),
             retries: Retries::default(),
-            pace: Mutex::default(),
         }
     }
 

@@ -4,16 +4,18 @@
 //! comes to mean another version of a file, it gets another number, so the kernel never mixes the pages of
 //! both.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
 use std::ffi::OsStr;
 use std::sync::Arc;
 
 use crate::meta::Stamp;
 use crate::tree::{Backing, Node};
 
+mod forgettable;
 mod pages;
 
+use forgettable::Forgettable;
 use pages::Pages;
 pub use pages::{Opening, Registration};
 
@@ -31,20 +33,11 @@ const MAX_SURPLUS: usize = 4096;
 #[derive(Debug)]
 pub struct Inodes {
     last: u64,
-    /// How many lookups and opens there have been.
-    asked: u64,
     /// Boxed, since half of the table can be empty.
     by_number: HashMap<Ino, Box<Inode>>,
     /// Two levels, directory and then name, so that a lookup needs no owned name.
     by_name: HashMap<Ino, HashMap<Arc<OsStr>, Ino>>,
-    /// The nodes that the kernel can be asked to forget, oldest first. One that it was asked for is taken
-    /// out; one that it has forgotten by itself may still be in.
-    queue: VecDeque<Ino>,
-    /// How many in `queue` it still remembers, and about how many bytes of memory they take.
-    live: usize,
-    live_bytes: usize,
-    /// About how many bytes the nodes take that it is never asked to forget.
-    fixed_bytes: usize,
+    forgettable: Forgettable,
 }
 
 #[derive(Debug)]
@@ -55,20 +48,17 @@ struct Inode {
     /// How many lookups the kernel has not forgotten yet.
     lookups: u64,
     pages: Pages,
-    /// It is in `queue`.
-    queued: bool,
 }
 
-/// About what a number takes besides its inode: in the tables, in the queue, and in the allocator. A
-/// directory also has a table of its names.
-const OVERHEAD: usize = 128;
-const OVERHEAD_OF_DIRECTORY: usize = 256;
-
 impl Inode {
-    /// About how many bytes of memory it takes.
-    fn footprint(&self) -> usize {
-        let tables = if self.node.is_directory() { OVERHEAD_OF_DIRECTORY } else { 0 };
-        OVERHEAD + tables + size_of::<Inode>() + self.name.len() + 256 * self.node.weight()
+    /// Directories of the source are never forgotten, since somebody may be working in one.
+    fn is_forgettable(&self) -> bool {
+        self.node.is_made() && !self.pages.are_in_use()
+    }
+
+    /// Its memory, as a multiple of what a slice takes. A directory also has a table of its names.
+    fn weight(&self) -> usize {
+        self.node.weight() + usize::from(self.node.is_directory())
     }
 }
 
@@ -76,13 +66,9 @@ impl Default for Inodes {
     fn default() -> Self {
         Inodes {
             last: ROOT.0,
-            asked: 0,
             by_number: HashMap::new(),
             by_name: HashMap::new(),
-            queue: VecDeque::new(),
-            live: 0,
-            live_bytes: 0,
-            fixed_bytes: 0,
+            forgettable: Forgettable::default(),
         }
     }
 }
@@ -90,41 +76,28 @@ impl Default for Inodes {
 impl Inodes {
     /// The number of a node that the kernel looked up, and so will forget once more.
     pub fn remember(&mut self, parent: Ino, name: &OsStr, node: Node) -> Ino {
-        self.asked += 1;
         let siblings = self.by_name.entry(parent).or_default();
-        if let Some(ino) = siblings.get(name)
+        if let Some(&ino) = siblings.get(name)
             && let Some(inode) =
-                self.by_number.get_mut(ino).filter(|old| old.node.is_same_as(&node))
+                self.by_number.get_mut(&ino).filter(|old| old.node.is_same_as(&node))
         {
-            if inode.queued {
-                self.live_bytes -= inode.footprint();
-            } else if node.is_made() {
-                inode.queued = true;
-                self.queue.push_back(*ino);
-                self.live += 1;
-            }
             // Nodes made from the old one share it, so it stays. But a text describes its file as it is now.
             if matches!(node.backing(), Backing::NoArray(_)) {
                 inode.node = node;
             }
             inode.lookups += 1;
-            if inode.queued {
-                self.live_bytes += inode.footprint();
+            if inode.is_forgettable() {
+                self.forgettable.insert(ino, inode.weight());
             }
-            return *ino;
+            return ino;
         }
         self.last += 1;
         let ino = Ino(self.last);
         let name: Arc<OsStr> = name.into();
         siblings.insert(name.clone(), ino);
-        let queued = node.is_made();
-        let inode = Inode { node, parent, name, lookups: 1, pages: Pages::default(), queued };
-        if queued {
-            self.queue.push_back(ino);
-            self.live += 1;
-            self.live_bytes += inode.footprint();
-        } else {
-            self.fixed_bytes += inode.footprint();
+        let inode = Inode { node, parent, name, lookups: 1, pages: Pages::default() };
+        if inode.is_forgettable() {
+            self.forgettable.insert(ino, inode.weight());
         }
         self.by_number.insert(ino, inode.into());
         ino
@@ -137,13 +110,8 @@ impl Inodes {
         if inode.lookups > 0 {
             return;
         }
+        self.forgettable.remove(ino);
         if let Some(inode) = self.by_number.remove(&ino) {
-            if inode.queued {
-                self.live -= 1;
-                self.live_bytes -= inode.footprint();
-            } else if !inode.node.is_made() {
-                self.fixed_bytes -= inode.footprint();
-            }
             let Entry::Occupied(mut siblings) = self.by_name.entry(inode.parent) else { return };
             // The name may mean a newer version by now.
             if siblings.get().get(&inode.name) == Some(&ino) {
@@ -188,21 +156,6 @@ impl Inodes {
         self.by_number.get(&ino)?.pages.as_of()
     }
 
-    /// How many lookups and opens there have been.
-    pub fn asked(&self) -> u64 {
-        self.asked
-    }
-
-    /// About how many bytes the nodes take that the kernel can be asked to forget.
-    pub fn live_bytes(&self) -> usize {
-        self.live_bytes
-    }
-
-    /// About how many bytes the nodes take that it is never asked to forget.
-    pub fn fixed_bytes(&self) -> usize {
-        self.fixed_bytes
-    }
-
     /// Gives back the room of forgotten numbers, if there is much of it.
     pub fn shrink(&mut self) {
         let room = 2 * self.by_number.len() + MAX_SURPLUS;
@@ -210,43 +163,29 @@ impl Inodes {
             self.by_number.shrink_to(room);
             self.by_name.shrink_to(room);
             self.by_name.values_mut().for_each(HashMap::shrink_to_fit);
-            self.queue.shrink_to(room);
         }
     }
 
-    /// The nodes, by parent and name, that the kernel should be asked to forget, so that the rest takes about
-    /// `keep` bytes. They are the oldest that are not open and lead to no others; each is named once, and not
-    /// very many at a time. Directories of the source stay, since somebody may be working in one.
+    /// The nodes, by parent and name, that the kernel should be asked to forget, so that the rest weighs no more
+    /// than `keep`. They are the oldest that are not open and lead to no others; each is named once, and not very
+    /// many at a time.
     pub fn surplus(&mut self, keep: usize) -> Vec<(Ino, Arc<OsStr>)> {
-        if self.queue.len() > 2 * self.live + MAX_SURPLUS {
-            self.queue.retain(|ino| self.by_number.get(ino).is_some_and(|inode| inode.queued));
-        }
-        let mut asked = Vec::new();
-        for _ in 0..self.queue.len() {
-            if self.live_bytes <= keep || asked.len() == MAX_SURPLUS {
-                break;
-            }
-            let Some(ino) = self.queue.pop_front() else { break };
-            let Some(inode) = self.by_number.get_mut(&ino) else { continue };
-            if inode.pages.are_in_use() || self.by_name.contains_key(&ino) {
-                self.queue.push_back(ino);
-                continue;
-            }
-            inode.queued = false;
-            self.live -= 1;
-            self.live_bytes -= inode.footprint();
-            asked.push((inode.parent, inode.name.clone()));
-        }
-        asked
+        let leads_on = |ino| self.by_name.contains_key(&ino);
+        let oldest = self.forgettable.take(keep, MAX_SURPLUS, leads_on);
+        oldest.into_iter().filter_map(|ino| self.place(ino)).collect()
+    }
+
+    /// How much the nodes weigh that the kernel can be asked to forget.
+    pub fn weight(&self) -> usize {
+        self.forgettable.weight()
     }
 
     /// Opens an inode once more, or says that the caller must wait. With `alone` the open has its turn until
     /// [`Inodes::settle`] is called, unless others have the inode open.
     pub fn open(&mut self, ino: Ino, alone: bool) -> Opening {
         let Some(inode) = self.by_number.get_mut(&ino) else { return Opening::Shared };
-        let opening = inode.pages.open(alone);
-        self.asked += u64::from(!matches!(opening, Opening::Wait));
-        opening
+        self.forgettable.remove(ino);
+        inode.pages.open(alone)
     }
 
     /// The kernel reads an inode without us, until the last close. Only for an open that has its turn.
@@ -265,7 +204,12 @@ impl Inodes {
 
     /// Closes an inode once. After the last close its registration is given back, if it has one.
     pub fn close(&mut self, ino: Ino) -> Option<Box<Registration>> {
-        self.by_number.get_mut(&ino)?.pages.close()
+        let inode = self.by_number.get_mut(&ino)?;
+        let registration = inode.pages.close();
+        if inode.is_forgettable() {
+            self.forgettable.insert(ino, inode.weight());
+        }
+        registration
     }
 
     /// Whether an inode is open.
@@ -289,7 +233,6 @@ mod tests {
     use super::*;
     use crate::meta::{FileId, Kind};
     use crate::source::Entry;
-    use std::ffi::OsString;
     use std::path::Path;
 
     fn directory(path: &str) -> Node {
@@ -327,44 +270,58 @@ mod tests {
         assert_eq!(inodes.known(ROOT, name), Some(new));
         inodes.forget(new, 5);
         assert!(inodes.is_empty());
-        assert_eq!(inodes.fixed_bytes(), 0);
+    }
+
+    fn file(inodes: &mut Inodes, parent: Ino, name: &str) -> Ino {
+        let id = crate::meta::Meta::of_path(Path::new("/")).unwrap().id;
+        inodes.remember(parent, OsStr::new(name), file_node(name, id))
+    }
+
+    fn surplus(inodes: &mut Inodes, keep: usize) -> Vec<String> {
+        let surplus = inodes.surplus(keep).into_iter();
+        surplus.map(|(_, name)| name.to_string_lossy().into_owned()).collect()
     }
 
     #[test]
-    fn the_oldest_files_are_surplus() {
+    fn the_oldest_that_nobody_uses_are_surplus() {
         let mut inodes = Inodes::default();
         inodes.remember(ROOT, OsStr::new("directory"), directory("directory"));
-        let file = |name: &str, inodes: &mut Inodes| {
-            let id = crate::meta::Meta::of(std::fs::File::open("/").unwrap()).unwrap().id;
-            inodes.remember(ROOT, OsStr::new(name), file_node(name, id));
-        };
-        for name in ["a", "b", "c"] {
-            file(name, &mut inodes);
-        }
-        let each = inodes.live_bytes() / 3;
-        let mut names = |keep| -> Vec<String> {
-            let surplus = inodes.surplus(keep).into_iter();
-            surplus.map(|(_, name)| name.to_string_lossy().into_owned()).collect()
-        };
-        assert!(names(3 * each).is_empty());
-        assert_eq!(names(each), ["a", "b"]);
-        assert_eq!(names(0), ["c"], "none of them twice");
-        file("a", &mut inodes);
-        let a = inodes.known(ROOT, OsStr::new("a")).unwrap();
-        inodes.open(a, false);
-        assert!(inodes.surplus(0).is_empty(), "it is open");
-        inodes.close(a);
-        assert_eq!(inodes.surplus(0).len(), 1, "it was looked up again");
+        let [_, b, ..] = ["a", "b", "c", "d"].map(|name| file(&mut inodes, ROOT, name));
+        inodes.open(b, false);
+        assert_eq!(inodes.weight(), 3, "what is open is not counted, nor is a directory");
+        assert!(surplus(&mut inodes, 3).is_empty());
+        assert_eq!(surplus(&mut inodes, 1), ["a", "c"]);
+        assert_eq!(surplus(&mut inodes, 0), ["d"], "none of them twice");
+        file(&mut inodes, ROOT, "a");
+        inodes.close(b);
+        assert_eq!(surplus(&mut inodes, 0), ["a", "b"], "looked up again, and closed");
+    }
+
+    #[test]
+    fn what_leads_to_others_counts_and_stays_until_they_are_gone() {
+        let mut inodes = Inodes::default();
+        let parent = file(&mut inodes, ROOT, "parent");
+        let child = file(&mut inodes, parent, "child");
+        assert_eq!(inodes.weight(), 2);
+        assert_eq!(surplus(&mut inodes, 1), ["child"]);
+        assert!(surplus(&mut inodes, 0).is_empty());
+        inodes.forget(child, 1);
+        assert_eq!(surplus(&mut inodes, 0), ["parent"]);
+    }
+
+    #[test]
+    fn what_was_forgotten_leaves_no_trace() {
+        let mut inodes = Inodes::default();
         for round in 0..20_000 {
-            let name = OsString::from(round.to_string());
-            let id = crate::meta::Meta::of_path(Path::new("/")).unwrap().id;
-            let ino = inodes.remember(ROOT, &name, file_node(&name, id));
+            let ino = file(&mut inodes, ROOT, &round.to_string());
+            inodes.open(ino, false);
+            inodes.close(ino);
             inodes.forget(ino, 1);
         }
-        inodes.surplus(100 * each);
-        assert_eq!(inodes.live_bytes(), 0);
-        assert!(inodes.fixed_bytes() > 0, "the directory is there");
-        assert!(inodes.queue.len() < 20_000, "what was forgotten leaves no trace");
+        assert_eq!(inodes.weight(), 0);
+        assert!(inodes.is_empty() && inodes.by_name.is_empty());
+        inodes.shrink();
+        assert!(inodes.by_number.capacity() < 20_000);
     }
 
     #[test]

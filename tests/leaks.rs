@@ -8,6 +8,9 @@ use common::{Mounted, TestEnv, counting};
 use npyfs::caller::Caller;
 use npyfs::fs::{Access, Fs};
 use npyfs::inode::{Ino, ROOT};
+use npyfs::npy::dtype::DType;
+use npyfs::npy::header::{self, Order};
+use npyfs::npy::literal;
 use npyfs::source::{self, Source};
 use npyfs::tree::{Options, Tree};
 
@@ -56,73 +59,73 @@ fn a_million_slices_opened_and_forgotten_leave_no_trace() {
     );
 }
 
-#[test]
-fn the_kernel_is_asked_to_forget_when_nobody_is_at_work_or_there_is_no_more_room() {
-    let env = TestEnv::new();
-    make_array(&env);
-    let fs = filesystem(&env);
-    let rows = lookup(&fs, lookup(&fs, ROOT, "long"), "rows");
-    let (mut names, mut now) = (slices(), Instant::now());
-    let mut work = |count, millis| {
-        for name in names.by_ref().take(count) {
-            lookup(&fs, rows, &(name + ".npy"));
+/// Looks up names in a directory until the kernel would be asked to forget some, and returns how many those were and
+/// which it would be asked for.
+fn fill(fs: &Fs, parent: Ino, names: impl Iterator<Item = String>) -> (usize, Vec<String>) {
+    for (count, name) in names.enumerate() {
+        lookup(fs, parent, &name);
+        if count.is_multiple_of(1000) {
+            let surplus = fs.tidy(Instant::now()).surplus;
+            if !surplus.is_empty() {
+                let names = surplus.into_iter().map(|(_, name)| name.to_str().unwrap().to_owned());
+                return (count + 1, names.collect());
+            }
         }
-        now += Duration::from_millis(millis);
-        fs.tidy(now)
-    };
-    let tidied = work(15_000, 1000);
-    assert!(tidied.surplus.is_empty() && !tidied.soon);
-    let mut all = 15_000;
-    let mut has_room = |all: &mut usize| {
-        *all += 10_000;
-        let tidied = work(10_000, 300);
-        (tidied.surplus.len(), tidied.soon)
-    };
-    while !has_room(&mut all).1 {}
-    assert!((40_000..120_000).contains(&all), "there is room until the work is done: {all}");
-    let mut surplus = 0;
-    while surplus == 0 {
-        surplus = has_room(&mut all).0;
     }
-    assert!((100_000..250_000).contains(&all), "there is no more room: {all}");
-    let mut rest = |millis| {
-        let tidied = work(0, millis);
-        surplus += tidied.surplus.len();
-        (all - surplus, tidied.soon)
-    };
-    assert!(rest(0).0 > 100_000 && rest(900).0 > 100_000, "a moment is no rest");
-    while rest(200).1 {}
-    let kept = rest(0).0;
-    assert!((20_000..60_000).contains(&kept), "at rest some are kept: {kept}");
-    let tidied = work(10, 1000);
-    let count = tidied.surplus.len();
-    assert!((5..=20).contains(&count) && tidied.soon, "some come and go all the time: {count}");
-    assert!(!work(0, 1000).soon);
+    panic!("there is no bound");
 }
 
-/// How many of the names that end in this may be remembered, while somebody is at work, before the kernel is
-/// asked to forget any.
-fn room_for(further: &str) -> usize {
+#[test]
+fn the_oldest_that_nobody_uses_are_forgotten_once_there_are_very_many() {
     let env = TestEnv::new();
     make_array(&env);
     let fs = filesystem(&env);
     let rows = lookup(&fs, lookup(&fs, ROOT, "long"), "rows");
-    let (mut names, mut now, mut count) = (slices(), Instant::now(), 0);
-    while fs.tidy(now).surplus.is_empty() {
-        for name in names.by_ref().take(1000) {
-            lookup(&fs, rows, &(name + further));
-        }
-        count += 1000;
-        now += Duration::from_millis(100);
-    }
-    count
+    let names = || slices().map(|name| name + ".npy");
+    let first = lookup(&fs, rows, &names().next().unwrap());
+    let opened = fs.open(first, Access::Read, Caller::ROOT, None).unwrap().handle;
+    let (count, oldest) = fill(&fs, rows, names());
+    assert!((100_000..200_000).contains(&count), "{count}");
+    assert!((1..=1000).contains(&oldest.len()), "{}", oldest.len());
+    let expected = names().skip(1).take(oldest.len());
+    assert!(oldest.iter().cloned().eq(expected), "the oldest but the one that is open");
+    fs.release(opened);
 }
 
 #[test]
 fn what_takes_more_memory_is_forgotten_sooner() {
-    let [files, directories] = [".npy", ""].map(room_for);
-    // By some 250 and 720 bytes each, of which 220 are what the directory selects.
-    assert!(files > 5 * directories / 2, "{files} files, {directories} directories");
+    let env = TestEnv::new();
+    make_array(&env);
+    let room = |names: &mut dyn Iterator<Item = String>| {
+        let fs = filesystem(&env);
+        let rows = lookup(&fs, lookup(&fs, ROOT, "long"), "rows");
+        fill(&fs, rows, names).0
+    };
+    let files = room(&mut slices().map(|name| name + ".npy"));
+    // They also have their selection, and a table of names.
+    let directories = room(&mut slices());
+    assert!(2 * files > 3 * directories, "{files} files, {directories} directories");
+}
+
+#[test]
+fn few_headers_are_kept_that_are_very_long() {
+    let env = TestEnv::new();
+    let fields: Vec<_> = (0..5000).map(|field| format!("('f{field}', '<f4')")).collect();
+    let descr = format!("[{}]", fields.join(", "));
+    let descr = literal::parse(&descr, false).unwrap();
+    let header = header::write(&DType::from_descr(&descr).unwrap(), &[0], Order::C);
+    let fs = filesystem(&env);
+    for count in 0..1000 {
+        std::fs::write(env.data().join(format!("{count}.npy")), &header).unwrap();
+        // Its directories of selectors own the header.
+        lookup(&fs, lookup(&fs, ROOT, &count.to_string()), "rows");
+        let surplus = fs.tidy(Instant::now()).surplus;
+        if !surplus.is_empty() {
+            assert!(count > 1, "some are kept");
+            return;
+        }
+    }
+    panic!("all headers are kept, {} bytes each", header.len());
 }
 
 /// Memory of a process that is its own, not pages of files it maps, in KiB.

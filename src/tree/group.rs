@@ -69,6 +69,10 @@ impl Directory for GroupDirectory {
     fn describe(self: Arc<Self>, _tree: &Tree) -> Result<Described, Error> {
         Ok(Described::no_array("a directory of selections; each of them is an array"))
     }
+
+    fn weight(&self) -> usize {
+        self.array.weight()
+    }
 }
 
 /// The selectors that a group lists.
