@@ -1,5 +1,5 @@
 //! How the kernel reads and writes each file that is opened: through its pages, past them, or from the backing file
-//! without us. All who have a file open at once use it in the same way.
+//! without us. While a file is open, everybody reads it in the same way.
 
 mod common;
 

@@ -1,9 +1,9 @@
 //! Opens of files: how the kernel reads each of them, and what it is given before the answer.
 //!
-//! All who have an inode open at once must read it in the same way, or the kernel answers EIO. And whoever gives
+//! While an inode is open, everybody must read it in the same way, or the kernel answers EIO. And an open that gives
 //! pages to the kernel must not wait for a reader of them (see `page_cache`). One rule serves both: an open that
-//! settles how its inode is read, or gives pages of it, has its turn alone, and all other opens of that inode wait
-//! until it is settled ([`Opening::Wait`]). No lock is held meanwhile.
+//! registers its file or gives pages of it has a turn of its own. All other opens of that inode wait until the turn is
+//! over ([`Opening::Wait`]). No lock is held meanwhile.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::PoisonError;

@@ -1,4 +1,4 @@
-//! How one inode is read by those who have it open, and what the kernel's pages of it are known to hold.
+//! How an inode is read while it is open, and what the kernel's pages of it are known to hold.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use crate::meta::Stamp;
 /// A backing file that the kernel knows and reads without us, until this is dropped.
 pub type Registration = Arc<dyn Any + Send + Sync>;
 
-/// Who has an inode open, how they read it, and what its pages in the kernel are known to hold.
+/// How often an inode is open, how it is read, and what its pages in the kernel are known to hold.
 ///
 /// 1. While `is_unsettled`, one open is counted and it is not answered yet. So nobody has a descriptor or map of
 ///    the inode, no page of it is locked or read, and giving a page waits for nobody.
-/// 2. `registration` is set only while `is_unsettled`, and taken away by the last close. So all who have the inode
-///    open at once read it in the same way, and none of them before that is settled.
+/// 2. `registration` is set only while `is_unsettled`, and taken away by the last close. So while the inode is open,
+///    everybody reads it in the same way.
 /// 3. While `as_of` is a stamp, the kernel's pages hold what the file held when it had that stamp, or later.
 ///    It is none where pages may be older.
 /// 4. If not `was_opened`, the kernel has no page of it.
