@@ -163,7 +163,7 @@ impl Fs {
         Ok(node)
     }
 
-    /// Looks an entry up. Its number is to be given back by [`Fs::forget`].
+    /// Looks an entry up. The caller must give its number back by [`Fs::forget`].
     pub fn lookup(&self, parent: Ino, name: &OsStr, caller: Caller) -> Result<(Ino, Attr), Error> {
         if !self.retries.is_expected(caller) {
             let (node, attr) = self.with_node(parent, |directory| {

@@ -5,13 +5,13 @@
 //! memory is given to the kernel before its open is answered.
 //!
 //! Giving must not deadlock. The kernel locks each page that it is given, and each page that a read of ours
-//! has yet to fill; so giving could wait for a read that waits for one of our threads, which waits here. It
+//! has yet to fill; so giving could wait for a read that waits for the very thread that gives. It
 //! cannot:
 //!
 //! 1. Pages are given only by an open that has its turn (see `opening`): it is the only open of the file, and
 //!    all others wait until it is settled.
 //! 2. A read needs an open that was answered, and the kernel closes a file only after all reads of it. So no
-//!    page is locked while pages are given, and whoever waits for a turn waits for a thread that waits for nobody.
+//!    page is locked while pages are given, and the thread that gives them waits for nobody.
 
 use super::opening::Kernel;
 use super::{Fs, OpenedFile};

@@ -76,7 +76,7 @@ impl Retries {
         walks.get(&caller.thread).is_some_and(|walk| walk.held.iter().any(|(held, _)| *held == id))
     }
 
-    /// A caller's walk has come to an inode of a file, which is to be held if it was found at its path.
+    /// A caller's walk has come to an inode of a file, which must be held if it was found at its path.
     pub(super) fn found(
         &self,
         caller: Caller,

@@ -203,9 +203,9 @@ impl Fs {
         names.iter().rev().map(|name| Path::new(&**name)).collect()
     }
 
-    /// What a caller is told that closes a file: whether a write has failed, or, if it is who opened
-    /// it, that it has replaced the file by a part of one. Others may have the same handle, as the
-    /// commands of a shell do that write to one file in turn.
+    /// What the close of a descriptor reports: that a write has failed; or, to the thread that opened the file, that
+    /// its replacement is not complete. Others may have the same handle: the commands of a shell write to one file
+    /// in turn.
     pub fn flush(&self, handle: Handle, by: Caller) -> Result<(), Error> {
         let file = self.files.get(handle)?;
         let Some(opened) = &file.to_write else { return Ok(()) };
