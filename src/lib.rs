@@ -15,7 +15,7 @@
 //! | [`selection`] | names that select: `rows/0-50`, `slice/::2`, `fields/r` |
 //! | [`storage`] | every read, gather and write of bytes; the only home of unsafe code |
 //! | [`layout`] | the bytes of a virtual file, from any position on, over any storage |
-//! | [`encoding`], [`text`] | the forms of arrays, the small texts |
+//! | [`encoding`], [`zarr`], [`text`] | the forms of arrays, the small texts |
 //! | [`error`], [`source`] | what can go wrong; the mirrored directory and its border |
 //! | [`tree`] | what a path means |
 //! | [`inode`], [`fs`] | numbers and handles: the filesystem without a mount |
@@ -48,3 +48,4 @@ pub mod storage;
 mod sync;
 pub mod text;
 pub mod tree;
+pub mod zarr;

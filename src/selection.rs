@@ -11,7 +11,8 @@ use crate::view::{Component, View};
 
 mod axis;
 mod fields;
-mod number;
+mod grid;
+pub(crate) mod number;
 mod parts;
 mod slice;
 mod usage;
@@ -19,6 +20,7 @@ mod windows;
 
 use axis::OnAxis;
 use fields::Escaped;
+pub use grid::Grid;
 use parts::Part;
 use slice::Expression;
 use usage::Usage;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Every module of the library, each after those that it may import from.
-const LAYERS: [&str; 24] = [
+const LAYERS: [&str; 25] = [
     "sync",
     "end_to_end",
     "caller",
@@ -20,6 +20,7 @@ const LAYERS: [&str; 24] = [
     "storage",
     "layout",
     "encoding",
+    "zarr",
     "text",
     "error",
     "source",

@@ -8,7 +8,7 @@ use super::literal::{Text, Value};
 
 mod scalar;
 
-pub use scalar::Scalar;
+pub use scalar::{ByteOrder, Kind, Scalar};
 
 /// The largest itemsize of a dtype in bytes: NumPy keeps it in a C `int`.
 pub const MAX_ITEMSIZE: u64 = i32::MAX as u64;
@@ -282,6 +282,11 @@ impl Record {
         let mut by_name: Vec<u32> = (0..fields.len() as u32).collect();
         by_name.sort_by(|&a, &b| fields[a as usize].name.cmp(&fields[b as usize].name));
         Ok(Record { fields, by_name, itemsize, text: DescrText::default() })
+    }
+
+    /// Bytes of a record, padding included.
+    pub fn itemsize(&self) -> u64 {
+        self.itemsize
     }
 
     /// The field of this name.

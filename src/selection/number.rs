@@ -2,7 +2,7 @@
 //! names of a listing sorted as text are in the array's order.
 
 /// A non-negative number in plain decimal: no sign, no leading zeros.
-pub(super) fn parse(text: &str) -> Option<u64> {
+pub(crate) fn parse(text: &str) -> Option<u64> {
     is_plain(text).then(|| text.parse().ok()).flatten()
 }
 

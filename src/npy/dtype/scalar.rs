@@ -18,9 +18,12 @@ pub struct Scalar {
     unit: Option<Unit>,
 }
 
+/// In which order the bytes of a value lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ByteOrder {
+pub enum ByteOrder {
+    /// The least significant first.
     Little,
+    /// The most significant first.
     Big,
     /// Not applicable: single bytes, strings of bytes, opaque bytes.
     None,
@@ -29,18 +32,30 @@ enum ByteOrder {
 const NATIVE: ByteOrder =
     if cfg!(target_endian = "little") { ByteOrder::Little } else { ByteOrder::Big };
 
+/// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub enum Kind {
+    /// `b1`
     Bool,
+    /// `i1` to `i8`
     Int,
+    /// `u1` to `u8`
     UInt,
+    /// `f2` to `f16`
     Float,
+    /// `c8` to `c32`
     Complex,
+    /// `S`: bytes, with zeros after the last that counts
     Bytes,
+    /// `U`: characters of four bytes each
     Str,
+    /// `V`: opaque bytes
     Void,
+    /// `M8`
     DateTime,
+    /// `m8`
     TimeDelta,
+    /// `O`: a Python object
     Object,
 }
 
@@ -48,6 +63,21 @@ impl Scalar {
     /// Bytes of one value. That of `U` strings is four times their length.
     pub fn itemsize(&self) -> u64 {
         self.itemsize
+    }
+
+    /// What the value is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The order of its bytes.
+    pub fn byte_order(&self) -> ByteOrder {
+        self.order
+    }
+
+    /// The unit of a date or a time difference: how many of which. `None` where it has none.
+    pub fn unit(&self) -> Option<(u32, &'static str)> {
+        self.unit.as_ref().map(Unit::parts)
     }
 
     /// Whether this is a Python object.

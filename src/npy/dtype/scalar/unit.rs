@@ -30,6 +30,11 @@ const SMALLER_UNITS: [&[(u32, usize)]; 13] = [
 ];
 
 impl Unit {
+    /// How many of which.
+    pub(super) fn parts(&self) -> (u32, &'static str) {
+        (self.count, UNITS[self.base])
+    }
+
     /// Parses what stands in the brackets. `None` is the generic unit, which is not written.
     pub(super) fn parse(text: &str) -> Result<Option<Unit>, String> {
         let text = text.trim_start_matches(' ');
@@ -60,7 +65,6 @@ impl Unit {
             .ok_or_else(|| format!("a unit {name} divided by {divisor}"))
     }
 }
-
 fn number(digits: &str) -> Result<u32, String> {
     let number = digits.parse().ok().filter(|&n| n <= i32::MAX.cast_unsigned());
     number
