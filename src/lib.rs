@@ -14,6 +14,7 @@
 //! | [`view`], [`runs`] | which bytes are the elements, and where they lie together |
 //! | [`selection`] | names that select: `rows/0-50`, `slice/::2`, `fields/r` |
 //! | [`storage`] | every read, gather and write of bytes; the only home of unsafe code |
+//! | [`archive`] | what is in an .npz, and where in it |
 //! | [`layout`] | the bytes of a virtual file, from any position on, over any storage |
 //! | [`encoding`], [`zarr`], [`text`] | the forms of arrays, the small texts |
 //! | [`error`], [`source`] | what can go wrong; the mirrored directory and its border |
@@ -30,6 +31,7 @@ pub mod shown;
 pub mod view;
 
 pub mod acl;
+pub mod archive;
 pub mod caller;
 pub mod credentials;
 pub mod encoding;

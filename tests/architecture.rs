@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Every module of the library, each after those that it may import from.
-const LAYERS: [&str; 25] = [
+const LAYERS: [&str; 26] = [
     "sync",
     "end_to_end",
     "caller",
@@ -18,6 +18,7 @@ const LAYERS: [&str; 25] = [
     "runs",
     "selection",
     "storage",
+    "archive",
     "layout",
     "encoding",
     "zarr",
