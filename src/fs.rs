@@ -29,7 +29,7 @@ mod shares;
 mod writing;
 
 pub use directories::DirEntry;
-use directories::OpenedDirectory;
+use directories::DirectoryHandle;
 pub use eviction::Tidied;
 use handles::Handles;
 use invalidation::Changes;
@@ -37,15 +37,15 @@ use listings::Listings;
 pub use opening::{Access, Kernel, Opened, Way};
 use retries::Retries;
 use shares::Shares;
-use writing::OpenedToWrite;
+use writing::WriteHandle;
 
 /// A filesystem over a tree. Every method may be called from any thread.
 #[derive(Debug)]
 pub struct Fs {
     tree: Tree,
     inodes: Mutex<Inodes>,
-    files: Handles<OpenedFile>,
-    directories: Handles<OpenedDirectory>,
+    files: Handles<FileHandle>,
+    directories: Handles<DirectoryHandle>,
     listings: Listings,
     shares: Shares,
     changes: Changes,
@@ -64,7 +64,7 @@ const RETRIES: usize = 16;
 pub struct Handle(pub u64);
 
 #[derive(Debug)]
-struct OpenedFile {
+struct FileHandle {
     ino: Ino,
     content: Content,
     /// The thread that opened it; 0 if it is not known.
@@ -73,21 +73,21 @@ struct OpenedFile {
     /// read.
     stamp: Mutex<Option<Stamp>>,
     /// Boxed, since few files have one.
-    to_write: Option<Box<OpenedToWrite>>,
+    to_write: Option<Box<WriteHandle>>,
     /// Its share of what its user may have open.
     _share: Option<Share>,
 }
 
-impl OpenedFile {
+impl FileHandle {
     fn new(
         ino: Ino,
         content: Content,
-        to_write: Option<Box<OpenedToWrite>>,
+        to_write: Option<Box<WriteHandle>>,
         caller: Caller,
         share: Option<Share>,
-    ) -> OpenedFile {
+    ) -> FileHandle {
         let (opener, stamp) = (caller.thread, Mutex::default());
-        OpenedFile { ino, content, opener, stamp, to_write, _share: share }
+        FileHandle { ino, content, opener, stamp, to_write, _share: share }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::sync::lock;
 use crate::tree::{Attr, DOTS, Listing, Node};
 
 #[derive(Debug)]
-pub(super) struct OpenedDirectory {
+pub(super) struct DirectoryHandle {
     ino: Ino,
     node: Node,
     reading: Mutex<Reading>,
@@ -27,7 +27,7 @@ pub(super) struct OpenedDirectory {
     _share: Option<Share>,
 }
 
-impl OpenedDirectory {
+impl DirectoryHandle {
     pub(super) fn opener(&self) -> u32 {
         self.opener
     }
@@ -76,7 +76,7 @@ impl Fs {
         })?;
         self.inodes().open(ino, false);
         let (reading, opener) = (Mutex::new(Reading::Anew), caller.thread);
-        Ok(self.directories.add(OpenedDirectory { ino, node, reading, opener, _share: share }))
+        Ok(self.directories.add(DirectoryHandle { ino, node, reading, opener, _share: share }))
     }
 
     /// Reads entries from a position on, until `emit` says that it has no room for one.
@@ -142,7 +142,7 @@ impl Fs {
 
     fn each_entry(
         &self,
-        directory: &OpenedDirectory,
+        directory: &DirectoryHandle,
         from: u64,
         mut emit: impl FnMut(DirEntry<'_>) -> bool,
     ) -> Result<(), Error> {
@@ -170,7 +170,7 @@ impl Fs {
     /// new one.
     fn listing(
         &self,
-        directory: &OpenedDirectory,
+        directory: &DirectoryHandle,
         from: u64,
     ) -> Result<Option<Arc<Listing>>, Error> {
         if from != 0 {
@@ -197,7 +197,7 @@ impl Fs {
         Ok(Some(listing))
     }
 
-    fn set_reading(&self, directory: &OpenedDirectory, reading: Reading) {
+    fn set_reading(&self, directory: &DirectoryHandle, reading: Reading) {
         let before = std::mem::replace(&mut *lock(&directory.reading), reading);
         if let Reading::Shared(ticket) = before {
             self.listings.let_go(ticket);

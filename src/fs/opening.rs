@@ -10,7 +10,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use super::page_cache::may_be_given;
-use super::{Fs, Handle, OpenedFile};
+use super::{FileHandle, Fs, Handle};
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::inode::{Ino, Opening, Registration};
@@ -120,16 +120,16 @@ impl Fs {
         Ok(Opened { handle, way, keeps_pages, flushes: access.writes() })
     }
 
-    fn open_to_read(&self, ino: Ino, caller: Caller) -> Result<OpenedFile, Error> {
+    fn open_to_read(&self, ino: Ino, caller: Caller) -> Result<FileHandle, Error> {
         let (content, share) = self.opening(ino, caller, |which| {
             let share = self.share(caller, 1)?;
             Ok((self.tree.open(&self.node(ino)?, caller, which)?, share))
         })?;
-        Ok(OpenedFile::new(ino, content, None, caller, share))
+        Ok(FileHandle::new(ino, content, None, caller, share))
     }
 
     /// Counts an open, and decides how the kernel uses the file and whether it may keep its pages.
-    fn way(&self, file: &OpenedFile, access: Access, kernel: Option<&dyn Kernel>) -> (Way, bool) {
+    fn way(&self, file: &FileHandle, access: Access, kernel: Option<&dyn Kernel>) -> (Way, bool) {
         // On a writable mount, a file passed through would be written past us, header and all, and a change
         // noted while bytes are on their way to the kernel would be lost.
         let may_help = kernel.filter(|_| !self.tree.is_writable());

@@ -14,7 +14,7 @@
 //!    page is locked while pages are given, and the thread that gives them waits for nobody.
 
 use super::opening::Kernel;
-use super::{Fs, OpenedFile};
+use super::{FileHandle, Fs};
 use crate::inode::Opening;
 use crate::meta::Stamp;
 use crate::sync::lock;
@@ -23,7 +23,7 @@ use crate::sync::lock;
 const MAX_GIVEN: usize = 128 << 10;
 
 /// Whether a file is of a kind and size that is given.
-pub(super) fn may_be_given(file: &OpenedFile) -> bool {
+pub(super) fn may_be_given(file: &FileHandle) -> bool {
     file.content.is_made_of(MAX_GIVEN)
 }
 
@@ -32,7 +32,7 @@ impl Fs {
     /// holds, or `gives` has just replaced them all. There is no `gives` unless this open has its turn.
     pub(super) fn keeps_pages(
         &self,
-        file: &OpenedFile,
+        file: &FileHandle,
         opening: &Opening,
         gives: Option<&dyn Kernel>,
     ) -> bool {
@@ -55,7 +55,7 @@ impl Fs {
     ///
     /// They are not if the file has changed since the last open, or if somebody can write to it, now or when
     /// the pages were read: a store through a map leaves no trace in the timestamps.
-    fn has_fresh_pages(&self, file: &OpenedFile) -> bool {
+    fn has_fresh_pages(&self, file: &FileHandle) -> bool {
         let Some((open, meta)) = file.content.open_storage() else { return true };
         // Changes that are written through this mount from now on are noted for this handle.
         let stamp = match self.tree.is_writable() {
@@ -77,7 +77,7 @@ impl Fs {
     }
 
     /// Notes that the pages are what the file held at its stamp, or later.
-    pub(super) fn note_pages(&self, file: &OpenedFile) {
+    pub(super) fn note_pages(&self, file: &FileHandle) {
         if let Some(stamp) = lock(&file.stamp).take() {
             self.inodes().note_pages(file.ino, Some(stamp));
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::invalidation::{But, Change};
-use super::{Fs, Handle, OpenedFile};
+use super::{FileHandle, Fs, Handle};
 use crate::caller::Caller;
 use crate::error::{Error, shortened};
 use crate::inode::{Ino, ROOT};
@@ -16,7 +16,7 @@ use crate::tree::{Attr, Writing};
 
 /// What a file that is open for writing has besides.
 #[derive(Debug)]
-pub(super) struct OpenedToWrite {
+pub(super) struct WriteHandle {
     writing: Writing,
     file: FileId,
     by: Caller,
@@ -24,7 +24,7 @@ pub(super) struct OpenedToWrite {
     reported: AtomicBool,
 }
 
-impl OpenedToWrite {
+impl WriteHandle {
     /// What may have been written through its handle, past the kernel's pages.
     fn change(&self, handle: Handle) -> Change {
         let but = if self.writing.reads() { But::Nobody } else { But::Handle(handle) };
@@ -55,14 +55,14 @@ impl Fs {
         ino: Ino,
         reads: bool,
         by: Caller,
-    ) -> Result<OpenedFile, Error> {
+    ) -> Result<FileHandle, Error> {
         // Writing takes a second descriptor.
         let share = self.share(by, 2)?;
         let (content, writing) = self.tree.open_for_writing(&self.node(ino)?, reads, by)?;
         let (_, meta) = content.open_storage().ok_or(Error::BadHandle)?;
         let file = meta.id;
-        let to_write = OpenedToWrite { writing, file, by, reported: AtomicBool::new(false) };
-        Ok(OpenedFile::new(ino, content, Some(to_write.into()), by, share))
+        let to_write = WriteHandle { writing, file, by, reported: AtomicBool::new(false) };
+        Ok(FileHandle::new(ino, content, Some(to_write.into()), by, share))
     }
 
     /// Writes `bytes` at `at`, and returns how many: fewer if the operating system refuses the rest. If
