@@ -79,6 +79,31 @@ def error_of(action, *arguments):
     raise AssertionError(f"{action.__name__}{arguments} succeeded")
 
 
+def attempted(action, *arguments):
+    """What an action returns, or the name of its errno."""
+    try:
+        return action(*arguments)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+
+def refused(action, *arguments):
+    """The name of the errno of something that must fail."""
+    return errno.errorcode[error_of(action, *arguments)]
+
+
+def snapshot(directory):
+    """All that there is to a tree, except the times of access."""
+    for folder, folders, files in sorted(os.walk(directory)):
+        for path in [folder, *(os.path.join(folder, name) for name in sorted(folders + files))]:
+            found = os.lstat(path)
+            content = read(path) if stat.S_ISREG(found.st_mode) else None
+            link = os.readlink(path) if stat.S_ISLNK(found.st_mode) else None
+            xattrs = os.listxattr(path, follow_symlinks=False)
+            attributes = found.st_mode, found.st_uid, found.st_nlink, found.st_mtime_ns, found.st_ctime_ns
+            yield path, attributes, xattrs, content, link
+
+
 def assert_absent(path, encodings=ENCODINGS):
     """No file of that name, in any encoding, and no directory."""
     for encoding in encodings:

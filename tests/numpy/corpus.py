@@ -126,6 +126,21 @@ def samples():
     return [*every_dtype(), *every_shape(), *every_version(), *long_headers()]
 
 
+SMALL = sample("x", (6, 5), "<f8")
+SMALL_OTHER = sample("x", (6, 5), "<f8", seed=9)
+"""Two arrays that differ in their values alone, for the tests that are not about arrays."""
+
+VIEWED = sample("x", (60, 50), "<f8")
+VIEWS = {
+    "x.npy": VIEWED.array,
+    "x/rows/10-40.npy": VIEWED.array[10:40],
+    "x/cols/3-9.npy": VIEWED.array[:, 3:9],
+    "x/slice/::-2,::3.npy": VIEWED.array[::-2, ::3],
+    "x/T.npy": VIEWED.array.T,
+    "x/rows/5.npy": VIEWED.array[5],
+}
+"""An array, and paths of views of it: the whole, contiguous and strided ones, one without an axis."""
+
 TILE_BYTES = 4096
 """The tile size that the arrays below are mounted with: a few tiles each."""
 

@@ -9,6 +9,8 @@ import socket
 import stat
 import struct
 
+from corpus import SMALL
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _Long = ctypes.c_long
 
@@ -64,6 +66,9 @@ def from_file(change, *arguments):
 
 def renamed(flags):
     return lambda old, new: _call("renameat2", AT_FDCWD, old, AT_FDCWD, new, flags)
+
+
+exchange = renamed(RENAME_EXCHANGE)
 
 
 def bound(path, root):
@@ -186,6 +191,18 @@ TARGETS = {
     "a path through a link to nothing": "nowhere/name",
     "the root": "",
 }
+
+
+def populate(source):
+    """Makes what the targets name."""
+    for name in ("empty", "full", "sub"):
+        (source / name).mkdir()
+    (source / "x.npy").write_bytes(SMALL.blob)
+    (source / "full/y.npy").write_bytes(SMALL.blob)
+    (source / "plain.txt").write_bytes(b"text of more than sixteen bytes\n")
+    (source / "link.npy").symlink_to("x.npy")
+    (source / "folder").symlink_to("full")
+    (source / "nowhere").symlink_to("is/nothing")
 
 
 def errno_of(call, path, root):

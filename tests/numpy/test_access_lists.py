@@ -6,29 +6,34 @@ import os
 import random
 import shutil
 import struct
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from checks import read
+from checks import attempted, read
+from corpus import SMALL
 from mounting import Mount, program, run
-from test_other_users import (
-    ARRAY,
+from users import (
+    ACCESS,
     GROUP,
+    MASK_TAG,
+    OTHER_TAG,
+    OWNER_TAG,
     SOMEBODY,
     USER,
+    access_list,
+    array_files,
     as_other_user,
-    attempted,
     give,
+    open_directory,
+    opened,
     paths,
+    shared_mount,
     sights,
+    writable,
 )
-from test_writing_users import opened, writable
 
-ACCESS, DEFAULT = "system.posix_acl_access", "system.posix_acl_default"
-OWNER_TAG, USER_TAG, GROUP_TAG, NAMED_GROUP_TAG, MASK_TAG, OTHER_TAG = 1, 2, 4, 8, 16, 32
+DEFAULT = "system.posix_acl_default"
 
 EXTRA = 23456
 """A group that the other user may be in besides."""
@@ -36,16 +41,6 @@ EXTRA = 23456
 MEMBERSHIPS = [(GROUP, []), (SOMEBODY, []), (SOMEBODY, [EXTRA]), (EXTRA, [GROUP, 4])]
 
 FILES, FOLDERS = 160, 70
-
-
-def access_list(owner, group, other, mask, users=(), groups=()):
-    """A list in the form of the kernel's extended attribute."""
-    entries = [(OWNER_TAG, owner, -1)]
-    entries += [(USER_TAG, permissions, user) for user, permissions in sorted(users)]
-    entries += [(GROUP_TAG, group, -1)]
-    entries += [(NAMED_GROUP_TAG, permissions, named) for named, permissions in sorted(groups)]
-    entries += [(MASK_TAG, mask, -1), (OTHER_TAG, other, -1)]
-    return struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
 
 
 def some_list(rng, permissions):
@@ -63,7 +58,7 @@ def populate(source, seed=7):
     owners = [(0, 0), (0, GROUP), (SOMEBODY, GROUP), (SOMEBODY, SOMEBODY), (USER, SOMEBODY), (0, EXTRA)]
     for number in range(FILES):
         path = source / f"{number}.npy"
-        path.write_bytes(ARRAY.blob)
+        path.write_bytes(SMALL.blob)
         give(path, 0o600, rng.choice(owners))
         os.setxattr(path, ACCESS, some_list(rng, [0, 1, 2, 4, 5, 6, 7]))
     for number in range(FOLDERS):
@@ -72,35 +67,21 @@ def populate(source, seed=7):
         with contextlib.suppress(ValueError):
             os.setxattr(folder, DEFAULT, some_list(rng, [0, 4, 5, 6, 7]))
         for name, mode in {"open.npy": 0o644, "closed.npy": 0o600, "group.npy": 0o660}.items():
-            (folder / name).write_bytes(ARRAY.blob)
+            (folder / name).write_bytes(SMALL.blob)
             give(folder / name, mode, rng.choice(owners))
         # These are what the folder's default list makes of them.
-        (folder / "given.npy").write_bytes(ARRAY.blob)
+        (folder / "given.npy").write_bytes(SMALL.blob)
         (folder / "deeper").mkdir()
-        (folder / "deeper/given.npy").write_bytes(ARRAY.blob)
+        (folder / "deeper/given.npy").write_bytes(SMALL.blob)
         (folder / "link.npy").symlink_to("given.npy")
         give(folder, 0o700, rng.choice(owners))
         os.setxattr(folder, ACCESS, some_list(rng, [0, 1, 4, 5, 7]))
         (source / f"into {number}.npy").symlink_to(f"folder {number}/open.npy")
 
 
-@contextlib.contextmanager
-def shared_by(*options):
-    directory = Path(tempfile.mkdtemp())
-    try:
-        os.chmod(directory, 0o755)
-        (directory / "source").mkdir(mode=0o755)
-        populate(directory / "source")
-        with Mount(directory / "source", directory / "mount", "--allow-other", *options) as mount:
-            yield mount
-    finally:
-        shutil.rmtree(directory)
-
-
 @pytest.fixture(scope="module", params=[(), ("--writable",)], ids=["read-only", "writable"])
 def shared(request):
-    """A mount for all users, in a directory that all of them may enter."""
-    with shared_by(*request.param) as mount:
+    with shared_mount(populate, *request.param) as mount:
         yield mount
 
 
@@ -111,7 +92,7 @@ def test_a_list_counts_as_it_does_without_the_mount(shared, group, groups):
     for path, (native, served) in zip(names, as_other_user(lambda: sights(shared, names), group, groups)):
         assert served == native, path
         denied += "EACCES" in native.values()
-        granted += native["open"] == len(ARRAY.blob)
+        granted += native["open"] == len(SMALL.blob)
     assert min(denied, granted) > 50, "both are to be met"
 
 
@@ -130,11 +111,10 @@ def test_slices_are_open_to_whom_the_list_of_their_file_opens_it(shared, group, 
             seen.append((native, opened, listed, looked))
         return seen
 
-    names = [path for path in paths(shared.source) if path.suffix == ".npy"]
-    names = [path for path in names if not (shared.source / path).is_symlink()]
-    row, whole = np.prod(ARRAY.array.shape[1:]) * 8, ARRAY.array.nbytes
+    names = array_files(shared.source)
+    row, whole = np.prod(SMALL.array.shape[1:]) * 8, SMALL.array.nbytes
     for path, (native, opened, listed, looked) in zip(names, as_other_user(look, group, groups)):
-        if native == len(ARRAY.blob):
+        if native == len(SMALL.blob):
             assert opened[:2] == [128 + 3 * row, whole], path
             assert min(opened[2:]) > 0 and all(map(len, listed)) and looked == opened[0], path
         else:
@@ -156,9 +136,8 @@ def test_who_may_write_by_a_list_may_write_here_and_nobody_else(group, groups):
         ]
 
     inner = ("rows/0-3.npy", "T.raw")
-    with shared_by("--writable") as shared:
-        names = [path for path in paths(shared.source) if path.suffix == ".npy"]
-        names = [path for path in names if not (shared.source / path).is_symlink()]
+    with shared_mount(populate, "--writable") as shared:
+        names = array_files(shared.source)
         found = as_other_user(look, group, groups)
     for path, (native, served, reads, slices) in zip(names, found):
         assert served == native, path
@@ -223,7 +202,7 @@ def test_a_list_that_changes_counts_from_the_next_open_on(tmp_path):
         os.chmod(parent, 0o755)
     source = tmp_path / "source"
     source.mkdir(mode=0o755)
-    (source / "x.npy").write_bytes(ARRAY.blob)
+    (source / "x.npy").write_bytes(SMALL.blob)
     os.chmod(source / "x.npy", 0o666)
     with Mount(source, tmp_path / "mount", "--allow-other", "--writable", "--ttl", "60") as mount:
         held = os.open(mount / "x/rows/0-3.npy", os.O_RDWR)
@@ -264,18 +243,14 @@ AS_ORDINARY_USER = """
 
 def test_a_list_counts_on_an_ordinary_user_s_mount_for_others():
     """It lends the rights of that user: to those whom the list lets in, and to nobody else."""
-    directory = Path(tempfile.mkdtemp())
-    try:
-        os.chmod(directory, 0o755)
+    with open_directory() as directory:
         for name in ("data", "mnt"):
             (directory / name).mkdir()
             give(directory / name, 0o755, (USER, GROUP))
         shutil.copy(program(), directory / "npyfs")
-        (directory / "data/x.npy").write_bytes(ARRAY.blob)
+        (directory / "data/x.npy").write_bytes(SMALL.blob)
         give(directory / "data/x.npy", 0o644, (USER, GROUP))
         os.setxattr(directory / "data/x.npy", ACCESS, access_list(6, 0, 4, 4, {(SOMEBODY, 0)}))
         script = ["--mount", "--propagation", "private", "sh", "-euc", AS_ORDINARY_USER, "sh"]
         said = run("unshare", *script, directory).stdout.split()
         assert said == ["denied"] * 4 + ["read"] * 3 + ["listed"]
-    finally:
-        shutil.rmtree(directory)

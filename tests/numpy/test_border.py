@@ -7,7 +7,6 @@ no mere look at its attributes.
 import contextlib
 import ctypes
 import os
-import signal
 import stat
 import subprocess
 import time
@@ -18,11 +17,13 @@ import pytest
 import corpus
 import oracle
 from checks import assert_absent, assert_encodings, assert_same_bytes, error_of, read
-from mounting import Mount, run, wait_until
+from corpus import SMALL as INSIDE, SMALL_OTHER as OUTSIDE
+from disks import mounted_at
+from mounting import Mount, wait_until
 from oracle import Chain
+from processes import repeating
+from refusals import exchange
 
-INSIDE = corpus.sample("x", (6, 5), "<f8")
-OUTSIDE = corpus.sample("x", (6, 5), "<f8", seed=9)
 SWAPPED_SECONDS = 1
 """How long names take turns."""
 
@@ -162,31 +163,18 @@ def test_devices_fifos_and_sockets_are_never_opened(grounds):
         writer.wait()
 
 
-@contextlib.contextmanager
 def swapping(spot, stand_in, array):
-    """A process that exchanges two names, over and over, with a new file in the array's place
-    each time, for what is open already is not looked up again."""
-    child = os.fork()
-    if child == 0:
-        with contextlib.suppress(BaseException):
-            while True:
-                new = stand_in.with_name("new")
-                new.write_bytes(INSIDE.blob)
-                os.replace(new, array)
-                exchange(spot, stand_in)
-                exchange(spot, stand_in)
-        os._exit(1)
-    try:
-        yield
-        assert os.waitpid(child, os.WNOHANG) == (0, 0), "the exchanges came to an end"
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+    """A process that exchanges two names, over and over. Each time it puts a new file in the array's
+    place, since a file that is open already is not looked up again."""
 
+    def swap():
+        new = stand_in.with_name("new")
+        new.write_bytes(INSIDE.blob)
+        os.replace(new, array)
+        exchange(spot, stand_in)
+        exchange(spot, stand_in)
 
-def exchange(one, other):
-    at_cwd, exchange = -100, 2
-    assert _libc.renameat2(at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), exchange) == 0
+    return repeating(swap)
 
 
 def fifo(path, _):
@@ -243,17 +231,6 @@ def test_what_becomes_another_while_it_is_looked_up_opens_nothing_else(grounds, 
 
 
 # Other filesystems. What is mounted in the source was put there by its owner, and is a part of it.
-
-
-@contextlib.contextmanager
-def mounted_at(path, *arguments):
-    path.mkdir(exist_ok=True)
-    run("mount", *arguments, path)
-    try:
-        yield path
-    finally:
-        # Files in it that nobody reads any more are open for a moment yet.
-        wait_until(lambda: run("umount", path, check=False).returncode == 0, 20, "unmounted")
 
 
 def tmpfs(path):

@@ -1,12 +1,7 @@
 """Nobody gets past a directory that is closed to them, whatever is renamed into its place and wherever
 links lead. The closed directories belong to somebody, and another user, who may rename, reads."""
 
-import contextlib
 import os
-import shutil
-import signal
-import struct
-import tempfile
 import time
 from pathlib import Path
 
@@ -14,11 +9,13 @@ import pytest
 
 import corpus
 import oracle
+from checks import attempted
+from corpus import SMALL as OPEN
 from mounting import Mount
-from test_border import exchange
-from test_other_users import GROUP, SOMEBODY, USER, as_other_user, attempted, give
+from processes import repeating
+from refusals import exchange
+from users import ACCESS, GROUP, SOMEBODY, USER, access_list, as_other_user, give, open_directory
 
-OPEN = corpus.sample("x", (6, 5), "<f8")
 SECRET = corpus.sample("x", (7, 5), "<f8", seed=9)
 """Whose size alone tells that it was found."""
 
@@ -38,13 +35,9 @@ def folder(path, mode=0o755, owner=(SOMEBODY, SOMEBODY)):
 @pytest.fixture
 def grounds():
     """A directory with a `source` of the user who reads, which all may enter."""
-    directory = Path(tempfile.mkdtemp())
-    try:
-        os.chmod(directory, 0o755)
+    with open_directory() as directory:
         folder(directory / "source", 0o755, (USER, GROUP))
         yield directory
-    finally:
-        shutil.rmtree(directory)
 
 
 def opened(path, flags=os.O_RDONLY):
@@ -96,23 +89,6 @@ def test_a_closed_directory_in_the_place_of_one_s_own_shows_nothing(grounds, wri
         assert os.readlink(mount / "open/sub/link") == "the text of closed", "who may enter finds it"
 
 
-@contextlib.contextmanager
-def exchanging(one, other):
-    """A process that exchanges two names, over and over."""
-    child = os.fork()
-    if child == 0:
-        with contextlib.suppress(BaseException):
-            while True:
-                exchange(one, other)
-        os._exit(1)
-    try:
-        yield
-        assert os.waitpid(child, os.WNOHANG) == (0, 0), "the exchanges came to an end"
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-
-
 MOST_TRIES, MOST_SECONDS = 3000, 6
 
 
@@ -134,7 +110,7 @@ def test_a_link_is_not_led_past_a_closed_directory_while_that_changes_places(gro
         return tries, list(met)
 
     with Mount(source, grounds / "mount", "--allow-other", "--ttl=0") as mount:
-        with exchanging(source / "turn", source / "closed"):
+        with repeating(lambda: exchange(source / "turn", source / "closed")):
             tries, met = as_other_user(look)
     assert set(met) <= allowed | ERRORS, f"the secret was read after {tries} tries"
     assert allowed <= set(met), f"the open directory was not met in {tries} tries"
@@ -143,13 +119,8 @@ def test_a_link_is_not_led_past_a_closed_directory_while_that_changes_places(gro
 ERRORS = {"ENOENT", "ESTALE", "EACCES"}
 
 
-def access_list(*entries):
-    """The extended attribute of a POSIX access list."""
-    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
-
-
 # Everybody else may, but not the user who reads.
-DENIED = access_list((1, 7, 2**32 - 1), (2, 0, USER), (4, 5, 2**32 - 1), (16, 5, 2**32 - 1), (32, 5, 2**32 - 1))
+DENIED = access_list(7, 5, 5, 5, {(USER, 0)})
 
 CLOSED = ("closed", "closed to the group", "closed by a list")
 WAYS = ("x.npy", "sub/x.npy", "sub/../../open/x.npy")
@@ -166,7 +137,7 @@ def outside(grounds):
         add(top / "x.npy", sample)
         add(folder(top / "sub") / "x.npy", sample)
         os.chmod(top, mode)
-    os.setxattr(grounds / "outside/closed by a list", "system.posix_acl_access", DENIED)
+    os.setxattr(grounds / "outside/closed by a list", ACCESS, DENIED)
     return grounds / "outside"
 
 

@@ -1,7 +1,6 @@
 """npyfs create: the file that np.save makes of zeros, or nothing at all."""
 
 import contextlib
-import io
 import itertools
 import json
 import os
@@ -14,9 +13,11 @@ import subprocess
 import numpy as np
 import pytest
 
+import disks
 import dtypes
+import oracle
 from checks import assert_same_bytes, read
-from mounting import in_mount_table, program, run, wait_until
+from mounting import program, run, wait_until
 
 ROOM = 16 << 20
 
@@ -29,22 +30,15 @@ FILESYSTEMS = ["tmpfs", "ext4", "ext4 without fallocate"]
 @contextlib.contextmanager
 def filesystem(kind, directory, room=ROOM):
     """An empty filesystem of a few megabytes."""
-    root, image = directory / "disk", directory / "image"
-    root.mkdir()
     if kind == "tmpfs":
-        run("mount", "-t", "tmpfs", "-o", f"size={room}", "tmpfs", root)
-    else:
-        # Only files made of extents can be given room in advance.
-        features = "extent" if kind == "ext4" else "^extent,^64bit"
-        run("mkfs.ext4", "-q", "-O", features, image, f"{room >> 10}k")
-        run("mount", "-o", "loop", image, root)
-    try:
-        if kind != "tmpfs":
-            (root / "lost+found").rmdir()
+        with disks.tmpfs(directory, room) as root:
+            yield root
+        return
+    # Only files made of extents can be given room in advance.
+    features = "extent" if kind == "ext4" else "^extent,^64bit"
+    with disks.ext4(directory, room, "-O", features) as root:
+        (root / "lost+found").rmdir()
         yield root
-    finally:
-        run("umount", root)
-        assert not in_mount_table(root)
 
 
 @pytest.fixture(scope="module", params=FILESYSTEMS)
@@ -74,9 +68,7 @@ def text_of(shape):
 
 def zeros(shape, dtype, order="C"):
     """The file that NumPy makes."""
-    out = io.BytesIO()
-    np.save(out, np.zeros(shape, dtype, order))
-    return out.getvalue()
+    return oracle.saved(np.zeros(shape, dtype, order))
 
 
 def assert_created(directory, shape, text, dtype, *options, order="C"):

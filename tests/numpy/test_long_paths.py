@@ -7,13 +7,11 @@ import os
 
 import pytest
 
-import corpus
 import oracle
 from checks import assert_same_bytes, error_of
+from corpus import SMALL as X, SMALL_OTHER as TOP
 from mounting import Mount
 
-X = corpus.sample("x", (6, 5), "<f8")
-TOP = corpus.sample("x", (6, 5), "<f8", seed=9)
 LEVEL = "level " * 33
 """A name of 198 bytes."""
 

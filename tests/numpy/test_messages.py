@@ -1,30 +1,24 @@
 """What .npyfs/log tells another user than the mount's owner."""
 
 import mmap
-import os
-import shutil
-import tempfile
-from pathlib import Path
 
 import pytest
 
 from checks import error_of
-from mounting import Mount, program, run
-from test_other_users import ARRAY, as_other_user, give
+from corpus import SMALL
+from mounting import program, run
+from users import as_other_user, give, shared_mount
+
+
+def populate(source):
+    (source / "x.npy").write_bytes(SMALL.blob)
+    give(source / "x.npy", 0o666, (0, 0))
 
 
 @pytest.fixture
 def shared():
-    directory = Path(tempfile.mkdtemp())
-    try:
-        os.chmod(directory, 0o755)
-        (directory / "source").mkdir(mode=0o755)
-        (directory / "source/x.npy").write_bytes(ARRAY.blob)
-        give(directory / "source/x.npy", 0o666, (0, 0))
-        with Mount(directory / "source", directory / "mount", "--allow-other", "--writable") as mount:
-            yield mount
-    finally:
-        shutil.rmtree(directory)
+    with shared_mount(populate, "--writable") as mount:
+        yield mount
 
 
 def test_what_is_refused_of_a_map_is_told_to_who_stored_it(shared):

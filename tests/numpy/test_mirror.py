@@ -9,10 +9,10 @@ import pytest
 import corpus
 import dtypes
 from checks import assert_absent, assert_encodings, assert_header, assert_same_bytes, read
+from corpus import SMALL
 from mounting import Mount
 from oracle import Chain
 
-ARRAY = corpus.sample("x", (6, 5), "<f8")
 OTHER = corpus.sample("x", (4,), "<i2", seed=9)
 
 # Where the directory of an array is, for the arrays whose name is not taken.
@@ -41,17 +41,17 @@ def populate(source):
     """A directory with everything that directories have."""
     (source / "sub/deep").mkdir(parents=True)
     for path in DIRECTORIES:
-        (source / path).write_bytes(ARRAY.blob)
+        (source / path).write_bytes(SMALL.blob)
     for path, text in {
         "plain.txt": b"text\n",
         "empty": b"",
-        "UPPER.NPY": ARRAY.blob,
+        "UPPER.NPY": SMALL.blob,
         "x.npz": b"PK",
         "x.npy~": b"old",
     }.items():
         (source / path).write_bytes(text)
     (source / "folder.npy").mkdir()
-    (source / "folder.npy/inner.npy").write_bytes(ARRAY.blob)
+    (source / "folder.npy/inner.npy").write_bytes(SMALL.blob)
     _take_names(source)
     _link(source)
     os.mkfifo(source / "pipe")
@@ -66,10 +66,10 @@ def _take_names(source):
     (source / "file").write_bytes(b"file")
     (source / "linked").symlink_to("plain.txt")
     (source / "pair").mkdir()
-    (source / "both.npy").write_bytes(ARRAY.blob)
+    (source / "both.npy").write_bytes(SMALL.blob)
     (source / "both").mkdir()
     (source / "both.npy.d").write_bytes(b"taken")
-    (source / "raw.npy").write_bytes(ARRAY.blob)
+    (source / "raw.npy").write_bytes(SMALL.blob)
     (source / "raw.raw").write_bytes(b"real too")
 
 
@@ -124,9 +124,9 @@ def test_a_listing_is_the_source_and_the_directories_of_its_arrays(mirror):
 
 @pytest.mark.parametrize("path", DIRECTORIES)
 def test_an_array_has_its_directory_under_a_name_that_is_free(mirror, path):
-    chain = Chain(DIRECTORIES[path], ARRAY.array)
+    chain = Chain(DIRECTORIES[path], SMALL.array)
     assert_encodings(mirror, chain.rows(1, 4).cols(0, 2))
-    assert_header(mirror, chain, ARRAY, path)
+    assert_header(mirror, chain, SMALL, path)
 
 
 def test_a_taken_name_stays_what_it_is(mirror):
@@ -153,8 +153,8 @@ def test_a_link_keeps_its_text(mirror):
 
 @pytest.mark.parametrize("path", ["inside", "again", "sub/up", "through"])
 def test_a_link_to_an_array_beneath_the_source_is_an_array(mirror, path):
-    assert_encodings(mirror, Chain(path, ARRAY.array).rows(2, 5))
-    assert_same_bytes(read(mirror / f"{path}.npy"), ARRAY.blob, path)
+    assert_encodings(mirror, Chain(path, SMALL.array).rows(2, 5))
+    assert_same_bytes(read(mirror / f"{path}.npy"), SMALL.blob, path)
 
 
 @pytest.mark.parametrize("path", ["outside", "around", "absolute"])
@@ -169,10 +169,10 @@ def test_a_link_that_leads_out_only_says_so(mirror, path):
 def test_names_that_are_not_unicode_are_names_too(own_mount):
     name = b"\xff\xfe caf\xe9"
     with open(os.fsencode(own_mount.source) + b"/" + name + b".npy", "wb") as file:
-        file.write(ARRAY.blob)
+        file.write(SMALL.blob)
     root = os.fsencode(own_mount.path) + b"/"
     assert set(os.listdir(root)) == {name, name + b".npy"}
-    assert read(root + name + b".npy") == ARRAY.blob
+    assert read(root + name + b".npy") == SMALL.blob
     source = json.loads(read(root + name + b"/header.json"))["source"]
     assert source == (name + b".npy").decode(errors="replace")
 
@@ -185,7 +185,7 @@ def owner_and_time(path):
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o600, 0o444, 0o755], ids=oct)
 def test_attributes_are_the_backing_files_without_write_bits(own_mount, mode):
     original = own_mount.source / "x.npy"
-    original.write_bytes(ARRAY.blob)
+    original.write_bytes(SMALL.blob)
     os.chmod(original, mode)
     os.utime(original, ns=(10**18 + 1, 10**18 + 123456789))
     read_bits = mode & 0o444
@@ -218,6 +218,6 @@ def test_what_appears_in_the_source_appears_in_the_mount(own_mount):
     """Nothing is gathered when mounting, so nothing is missed after it."""
     for i in range(3):
         (own_mount.source / f"d{i}").mkdir()
-        (own_mount.source / f"d{i}/x.npy").write_bytes(ARRAY.blob)
+        (own_mount.source / f"d{i}/x.npy").write_bytes(SMALL.blob)
         assert set(os.listdir(own_mount / f"d{i}")) == {"x.npy", "x"}
-        assert_encodings(own_mount, Chain(f"d{i}/x", ARRAY.array).rows(0, 2))
+        assert_encodings(own_mount, Chain(f"d{i}/x", SMALL.array).rows(0, 2))

@@ -4,9 +4,6 @@ slices of it open, and know it by what it was before, it is the same file."""
 import contextlib
 import mmap
 import os
-import shutil
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +12,7 @@ import corpus
 import disks
 from checks import read
 from mounting import Mount, wait_until
-from test_other_users import as_other_user
+from users import as_other_user, open_directory
 
 ARRAY = corpus.sample("x", (60, 50), "<f8")
 SLICES = {
@@ -40,18 +37,13 @@ def overlay(directory):
 
 @pytest.fixture(params=["tmpfs", "ext4"])
 def mount(request):
-    directory = Path(tempfile.mkdtemp())
-    try:
-        os.chmod(directory, 0o755)
-        disk = disks.tmpfs(directory, "64m") if request.param == "tmpfs" else disks.ext4(directory, 64 << 20)
-        with disk as disk:
-            os.chmod(disk, 0o755)
-            with overlay(disk) as source:
-                options = ("--writable", "--allow-other", "--ttl", "60")
-                with Mount(source, directory / "mount", *options) as mount:
-                    yield mount
-    finally:
-        shutil.rmtree(directory)
+    make = {"tmpfs": disks.tmpfs, "ext4": disks.ext4}[request.param]
+    with open_directory() as directory, make(directory, 64 << 20) as disk:
+        os.chmod(disk, 0o755)
+        with overlay(disk) as source:
+            options = ("--writable", "--allow-other", "--ttl", "60")
+            with Mount(source, directory / "mount", *options) as mount:
+                yield mount
 
 
 class Holder:

@@ -2,17 +2,17 @@
 
 import errno
 import os
-import shutil
 import stat
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import disks
+from checks import attempted
+from corpus import SMALL
 from mounting import Mount, program, run
-from test_other_users import ARRAY, USER, as_other_user, attempted
+from processes import child
+from users import USER, as_other_user, become, open_directory
 
 MIB = 1 << 20
 
@@ -28,13 +28,8 @@ KEPT = {
 
 @pytest.fixture
 def shared():
-    """A directory that all may enter."""
-    directory = Path(tempfile.mkdtemp())
-    try:
-        os.chmod(directory, 0o755)
+    with open_directory() as directory:
         yield directory
-    finally:
-        shutil.rmtree(directory)
 
 
 def status(process):
@@ -51,7 +46,7 @@ def capabilities(status, name):
 @pytest.mark.parametrize("options", KEPT, ids=lambda options: " ".join(options) or "plain")
 def test_the_daemon_keeps_the_capabilities_that_it_needs_and_no_other(shared, options):
     (shared / "source").mkdir()
-    (shared / "source/x.npy").write_bytes(ARRAY.blob)
+    (shared / "source/x.npy").write_bytes(SMALL.blob)
     with Mount(shared / "source", shared / "mount", "--auto-unmount", *options) as mount:
         assert np.load(mount / "x/rows/0-3.npy").shape == (3, 5)
         threads = os.listdir(f"/proc/{mount.pid}/task")
@@ -143,35 +138,29 @@ def test_a_file_that_comes_to_give_rights_is_written_no_more(shared):
     """On a disk a write would take them away."""
     (shared / "source").mkdir(mode=0o755)
     path = shared / "source/x.npy"
-    path.write_bytes(ARRAY.blob)
+    path.write_bytes(SMALL.blob)
     for bit in (stat.S_ISUID, stat.S_ISGID):
         os.chmod(path, 0o777)
         with Mount(shared / "source", shared / "mount", "--allow-other", "--writable") as mount:
 
-            def look():
+            def other_user():
+                become()
                 files = [os.open(mount / name, os.O_RDWR) for name in ("x.npy", "x/cols/2.raw")]
                 files.append(os.open(mount / "x/rows/0-3.raw", os.O_WRONLY))
                 os.write(ready, b"x")
                 os.read(go, 1)
-                return [attempted(os.pwrite, file, bytes(8), 128 * (file == files[0])) for file in files]
+                said = [attempted(os.pwrite, file, bytes(8), 128 * (file == files[0])) for file in files]
+                assert said == ["EPERM"] * 3
 
             came, ready = os.pipe()
             go, on = os.pipe()
-            pid = os.fork()
-            if pid == 0:
-                try:
-                    os.setgroups([])
-                    os.setresgid(USER, USER, USER)
-                    os.setresuid(USER, USER, USER)
-                    os._exit(0 if look() == ["EPERM"] * 3 else 1)
-                finally:
-                    os._exit(2)
+            pid = child(other_user)
             assert os.read(came, 1) == b"x"
             os.chmod(path, 0o777 | bit)
             os.write(on, b"x")
             assert os.waitpid(pid, 0)[1] == 0
             assert os.stat(path).st_mode & bit
-            assert path.read_bytes() == ARRAY.blob
+            assert path.read_bytes() == SMALL.blob
 
 
 @pytest.mark.parametrize("flag", ["a", "i"])
@@ -179,7 +168,7 @@ def test_a_file_that_is_made_unchangeable_is_opened_for_writing_by_nobody(shared
     """Though it is open for writing, to somebody who has opened it before."""
     (shared / "source").mkdir(mode=0o755)
     path = shared / "source/x.npy"
-    path.write_bytes(ARRAY.blob)
+    path.write_bytes(SMALL.blob)
     os.chmod(path, 0o666)
     names = ("x.npy", "x/rows/0-3.npy", "x/T.raw")
     with Mount(shared / "source", shared / "mount", "--allow-other", "--writable") as mount:
@@ -206,7 +195,7 @@ def test_a_file_that_is_made_unchangeable_is_opened_for_writing_by_nobody(shared
 def test_a_root_that_cannot_ask_for_others_serves_them_nothing(shared, missing):
     """In a container that lacks the capability. What is its own goes on."""
     (shared / "source").mkdir(mode=0o755)
-    (shared / "source/x.npy").write_bytes(ARRAY.blob)
+    (shared / "source/x.npy").write_bytes(SMALL.blob)
     os.chmod(shared / "source/x.npy", 0o644)
     (shared / "mount").mkdir()
     lacking = ("setpriv", f"--bounding-set=-{missing}", f"--inh-caps=-{missing}")
@@ -218,7 +207,7 @@ def test_a_root_that_cannot_ask_for_others_serves_them_nothing(shared, missing):
             return [attempted(lambda: len((shared / "mount" / name).read_bytes())) for name in names]
 
         assert as_other_user(look) == ["EPERM"] * 2
-        assert look() == [len(ARRAY.blob), 128 + 3 * 5 * 8]
+        assert look() == [len(SMALL.blob), 128 + 3 * 5 * 8]
         assert as_other_user(look) == ["EPERM"] * 2
     finally:
         run(program(), "umount", shared / "mount")
@@ -228,17 +217,17 @@ def test_root_reads_and_writes_through_a_mount_what_root_may(shared):
     """By the one capability for that which is kept; also beneath a folder that is closed to all."""
     folder = shared / "source/closed"
     folder.mkdir(parents=True)
-    (folder / "x.npy").write_bytes(ARRAY.blob)
+    (folder / "x.npy").write_bytes(SMALL.blob)
     for path in (folder / "x.npy", folder):
         os.chown(path, USER, USER)
         os.chmod(path, 0)
     for options in KEPT:
         with Mount(shared / "source", shared / "mount", *options) as mount:
             assert sorted(os.listdir(mount / "closed")) == ["x", "x.npy"]
-            assert (mount / "closed/x.npy").read_bytes() == ARRAY.blob
+            assert (mount / "closed/x.npy").read_bytes() == SMALL.blob
             assert np.load(mount / "closed/x/rows/0-3.npy").shape == (3, 5)
             if "--writable" in options:
-                np.save(mount / "closed/x/rows/0-3.npy", ARRAY.array[:3])
+                np.save(mount / "closed/x/rows/0-3.npy", SMALL.array[:3])
 
 
 def test_a_mount_of_one_file_says_nothing_of_the_folder_that_it_lies_in(shared):
@@ -246,7 +235,7 @@ def test_a_mount_of_one_file_says_nothing_of_the_folder_that_it_lies_in(shared):
     folder = shared / "closed"
     folder.mkdir(mode=0o700)
     for name, mode in {"open.npy": 0o666, "shut.npy": 0o600}.items():
-        (folder / name).write_bytes(ARRAY.blob)
+        (folder / name).write_bytes(SMALL.blob)
         os.chmod(folder / name, mode)
         with Mount(folder / name, shared / "mount", "--allow-other", "--writable") as mount:
 

@@ -14,17 +14,11 @@ import pytest
 
 import storm
 from mounting import Mount, wait_until
+from processes import start
 
 SECONDS = float(os.environ.get("NPYFS_STORM_SECONDS", 5))
 READERS = ["np.load"] * 3 + [storm.MAPPED] * 3 + ["read"] * 2
 ENDED_SECONDS = 60
-
-
-def start(task, *arguments):
-    """A process forked from this one: NumPy is there at once, however busy the machine is."""
-    process = multiprocessing.get_context("fork").Process(target=task, args=arguments, daemon=True)
-    process.start()
-    return process
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import corpus
+import disks
 import refusals
 import twin
-from checks import error_of, read
+from checks import error_of, read, snapshot
+from corpus import SMALL
 from mounting import Mount, run
-from test_read_only import ARRAY, populate, snapshot
 
 
 def options_of(mount):
@@ -24,20 +25,20 @@ def options_of(mount):
 
 @pytest.mark.parametrize("options", [[], ["-o", "ro"], ["-o", "rw"]])
 def test_a_mount_is_read_only_and_says_so(mounted, options):
-    with mounted([ARRAY], *options) as tree:
+    with mounted([SMALL], *options) as tree:
         assert "ro" in options_of(tree.mount) and "rw" not in options_of(tree.mount)
         assert "read-only" in tree.mount.log() and "writable" not in tree.mount.log()
         for path in ("x.npy", "x/rows/0-3.npy", "x.raw"):
             for action in (lambda path: os.open(path, os.O_WRONLY), lambda path: os.truncate(path, 0)):
                 assert error_of(action, tree / path) == errno.EROFS
             assert stat.S_IMODE(os.stat(tree / path).st_mode) & 0o222 == 0
-        assert error_of(np.save, tree / "x/rows/0-3.npy", ARRAY.array[:3]) == errno.EROFS
-        assert read(tree.source / "x.npy") == ARRAY.blob
+        assert error_of(np.save, tree / "x/rows/0-3.npy", SMALL.array[:3]) == errno.EROFS
+        assert read(tree.source / "x.npy") == SMALL.blob
 
 
 @pytest.mark.parametrize("options", [["--writable"], ["-o", "writable"], ["-o", "rw,writable"]])
 def test_a_writable_mount_says_that_it_is(mounted, options):
-    with mounted([ARRAY], *options) as tree:
+    with mounted([SMALL], *options) as tree:
         assert "rw" in options_of(tree.mount) and "ro" not in options_of(tree.mount)
         assert "writable" in tree.mount.log() and "read-only" not in tree.mount.log()
         for path in ("x.npy", "x/rows/0-3.npy", "x.raw"):
@@ -54,17 +55,13 @@ def test_a_mount_is_not_both():
 
 def test_a_writable_mount_of_a_read_only_disk_writes_nothing(tmp_path):
     (tmp_path / "source").mkdir()
-    (tmp_path / "source/x.npy").write_bytes(ARRAY.blob)
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    run("mount", "--bind", "-o", "ro", tmp_path / "source", disk)
-    try:
+    (tmp_path / "source/x.npy").write_bytes(SMALL.blob)
+    read_only = ("--bind", "-o", "ro", tmp_path / "source")
+    with disks.mounted_at(tmp_path / "disk", *read_only) as disk:
         with Mount(disk, tmp_path / "mount", "--writable") as mount:
-            assert error_of(np.save, mount / "x/rows/0-3.npy", ARRAY.array[:3]) == errno.EROFS
-            assert np.array_equal(np.load(mount / "x/rows/0-3.npy"), ARRAY.array[:3])
-    finally:
-        run("umount", disk)
-    assert read(tmp_path / "source/x.npy") == ARRAY.blob
+            assert error_of(np.save, mount / "x/rows/0-3.npy", SMALL.array[:3]) == errno.EROFS
+            assert np.array_equal(np.load(mount / "x/rows/0-3.npy"), SMALL.array[:3])
+    assert read(tmp_path / "source/x.npy") == SMALL.blob
 
 
 NAMES = ["creat", "mkdir", "mknod regular", "mknod fifo", "mknod socket", "symlink", "bind", "open O_CREAT"]
@@ -75,7 +72,7 @@ FILES = ["x.npy", "x/rows/0-6.npy", "x/header.json", "plain.txt"]
 @pytest.fixture
 def writable(tmp_path):
     (tmp_path / "source").mkdir()
-    populate(tmp_path / "source")
+    refusals.populate(tmp_path / "source")
     with Mount(tmp_path / "source", tmp_path / "mount", "--writable") as mount:
         yield mount
 
@@ -126,8 +123,8 @@ def test_after_every_call_that_changes_a_filesystem_the_source_is_what_it_was(wr
 
 
 def test_a_link_to_an_array_leads_a_writer_to_it(mounted, rng):
-    with mounted([ARRAY], "--writable") as tree:
-        own = twin.Twin(tree.source / "x.npy", ARRAY)
+    with mounted([SMALL], "--writable") as tree:
+        own = twin.Twin(tree.source / "x.npy", SMALL)
         (tree.source / "link.npy").symlink_to("x.npy")
         os.link(tree.source / "x.npy", tree.source / "hard.npy")
         for path in ("link/rows/1-3.npy", "hard/rows/1-3.npy"):
@@ -144,8 +141,8 @@ def test_a_link_to_an_array_leads_a_writer_to_it(mounted, rng):
 
 def test_no_link_leads_a_writer_out_of_the_source(mounted, tmp_path):
     outside = tmp_path / "outside.npy"
-    outside.write_bytes(ARRAY.blob)
+    outside.write_bytes(SMALL.blob)
     with mounted([corpus.sample("y", (6, 5), "<f8")], "--writable") as tree:
         (tree.source / "out.npy").symlink_to(outside)
-        assert error_of(np.save, tree / "out/rows/0-3.npy", ARRAY.array[:3]) == errno.ENOENT
-        assert read(outside) == ARRAY.blob
+        assert error_of(np.save, tree / "out/rows/0-3.npy", SMALL.array[:3]) == errno.ENOENT
+        assert read(outside) == SMALL.blob

@@ -2,8 +2,6 @@
 
 import contextlib
 import errno
-import faulthandler
-import json
 import mmap
 import os
 import shutil
@@ -12,7 +10,9 @@ import numpy as np
 import pytest
 
 import disks
+from checks import attempted
 from mounting import Mount, run
+from processes import in_child
 
 SHAPE = (4096, 128, 8)
 """32 MiB, of which the disks have room for little."""
@@ -32,26 +32,6 @@ def make_room(path):
     """The array is zeros again, that take no space."""
     os.truncate(path, 128)
     os.truncate(path, 128 + 8 * int(np.prod(SHAPE)))
-
-
-def in_child(work, *arguments):
-    """What a function returns, or the name of its error, in a process that a signal may end."""
-    hear, tell = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        faulthandler.disable()
-        try:
-            told = work(*arguments)
-        except OSError as error:
-            told = errno.errorcode.get(error.errno, str(error))
-        os.write(tell, json.dumps(told).encode())
-        os._exit(0)
-    os.close(tell)
-    with open(hear, "rb") as file:
-        told = file.read()
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    assert status == 0, f"ended by signal {-status}"
-    return json.loads(told)
 
 
 # Ways to write more than there is room for. Each returns the bytes that were accepted, and the error.
@@ -157,7 +137,7 @@ def test_a_page_of_a_map_of_which_the_disk_takes_a_part_is_an_error(tmp_path, ki
                 while filler.write(bytes(10_000)):
                     pass
             os.truncate(disk / "filler", os.stat(disk / "filler").st_size - 100_000)
-            assert in_child(store_a_page, mount / "a/slice/:,0,0.raw") == "ENOSPC"
+            assert in_child(attempted, store_a_page, mount / "a/slice/:,0,0.raw") == "ENOSPC"
             assert np.fromfile(source / "a.npy", "<i8", offset=128).any(), "it was to take a part"
 
 

@@ -4,7 +4,6 @@ NPYFS_KILLS is how often each kind of writer is killed on each view: 3 when it i
 one of them fell in the middle.
 """
 
-import faulthandler
 import mmap
 import os
 import random
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 
 from mounting import ENDED_SECONDS, Mount, in_mount_table, wait_until
+from processes import child
 
 KILLS = int(os.environ.get("NPYFS_KILLS", 3))
 SHAPE = (600, 600)
@@ -65,23 +65,6 @@ def store(path, value, ready):
 
 
 WAYS = {"np.save": save, "cp": copy, "pwrite": write, "mmap": store}
-
-
-def child(work, *arguments):
-    """A process that does some work, whatever becomes of it."""
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        # The suite's, which would tell of every signal.
-        faulthandler.disable()
-        try:
-            work(*arguments)
-            status = 0
-        except OSError:
-            status = 2
-        finally:
-            os._exit(status)
-    return pid
 
 
 def ended(pid):

@@ -11,11 +11,14 @@ import time
 import numpy as np
 import pytest
 
+import corpus
 import oracle
-from checks import read
+from checks import read, refused
 from disks import tmpfs
 from mounting import Mount, run
-from test_writing_refused import PATHS, SAMPLE, patched, refused, replaced
+from writers import patched, replaced
+
+SAMPLE, PATHS = corpus.VIEWED, list(corpus.VIEWS)
 
 
 @pytest.mark.parametrize("bits", [0o4644, 0o2644, 0o6755, 0o2755])

@@ -13,12 +13,12 @@ import headers
 import oracle
 import twin
 import writers
-from checks import error_of, read
+from checks import read, refused, snapshot
 from mounting import run
-from test_read_only import snapshot
+from writers import patched, replaced
 
-SAMPLE = corpus.sample("x", (60, 50), "<f8")
-PATHS = ["x.npy", "x/rows/10-40.npy", "x/cols/3-9.npy", "x/slice/::-2,::3.npy", "x/T.npy", "x/rows/5.npy"]
+SAMPLE, VIEWS = corpus.VIEWED, corpus.VIEWS
+PATHS = list(VIEWS)
 BROKEN = {name: blob for name, (blob, _) in headers.READABLE.items()} | headers.MALFORMED
 
 
@@ -40,25 +40,6 @@ def unchanged(tree):
     assert list(snapshot(tree.source)) == before
 
 
-def refused(action, *arguments):
-    """The name of the errno with which something fails."""
-    return errno.errorcode[error_of(action, *arguments)]
-
-
-def replaced(path, content):
-    """As np.save and cp replace a file: truncated, and written from its beginning on."""
-    with open(path, "wb", buffering=0) as file:
-        file.write(content)
-
-
-def patched(path, at, piece, access=os.O_RDWR):
-    file = os.open(path, access)
-    try:
-        os.pwrite(file, piece, at)
-    finally:
-        os.close(file)
-
-
 def other_arrays(view):
     """Arrays that are not like the view, each by one property."""
     return {
@@ -76,21 +57,14 @@ def other_arrays(view):
     }
 
 
-def views():
-    array = SAMPLE.array
-    return dict(
-        zip(PATHS, [array, array[10:40], array[:, 3:9], array[::-2, ::3], array.T, array[5]], strict=True)
-    )
-
-
 @pytest.mark.parametrize("path", PATHS)
 def test_an_array_of_another_shape_or_dtype_is_refused(tree, unchanged, path):
-    for what, other in other_arrays(views()[path]).items():
+    for what, other in other_arrays(VIEWS[path]).items():
         for save in (np.save, lambda path, other: replaced(path, oracle.saved(np.asfortranarray(other)))):
             assert refused(save, tree / path, other) == "EINVAL", what
         # Of one who reads, the layout is known, and where it ends.
         said = refused(patched, tree / path, 0, oracle.saved(other), os.O_RDWR)
-        assert said == "EINVAL" or said == "EFBIG" and other.nbytes > views()[path].nbytes, what
+        assert said == "EINVAL" or said == "EFBIG" and other.nbytes > VIEWS[path].nbytes, what
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -131,7 +105,7 @@ def transposed(text):
 @pytest.mark.parametrize("access", ["O_WRONLY", "O_RDWR"])
 def test_bytes_of_the_header_and_past_the_end_are_refused(tree, unchanged, path, access):
     content, access = read(tree / path), getattr(os, access)
-    start = len(content) - views()[path].nbytes
+    start = len(content) - VIEWS[path].nbytes
     for at in {0, 1, 6, 10, 11, start // 2, start - 1}:
         changed = bytes([content[at] ^ 1])
         said = refused(patched, tree / path, at, changed + content[at + 1 : start + 16], access)
@@ -162,7 +136,7 @@ def test_the_reason_can_be_read_in_the_mount(tree, unchanged):
 @pytest.mark.parametrize("size", [1, 7, 64])
 def test_a_header_in_pieces_that_turns_out_wrong_is_refused(tree, unchanged, path, size):
     """Not one byte of data is written, before or after."""
-    view = views()[path]
+    view = VIEWS[path]
     for wrong in (view.view("<i8"), np.concatenate([view, view[:1]])):
         content = writers.padded_otherwise(oracle.saved(wrong), 100)
         start = len(content) - wrong.nbytes

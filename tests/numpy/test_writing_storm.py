@@ -6,7 +6,6 @@ It goes on for a third of NPYFS_STORM_SECONDS.
 import collections
 import multiprocessing
 import os
-import random
 import time
 
 import numpy as np
@@ -15,20 +14,11 @@ import pytest
 import storm
 import writing_storm
 from mounting import Mount
+from processes import start
 
 SECONDS = float(os.environ.get("NPYFS_STORM_SECONDS", 5)) / 3
 READERS = ["np.load"] * 2 + [storm.MAPPED] * 2 + ["read"] * 2
 ENDED_SECONDS = 60
-
-
-def start(task, *arguments):
-    def seeded():
-        random.seed()
-        task(*arguments)
-
-    process = multiprocessing.get_context("fork").Process(target=seeded, daemon=True)
-    process.start()
-    return process
 
 
 @pytest.mark.parametrize("options", [[], ["--threads=1"]], ids=["", "one thread"])

@@ -3,43 +3,36 @@ and no more; and an ordinary user may mount their own files writable."""
 
 import os
 import shutil
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import oracle
-from checks import read
-from mounting import Mount, program, run
-from test_other_users import ARRAY, GROUP, SOMEBODY, USER, as_other_user, attempted, give, paths, populate
+from checks import attempted, read
+from corpus import SMALL
+from mounting import program, run
+from users import (
+    GROUP,
+    SOMEBODY,
+    USER,
+    array_files,
+    as_other_user,
+    give,
+    of_all_modes,
+    open_directory,
+    opened,
+    paths,
+    shared_mount,
+    writable,
+)
 
-OTHER = oracle.saved(-ARRAY.array[:3])
+OTHER = oracle.saved(-SMALL.array[:3])
 
 
 @pytest.fixture(scope="module")
 def shared():
-    """A writable mount for all users, in a directory that all of them may enter."""
-    directory = Path(tempfile.mkdtemp())
-    try:
-        os.chmod(directory, 0o755)
-        (directory / "source").mkdir(mode=0o755)
-        populate(directory / "source")
-        with Mount(directory / "source", directory / "mount", "--allow-other", "--writable") as mount:
-            yield mount
-    finally:
-        shutil.rmtree(directory)
-
-
-def opened(path, access):
-    """Whether a file can be opened so, or why not; nothing is written."""
-    return attempted(lambda: os.close(os.open(path, access)))
-
-
-def writable(path):
-    """In which ways a path is writable."""
-    ways = (os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_APPEND)
-    return [*(opened(path, way) for way in ways), os.access(path, os.W_OK)]
+    with shared_mount(of_all_modes, "--writable") as mount:
+        yield mount
 
 
 def written(path):
@@ -73,8 +66,7 @@ def test_an_array_s_slices_are_writable_to_whom_its_file_is(shared, group):
         ]
 
     inner = ("rows/0-3.npy", "T.raw", "slice/::2.npy")
-    names = [path for path in paths(shared.source) if path.suffix == ".npy"]
-    names = [path for path in names if not (shared.source / path).is_symlink()]
+    names = array_files(shared.source)
     for path, (native, served) in zip(names, as_other_user(look, group)):
         expected = None if native == [None, None] else "EACCES"
         assert served == [expected] * len(inner), path
@@ -84,17 +76,16 @@ def test_what_another_user_writes_changes_their_files_and_no_others(shared):
     def look():
         return [written(shared / path.with_suffix("") / "rows/0-3.npy") for path in names]
 
-    names = [path for path in paths(shared.source) if path.suffix == ".npy"]
-    names = [path for path in names if not (shared.source / path).is_symlink()]
+    names = array_files(shared.source)
     before = {path: read(shared.source / path) for path in names}
-    start = len(OTHER) - ARRAY.array[:3].nbytes
+    start = len(OTHER) - SMALL.array[:3].nbytes
     size = len(OTHER) - start
     found = as_other_user(look)
     assert 5 < sum(found) < len(names) - 5, "both are to be met"
     for path, done in zip(names, found):
         content = before[path]
         if done:
-            content = content[: ARRAY.offset] + OTHER[start:] + content[ARRAY.offset + size :]
+            content = content[: SMALL.offset] + OTHER[start:] + content[SMALL.offset + size :]
         assert read(shared.source / path) == content, path
         assert os.stat(shared.source / path).st_uid == os.stat(shared / path).st_uid
         (shared.source / path).write_bytes(before[path])
@@ -104,7 +95,7 @@ def test_a_link_lets_another_user_write_no_more_than_its_target_does(shared):
     source = shared.source
     (source / "to open.npy").symlink_to("666.npy")
     (source / "to read-only.npy").symlink_to("644 0 0.npy")
-    (source / "666.npy").write_bytes(ARRAY.blob)
+    (source / "666.npy").write_bytes(SMALL.blob)
     give(source / "666.npy", 0o666, (0, 0))
 
     def look():
@@ -122,7 +113,7 @@ def test_another_user_changes_no_names_and_no_attributes(shared):
     folder = shared.source / "own"
     folder.mkdir()
     give(folder, 0o777, (USER, GROUP))
-    (folder / "x.npy").write_bytes(ARRAY.blob)
+    (folder / "x.npy").write_bytes(SMALL.blob)
     give(folder / "x.npy", 0o644, (USER, GROUP))
 
     def look():
@@ -139,7 +130,7 @@ def test_another_user_changes_no_names_and_no_attributes(shared):
 
     assert as_other_user(look) == ["EPERM"] * 6 + [True]
     assert sorted(os.listdir(folder)) == ["x.npy"]
-    assert np.array_equal(np.load(folder / "x.npy")[:3], -ARRAY.array[:3], equal_nan=True)
+    assert np.array_equal(np.load(folder / "x.npy")[:3], -SMALL.array[:3], equal_nan=True)
 
 
 AS_ORDINARY_USER = """
@@ -160,23 +151,19 @@ AS_ORDINARY_USER = """
 
 def test_an_ordinary_user_mounts_their_files_writable():
     """In a mount namespace of its own, in which everybody may open /dev/fuse, as is usual."""
-    directory = Path(tempfile.mkdtemp())
-    try:
-        os.chmod(directory, 0o755)
+    with open_directory() as directory:
         for name, owner in {"data": (USER, GROUP), "mnt": (USER, GROUP)}.items():
             (directory / name).mkdir()
             give(directory / name, 0o755, owner)
         shutil.copy(program(), directory / "npyfs")
         (directory / "part.npy").write_bytes(OTHER)
         for name, owner in {"mine": (USER, GROUP), "theirs": (0, 0)}.items():
-            (directory / f"data/{name}.npy").write_bytes(ARRAY.blob)
+            (directory / f"data/{name}.npy").write_bytes(SMALL.blob)
             give(directory / f"data/{name}.npy", 0o644, owner)
         script = ["--mount", "--propagation", "private", "sh", "-euc", AS_ORDINARY_USER, "sh"]
         done = run("unshare", *script, directory)
         assert done.stdout == "1\n", done.stderr
         mine = np.load(directory / "data/mine.npy")
         assert oracle.raw(mine[:3]) == OTHER[-mine[:3].nbytes :]
-        assert oracle.raw(mine[3:]) == oracle.raw(ARRAY.array[3:])
-        assert read(directory / "data/theirs.npy") == ARRAY.blob
-    finally:
-        shutil.rmtree(directory)
+        assert oracle.raw(mine[3:]) == oracle.raw(SMALL.array[3:])
+        assert read(directory / "data/theirs.npy") == SMALL.blob

@@ -5,6 +5,7 @@ directory for files of its own.
 """
 
 import io
+import os
 import shutil
 import struct
 
@@ -33,6 +34,21 @@ def padded_otherwise(content, spaces):
     text = content[8 + size : 8 + size + length].rstrip() + b" " * spaces + b"\n"
     head = content[:8] + struct.pack("<H" if size == 2 else "<I", len(text)) + text
     return head + content[8 + size + length :]
+
+
+def replaced(path, content):
+    """As np.save and cp replace a file: truncated, and written from its beginning on."""
+    with open(path, "wb", buffering=0) as file:
+        file.write(content)
+
+
+def patched(path, at, piece, access=os.O_RDWR):
+    """A piece of a file written over, wherever it lies."""
+    file = os.open(path, access)
+    try:
+        os.pwrite(file, piece, at)
+    finally:
+        os.close(file)
 
 
 def _store(memory, values):
