@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import hostile
+import hostile_files as hostile
 import oracle
 from checks import (
     assert_absent,

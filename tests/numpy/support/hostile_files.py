@@ -1,6 +1,6 @@
 """Files that were made to do harm: what a reader of .npy must survive, refuse or get right.
 
-`python hostile.py DIRECTORY` writes them there and prints what NumPy and npyfs make of each.
+`python hostile_files.py DIRECTORY` writes them there and prints what NumPy and npyfs make of each.
 """
 
 import os
