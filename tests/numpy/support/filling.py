@@ -6,12 +6,13 @@ them end where a word, a cache line or a page does.
 
 import functools
 import multiprocessing
-import os
 import random
 import threading
 import traceback
 
 import numpy as np
+
+import writers
 
 COUNT = 16
 PATIENCE = 60
@@ -68,33 +69,12 @@ def beginning(name):
     return np.frombuffer(random.Random(name).randbytes(int(np.prod(shape)) * dtype.itemsize), dtype).reshape(shape)
 
 
-def save(path, value):
-    np.save(f"{path}.npy", value)
-
-
-def store(path, value):
-    view = np.load(f"{path}.npy", mmap_mode="r+")
-    view[...] = value
-    # Every other time it is left to the unmapping.
-    if random.random() < 0.5:
-        view.flush()
-
-
-def write_pieces(path, value):
-    """In pieces of any length, in any order: most end within an element."""
-    blob = value.tobytes()
-    cuts = sorted(random.sample(range(len(blob)), min(len(blob), 5)))
-    pieces = list(zip([0, *cuts], [*cuts, len(blob)]))
-    random.shuffle(pieces)
-    file = os.open(f"{path}.raw", random.choice([os.O_WRONLY, os.O_RDWR]))
-    try:
-        for start, stop in pieces:
-            assert os.pwrite(file, blob[start:stop], start) == stop - start
-    finally:
-        os.close(file)
-
-
-WAYS = [save, store, write_pieces]
+WAYS = [
+    (".npy", "np.save"),
+    (".npy", "np.load r+"),
+    (".npy", "np.load r+, not flushed"),
+    (".raw", "in any order"),
+]
 
 
 class Crew:
@@ -136,7 +116,6 @@ class Crew:
             raise AssertionError(f"a writer failed, and said: {said}") from None
 
     def _work(self, mount, writer):
-        random.seed(writer)
         try:
             while True:
                 self.barrier.wait(PATIENCE)
@@ -145,7 +124,7 @@ class Crew:
                     return
                 for turn, name in enumerate(ARRAYS):
                     way = WAYS[(round + writer + turn) % len(WAYS)]
-                    way(mount / view_of(name, writer)[0], values(round, name, writer))
+                    writers.write(mount / view_of(name, writer)[0], values(round, name, writer), *way)
                 self.barrier.wait(PATIENCE)
         except threading.BrokenBarrierError:
             pass

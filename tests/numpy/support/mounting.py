@@ -13,9 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-READY_SECONDS = 20
-ENDED_SECONDS = 10
-COMMAND_SECONDS = 60
+READY_SECONDS = ENDED_SECONDS = COMMAND_SECONDS = 60
+"""Far longer than anything takes: what is not over by then hangs, however busy the machine is."""
 
 _PR_SET_PDEATHSIG = 1
 

@@ -1,11 +1,12 @@
-"""The ways in which programs write an array to a file.
+"""The ways in which programs write an array to a file: one table, for all tests of writing.
 
 Each is a function of the file's path, the values, which have its shape and dtype, and a
-directory for files of its own.
+directory for files of its own, which only programs and `copyfile` need.
 """
 
 import io
 import os
+import random
 import shutil
 import struct
 
@@ -61,6 +62,11 @@ def by_map(path, values, scratch):
     _store(load(path, mmap_mode="r+"), values)
 
 
+def by_map_unflushed(path, values, scratch):
+    """Left to the unmapping."""
+    oracle.items(load(path, mmap_mode="r+"))[...] = oracle.items(values)
+
+
 def by_open_memmap(path, values, scratch):
     _store(np.lib.format.open_memmap(path, "r+", max_header_size=1 << 20), values)
 
@@ -105,6 +111,25 @@ def in_place(path, values, scratch):
 
 def raw_in_place(path, values, scratch):
     _in_pieces(path, oracle.raw(values))
+
+
+def raw_in_any_order(unit):
+    """In a few pieces, each of some units of so many bytes; the values decide which, and in what order."""
+
+    def write(path, values, scratch):
+        content = oracle.raw(values)
+        rng = random.Random(content)
+        cuts = sorted(unit * rng.randrange(len(content) // unit + 1) for _ in range(4))
+        pieces = list(zip([0, *cuts], [*cuts, len(content)]))
+        rng.shuffle(pieces)
+        file = os.open(path, rng.choice([os.O_WRONLY, os.O_RDWR]))
+        try:
+            for start, stop in pieces:
+                assert os.pwrite(file, content[start:stop], start) == stop - start
+        finally:
+            os.close(file)
+
+    return write
 
 
 def by_tool(make, *command):
@@ -160,6 +185,7 @@ CAT = ("sh", "-c", 'cat "$1" > "$2"', "sh", "{part}", "{file}")
 
 NPY = {
     "np.load r+": by_map,
+    "np.load r+, not flushed": by_map_unflushed,
     "open_memmap r+": by_open_memmap,
     "np.save": saved("C"),
     "np.save of the other order": saved("F"),
@@ -188,7 +214,21 @@ RAW = {
     "cat >": by_tool(oracle.raw, *CAT),
     "copyfile": by_copyfile(oracle.raw),
     "in place": raw_in_place,
+    "in any order": raw_in_any_order(1),
 }
+
+WAYS = {".npy": NPY, ".raw": RAW}
+
 
 TOOLS = ("cp", "dd", "cat", "rsync")
 """How the names of those ways begin that start a program, and so take their time."""
+
+QUICK = {
+    ending: {name: write for name, write in ways.items() if not name.startswith(TOOLS)}
+    for ending, ways in WAYS.items()
+}
+
+
+def write(view, values, ending, way):
+    """Writes the values of a view, whose path is given without an ending."""
+    WAYS[ending][way](f"{view}{ending}", values, None)

@@ -8,12 +8,13 @@ none older than the one that was done when the file was opened.
 
 import errno
 import functools
-import os
+import itertools
 import random
 
 import numpy as np
 
 import storm
+import writers
 
 SHAPE = storm.SHAPE
 REST = "x/rows/100-400"
@@ -29,6 +30,10 @@ WRITERS = {
 """All of the array, each element once."""
 
 SAVED, STORED, WRITTEN, MAPPED = "np.save", "a map that is closed", "pwrite", "a map that stays open"
+
+
+LEAST_CHANGES = 4
+"""However slow the machine is, everything is written this often, and every reader reads every view."""
 
 
 def owners():
@@ -78,24 +83,13 @@ def store(view, value):
     view.flush()
 
 
-def write_pieces(path, value):
-    """From any of its elements to any other, each once."""
-    blob = value.tobytes()
-    cuts = sorted(8 * random.randrange(len(blob) // 8) for _ in range(3))
-    pieces = list(zip([0, *cuts], [*cuts, len(blob)]))
-    random.shuffle(pieces)
-    file = os.open(f"{path}.raw", random.choice([os.O_WRONLY, os.O_RDWR]))
-    for start, stop in pieces:
-        assert os.pwrite(file, blob[start:stop], start) == stop - start
-    os.close(file)
-
-
 WAYS = {
-    SAVED: lambda path, value: np.save(f"{path}.npy", value),
-    STORED: lambda path, value: store(np.load(f"{path}.npy", mmap_mode="r+"), value),
-    WRITTEN: write_pieces,
-    MAPPED: lambda path, value: store(memory(path), value),
+    SAVED: lambda view, value: writers.write(view, value, ".npy", "np.save"),
+    STORED: lambda view, value: writers.write(view, value, ".npy", "np.load r+"),
+    WRITTEN: lambda view, value: IN_WORDS(f"{view}.raw", value, None),
+    MAPPED: lambda view, value: store(memory(view), value),
 }
+IN_WORDS = writers.raw_in_any_order(8)
 
 
 def change(directory, mount, writer, way):
@@ -109,7 +103,9 @@ def write(directory, mount, writer, over):
     # Not all at once: the map that stays open is of the `.npy`, and what is written by the path of the
     # `.raw` meanwhile comes to it a moment later. A store in that moment would take it back.
     ways = [SAVED, STORED, MAPPED] if random.random() < 0.5 else [SAVED, WRITTEN, STORED]
-    while not over.is_set():
+    for done in itertools.count():
+        if over.is_set() and done >= LEAST_CHANGES:
+            return
         change(directory, mount, writer, random.choice(ways))
         storm.pause()
 
@@ -145,7 +141,10 @@ def verdict(got, view, oldest, newest):
 
 
 def read(directory, mount, way, over, outcomes):
+    views = random.sample(list(storm.VIEWS), len(storm.VIEWS))
     with open(outcomes, "a") as notes:
-        while not over.is_set():
-            view = random.choice(list(storm.VIEWS))
+        for done in itertools.count():
+            if over.is_set() and done >= len(views):
+                return
+            view = views[done % len(views)]
             notes.write(f"{view} {judged(directory, mount, way, view)}\n")

@@ -104,22 +104,22 @@ def test_slices_are_open_to_whom_the_list_of_their_file_opens_it(shared, group, 
             stem = path.with_suffix("")
             native = attempted(lambda: len(read(shared.source / path)))
             inner = ("rows/0-3.npy", "T.raw", "header.json", "cols/USAGE.txt")
-            opened = [attempted(lambda: len(read(shared / stem / name))) for name in inner]
-            opened.append(attempted(lambda: len(read(shared / f"{stem}.raw"))))
+            inside = [attempted(lambda: len(read(shared / stem / name))) for name in inner]
+            inside.append(attempted(lambda: len(read(shared / f"{stem}.raw"))))
             listed = [attempted(os.listdir, shared / stem / name) for name in (".", "rows", "cols")]
             looked = attempted(lambda: os.stat(shared / stem / "rows/0-3.npy").st_size)
-            seen.append((native, opened, listed, looked))
+            seen.append((native, inside, listed, looked))
         return seen
 
     names = array_files(shared.source)
     row, whole = np.prod(SMALL.array.shape[1:]) * 8, SMALL.array.nbytes
-    for path, (native, opened, listed, looked) in zip(names, as_other_user(look, group, groups)):
+    for path, (native, inside, listed, looked) in zip(names, as_other_user(look, group, groups)):
         if native == len(SMALL.blob):
-            assert opened[:2] == [128 + 3 * row, whole], path
-            assert min(opened[2:]) > 0 and all(map(len, listed)) and looked == opened[0], path
+            assert inside[:2] == [128 + 3 * row, whole], path
+            assert min(inside[2:]) > 0 and all(map(len, listed)) and looked == inside[0], path
         else:
             assert native == "EACCES", path
-            assert [*opened, *listed, looked] == ["EACCES"] * 9, path
+            assert [*inside, *listed, looked] == ["EACCES"] * 9, path
 
 
 @pytest.mark.parametrize("group, groups", MEMBERSHIPS)

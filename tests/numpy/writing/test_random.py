@@ -22,10 +22,6 @@ BATCH = 20
 ARRAYS = 40
 STEPS = 8
 
-QUICK = {
-    ending: {name: write for name, write in ways.items() if not name.startswith(writers.TOOLS)}
-    for ending, ways in {".npy": writers.NPY, ".raw": writers.RAW}.items()
-}
 OLD_FORMAT = "format 2.0"
 """Which has no names but Latin ones."""
 
@@ -49,10 +45,10 @@ def some_view(rng, whole):
 def replace(tree, rng, chain, scratch):
     """All values of a view, in one of the ways of programs."""
     ending = [".npy", ".npy", ".raw"][rng.integers(3)]
-    names = [name for name in QUICK[ending] if name != OLD_FORMAT or latin(chain.view.dtype)]
+    names = [name for name in writers.QUICK[ending] if name != OLD_FORMAT or latin(chain.view.dtype)]
     way = names[rng.integers(len(names))]
     values = twin.some_values(rng, chain.view)
-    QUICK[ending][way](tree / f"{chain.path}{ending}", values, scratch)
+    writers.QUICK[ending][way](tree / f"{chain.path}{ending}", values, scratch)
     twin.assign(chain.view, values)
     return f"{way} of {chain.path}{ending}"
 

@@ -70,11 +70,9 @@ FILES = ["x.npy", "x/rows/0-6.npy", "x/header.json", "plain.txt"]
 
 
 @pytest.fixture
-def writable(tmp_path):
-    (tmp_path / "source").mkdir()
-    refusals.populate(tmp_path / "source")
-    with Mount(tmp_path / "source", tmp_path / "mount", "--writable") as mount:
-        yield mount
+def writable(own_writable):
+    refusals.populate(own_writable.source)
+    return own_writable
 
 
 def test_names_and_attributes_stay(writable):
