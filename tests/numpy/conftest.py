@@ -1,4 +1,20 @@
-"""Fixtures: the arrays on disk and the mounts over them."""
+"""Fixtures: the arrays on disk and the mounts over them.
+
+A theme is a folder beside this file:
+
+    format/      which files are arrays, and what is said of the others
+    selections/  what a path yields: rows, slices, parts, fields, chains of them
+    names/       what exists under which name, and what is listed
+    changes/     files that are replaced, rewritten or cut off while they are read
+    writing/     what a write changes, what is refused, and what survives a fault
+    users/       what other users see and may do
+    hostile/     files that were made to do harm, and links that lead out of the source
+    programs/    other programs that use a mount
+    create/      the command that makes arrays
+
+What is new to a mount (another format, another kind of directory) gets a folder of its own. Helpers that
+more than one file needs are in support/; the ways to write an array are one table there, in writers.py.
+"""
 
 import contextlib
 
@@ -80,6 +96,14 @@ def own_mount(tmp_path):
     """An empty source directory of the test's own, and the mount over it."""
     (tmp_path / "source").mkdir()
     with Mount(tmp_path / "source", tmp_path / "mount") as mount:
+        yield mount
+
+
+@pytest.fixture
+def own_writable(tmp_path):
+    """The same, writable."""
+    (tmp_path / "source").mkdir()
+    with Mount(tmp_path / "source", tmp_path / "mount", "--writable") as mount:
         yield mount
 
 

@@ -1,7 +1,7 @@
 """Everything changes while everybody reads: what was read is right, or an error.
 
 NPYFS_STORM_SECONDS is how long it goes on: 5 when it is not set, and 30 in `tests/run`.
-(For more than 100, raise faulthandler_timeout.)
+(For more than 200, raise faulthandler_timeout.)
 """
 
 import collections
@@ -19,6 +19,7 @@ from processes import start
 SECONDS = float(os.environ.get("NPYFS_STORM_SECONDS", 5))
 READERS = ["np.load"] * 3 + [storm.MAPPED] * 3 + ["read"] * 2
 ENDED_SECONDS = 60
+MOST_STORES = 60
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +69,12 @@ def test_every_read_was_right_or_an_error(after, capsys):
 
 
 def test_zeros_where_a_file_is_cut_off_are_as_rare_as_the_moment_for_them_is_short(after):
-    """They need a cut between the last look at the file's size and the reply."""
+    """They need a cut between the last look at the file's size and the reply: microseconds, unless the daemon loses the
+    processor just there. So the bounds are ten times and more what a storm on a busy machine has shown."""
     outcomes = by(after[2], 3)
-    assert outcomes.get("zero tail", 0) <= 1 + sum(outcomes.values()) / 5000
+    assert outcomes.get("zero tail", 0) <= 5 + sum(outcomes.values()) / 1000
     whole = sum(count for key, count in after[2].items() if key[2] == storm.WHOLE)
-    assert outcomes.get("zeros in a whole file", 0) <= 1 + whole / 20
+    assert outcomes.get("zeros in a whole file", 0) <= 5 + whole / 5
 
 
 def test_the_storm_was_one(after):
@@ -96,7 +98,7 @@ def test_after_the_storm_the_next_open_sees_the_last_values(after, name):
     # What stat says may be a second old (--ttl), and then the file may have been short.
     original = storm.source_file(directory, name)
     wait_until(
-        lambda: os.stat(mount / name / storm.WHOLE).st_size == os.stat(original).st_size, 5, "the size"
+        lambda: os.stat(mount / name / storm.WHOLE).st_size == os.stat(original).st_size, 30, "the size"
     )
     for _ in range(3):
         newest = int(storm.versions(directory)[storm.NUMBERS[name], storm.DONE])
@@ -108,10 +110,11 @@ def test_after_the_storm_the_next_open_sees_the_last_values(after, name):
 
 
 def test_values_stored_with_no_trace_are_seen_by_the_next_open(after):
-    """A store to a page that is dirty already moves no timestamp, as a rule."""
+    """A store to a page that is dirty already moves no timestamp, unless the kernel has just written the page back:
+    where that happens, as on a machine with little memory, the store is made again."""
     directory, mount, _ = after
     path = storm.source_file(directory, "stored")
-    for _ in range(10):
+    for _ in range(MOST_STORES):
         storm.change(directory, "stored")
         # Only what is cached of a file whose times are so old may be kept at all.
         time.sleep(1.1)
@@ -119,11 +122,11 @@ def test_values_stored_with_no_trace_are_seen_by_the_next_open(after):
             np.load(mount / "stored" / view)
         before = os.stat(path).st_mtime_ns
         storm.change(directory, "stored")
-        if os.stat(path).st_mtime_ns == before:
-            break
-    else:
-        pytest.fail("every store left a trace, so this proves nothing")
-    newest = int(storm.versions(directory)[storm.NUMBERS["stored"], storm.DONE])
-    for view in storm.VIEWS:
-        outcome = storm.verdict(np.load(mount / "stored" / view), "stored", view, newest, newest)
-        assert outcome == "ok", f"{view}: {outcome}"
+        left_a_trace = os.stat(path).st_mtime_ns != before
+        newest = int(storm.versions(directory)[storm.NUMBERS["stored"], storm.DONE])
+        for view in storm.VIEWS:
+            outcome = storm.verdict(np.load(mount / "stored" / view), "stored", view, newest, newest)
+            assert outcome == "ok", f"{view}: {outcome}"
+        if not left_a_trace:
+            return
+    pytest.fail("every store left a trace, so this proves nothing")

@@ -18,8 +18,8 @@ from checks import assert_absent, assert_encodings, assert_same_bytes, error_of,
 from mounting import wait_until
 from oracle import Chain
 
-TTL_AND_MORE = 5
-"""Names and sizes may be a second old (--ttl); this many seconds are a failure."""
+TTL_AND_MORE = 30
+"""Names and sizes may be a second old (--ttl); this many seconds are a failure on any machine."""
 
 
 def sample(seed, shape=(300, 40), dtype="<f8"):
@@ -140,7 +140,7 @@ def test_readers_never_meet_two_versions_in_one_file(own_mount):
 
     def read_on(path, mode):
         loaded = 0
-        while not done.is_set():
+        while not done.is_set() or not loaded:
             got = np.load(own_mount / path, mmap_mode=mode)
             assert np.all(got == got.flat[0]), f"{path} holds {np.unique(got)}"
             loaded += 1

@@ -326,7 +326,7 @@ def test_a_full_disk_is_reported_and_nothing_is_left(disk):
 
     before = free()
     assert_refused(disk / "x.npy", TOO_MUCH, "f8", why="No space left on device")
-    wait_until(lambda: free() == before, 10, "free again")
+    wait_until(lambda: free() == before, 30, "free again")
     create(disk / "x.npy", TOO_MUCH, "f8", "--sparse")
     (disk / "x.npy").unlink()
 
@@ -355,11 +355,15 @@ def stopped_midway(disk, shape):
     return None
 
 
+def stopped_midway_in_the_end(disk):
+    """To write so many zeros takes far longer than to see that it has begun; one try of many is enough."""
+    return next(filter(None, (stopped_midway(disk, (25_000_000,)) for _ in range(100))))
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_nothing(tmp_path, number):
     with filesystem("ext4 without fallocate", tmp_path, 256 << 20) as disk:
-        attempts = (stopped_midway(disk, (25_000_000,)) for _ in range(20))
-        creating = next(filter(None, attempts))
+        creating = stopped_midway_in_the_end(disk)
         creating.send_signal(number)
         creating.send_signal(signal.SIGCONT)
         said = creating.communicate(timeout=20)[1]
@@ -369,7 +373,7 @@ def test_a_signal_leaves_nothing(tmp_path, number):
 
 def test_a_stop_and_a_continuation_change_nothing(tmp_path):
     with filesystem("ext4 without fallocate", tmp_path, 256 << 20) as disk:
-        creating = next(filter(None, (stopped_midway(disk, (25_000_000,)) for _ in range(20))))
+        creating = stopped_midway_in_the_end(disk)
         creating.send_signal(signal.SIGCONT)
         assert creating.communicate(timeout=60)[1] == "" and creating.returncode == 0
         assert os.listdir(disk) == ["x.npy"]
@@ -378,7 +382,7 @@ def test_a_stop_and_a_continuation_change_nothing(tmp_path):
 
 def test_what_is_created_is_mounted_like_any_array(own_mount):
     create(own_mount.source / "new.npy", (1000, 10), "[('r', '<f4'), ('i', '<f4')]")
-    wait_until(lambda: os.path.exists(own_mount / "new"), 10, "there")
+    wait_until(lambda: os.path.exists(own_mount / "new"), 30, "there")
     values = np.lib.format.open_memmap(own_mount.source / "new.npy", "r+")
     values["i"][500:510] = 7
     values.flush()

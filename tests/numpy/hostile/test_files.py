@@ -38,8 +38,9 @@ ONLY_NPYFS = {
     "text-indented": "a blank line, then an indented dict: to Python bad layout, and still the same dict",
 }
 
-SECONDS = 0.1
-BYTES = 16 << 20
+SECONDS, BYTES = 0.5, 16 << 20
+"""What one file may take: ten times what the worst does, in seconds of the daemon's own work, which the other programs of
+a busy machine do not add to."""
 SETTLED = 1.1
 
 
@@ -172,7 +173,7 @@ def costs(tree):
     process = Path(f"/proc/{tree.mount.pid}")
     last = tree.source / f"{list(FILES)[-1]}.npy"
     # Headers of files that were just written are read again at every turn.
-    wait_until(lambda: time.time() - os.stat(last).st_ctime > SETTLED, 10, "settled")
+    wait_until(lambda: time.time() - os.stat(last).st_ctime > SETTLED, 30, "settled")
     for name in FILES:
         # Forgets the peak that was.
         (process / "clear_refs").write_text("5")

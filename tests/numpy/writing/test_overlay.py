@@ -104,7 +104,7 @@ def test_who_has_a_slice_open_sees_what_is_written_to_the_copy(mount, write, use
                 fresh = read(mount / name)
                 assert fresh.endswith(np.ascontiguousarray(select(now)).tobytes()), name
             for holder in holders:
-                wait_until(lambda: holder.shows(now), 10, f"{holder.name} shows what was written")
+                wait_until(lambda: holder.shows(now), 30, f"{holder.name} shows what was written")
                 assert os.fstat(holder.file).st_size == holder.size
     finally:
         for holder in holders:

@@ -16,7 +16,7 @@ import writers
 from checks import assert_array, assert_same_bytes, error_of, load, read
 from mounting import wait_until
 
-SOON = 20
+SOON = 30
 """Seconds until whoever has a file open sees what was written by another path."""
 
 SHAPE = (600, 40)
