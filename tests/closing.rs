@@ -128,9 +128,7 @@ impl Drop for Server {
 
 /// How many of the daemon's descriptors are of files beneath here.
 fn open_beneath(mounted: &Mounted, directory: &str) -> usize {
-    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", mounted.child.id())).unwrap();
-    let targets = descriptors.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
-    targets.filter(|target| target.to_string_lossy().contains(directory)).count()
+    mounted.open_files().iter().filter(|target| target.contains(directory)).count()
 }
 
 #[test]
@@ -143,14 +141,16 @@ fn a_close_that_is_never_answered_keeps_no_other_file_open() {
     eventually("the first close", || server.asked() == 1);
 
     for round in 0..2 {
+        let mut held = Vec::new();
         for i in 0..10 {
             let file = env.data().join(format!("local/{round}-{i}.npy"));
             std::fs::write(&file, counting(&[10])).unwrap();
             let path = mounted.path(&format!("local/{round}-{i}/rows/3-5.npy"));
-            in_time("a read", move || std::fs::read(path)).unwrap();
+            held.push(in_time("an open", move || File::open(path)).unwrap());
             std::fs::remove_file(file).unwrap();
         }
         assert!(open_beneath(&mounted, "/local/") > 0);
+        drop(held);
         eventually("what was deleted to be closed", || open_beneath(&mounted, "/local/") == 0);
     }
     assert_eq!(server.asked(), 1, "the next waits for the first");

@@ -10,9 +10,11 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use common::{Mounted, TestEnv, eventually, mount_count, npyfs, program, run, stderr, wait};
+use common::{
+    Mounted, PATIENCE, TestEnv, eventually, mount_count, npyfs, program, run, stderr, wait,
+};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 /// How often each of them is tried.
@@ -123,7 +125,7 @@ fn umount_takes_no_other_filesystem_when_a_parent_is_exchanged() {
         let start = Instant::now();
         // Where the path leads to the other one just then, it is refused.
         while !npyfs(["umount".into(), place.mountpoint()]).status.success() {
-            assert!(start.elapsed() < Duration::from_secs(10), "it is never unmounted");
+            assert!(start.elapsed() < PATIENCE, "it is never unmounted");
         }
         drop(exchanging);
         place.assert_other_is_there(round);

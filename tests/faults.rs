@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{
     Mounted, TestEnv, counting, eventually, in_time, mount_count, npyfs, program, run, stderr, wait,
@@ -198,6 +198,7 @@ fn a_storm_of_errors_is_a_few_lines_and_hides_no_other_error() {
         held
     });
     let in_source = File::options().write(true).open(env.data().join("cut.npy")).unwrap();
+    let began = Instant::now();
     for round in 0..10_000 {
         // Each message has another size in it.
         in_source.set_len(500 + round % 100).unwrap();
@@ -207,7 +208,9 @@ fn a_storm_of_errors_is_a_few_lines_and_hides_no_other_error() {
     assert!(other.read_at(&mut [0], 7000).is_err());
     let text = std::fs::read_to_string(&log).unwrap();
     let lines = |of: &str| text.lines().filter(|line| line.contains(of)).count();
-    assert!((1..=20).contains(&lines("cut.npy: header says")), "{text}");
+    // A few a minute.
+    let most = 20 * (1 + began.elapsed().as_secs() as usize / 60);
+    assert!((1..=most).contains(&lines("cut.npy: header says")), "{text}");
     assert!(lines("other.npy: header says") >= 1, "{text}");
 }
 

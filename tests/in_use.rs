@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{
-    Mounted, TestEnv, eventually, in_time, mount_count, npyfs, program, run, stderr, wait,
+    Mounted, TestEnv, eventually, in_some_try, in_time, mount_count, npyfs, program, run, stderr,
+    wait,
 };
 
 /// A process that does nothing with a mount but use it, in one of several ways. Dropped, it is gone.
@@ -130,29 +131,40 @@ impl Foreground {
     }
 }
 
+/// How long a daemon that was told to end waits for those who use its mount.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Ends a mount that is in use by Ctrl-C, or by two. Returns how long it took.
+fn interrupted(options: &[&str], again: bool) -> Duration {
+    let env = TestEnv::new();
+    let mut command = Command::new(program());
+    command.args(["mount", "-f"]).args(options).args([env.data(), env.mountpoint()]);
+    let mut foreground = Foreground::new(&mut command);
+    assert!(foreground.next_line().contains("Ctrl-C unmounts it"));
+    // It has opened the file itself, so that the daemon knows it.
+    let user = User::called("reader", &env.mountpoint().join("big/rows/3.npy"));
+    let start = Instant::now();
+    foreground.interrupt();
+    let line = foreground.next_line();
+    let expected = format!("is in use by {}; ", user.shown("reader"));
+    assert!(line.contains(&expected), "{expected:?} in {line:?}");
+    assert!(line.contains("Ctrl-C again leaves at once"), "{line:?}");
+    if again {
+        foreground.interrupt();
+    }
+    assert!(wait(&mut foreground.child).success());
+    assert_eq!(mount_count(&env.mountpoint()), 0);
+    start.elapsed()
+}
+
 #[test]
 fn ctrl_c_says_what_holds_the_mount_and_a_second_one_leaves_at_once() {
-    let env = TestEnv::new();
-    for (options, again) in [(&[][..], false), (&[], true), (&["--writable"], true)] {
-        let mut command = Command::new(program());
-        command.args(["mount", "-f"]).args(options).args([env.data(), env.mountpoint()]);
-        let mut foreground = Foreground::new(&mut command);
-        assert!(foreground.next_line().contains("Ctrl-C unmounts it"));
-        // It has opened the file itself, so that the daemon knows it.
-        let user = User::called("reader", &env.mountpoint().join("big/rows/3.npy"));
-        foreground.interrupt();
-        let start = Instant::now();
-        let line = foreground.next_line();
-        let expected = format!("is in use by {}; ", user.shown("reader"));
-        assert!(line.contains(&expected), "{expected:?} in {line:?}");
-        assert!(line.contains("Ctrl-C again leaves at once"), "{line:?}");
-        if again {
-            foreground.interrupt();
-        }
-        assert!(wait(&mut foreground.child).success());
-        let took = start.elapsed();
-        assert_eq!(took < Duration::from_millis(1900), again, "{took:?}");
-        assert_eq!(mount_count(&env.mountpoint()), 0);
+    let took = interrupted(&[], false);
+    assert!(took >= GRACE, "its users had {took:?}");
+    for options in [&[][..], &["--writable"]] {
+        in_some_try("a second Ctrl-C that is not waited for", || {
+            interrupted(options, true) < GRACE
+        });
     }
 }
 

@@ -1,11 +1,14 @@
 //! Layouts over storages of every kind against a naive model, which is a `Vec<u8>` built by nested
 //! loops: whatever is read or written at any position is what the model says.
 
+mod common;
+
 use std::fs::File;
 use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
+use common::model::{cases, indices};
 use npyfs::layout::{Layout, Segment, WriteError};
 use npyfs::npy::dtype::DType;
 use npyfs::npy::header::{Header, Order};
@@ -13,7 +16,6 @@ use npyfs::storage::{Joined, LocalFile, ReadError, Section, Storage, Writer};
 use npyfs::view::{Steps, View};
 use proptest::prelude::*;
 use proptest::sample::Index;
-use proptest::test_runner::FileFailurePersistence;
 
 /// What the bytes around a section are, which nobody may ever see. No element has such a byte.
 const OUTSIDE: u8 = 0xEE;
@@ -195,21 +197,6 @@ enum Byte {
     At(u64),
 }
 
-/// Every index of a shape, in an order.
-fn indices(shape: &[u64], order: Order) -> Vec<Vec<u64>> {
-    let mut axes: Vec<u64> = shape.to_vec();
-    if order == Order::Fortran {
-        axes.reverse();
-    }
-    let mut all = axes.iter().fold(vec![vec![]], |all: Vec<Vec<u64>>, &len| {
-        all.iter().flat_map(|head| (0..len).map(|i| [&head[..], &[i]].concat())).collect()
-    });
-    if order == Order::Fortran {
-        all.iter_mut().for_each(|index| index.reverse());
-    }
-    all
-}
-
 impl Part {
     fn segment(&self) -> Segment {
         match self {
@@ -270,20 +257,12 @@ fn layout_of(parts: &[Part]) -> (Layout, Vec<Byte>, usize) {
     (layout, model, needs)
 }
 
-fn config() -> ProptestConfig {
-    ProptestConfig {
-        cases: 1000,
-        failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
-        ..ProptestConfig::default()
-    }
-}
-
 fn some_reads() -> impl Strategy<Value = Vec<(Index, usize)>> {
     prop::collection::vec((any::<Index>(), 0usize..400), 8)
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(cases(1000))]
 
     #[test]
     fn any_part_of_any_layout_over_any_storage_is_what_nested_loops_make(

@@ -9,15 +9,8 @@ use std::mem::MaybeUninit;
 use std::path::Path;
 use std::time::SystemTime;
 
-use common::{Mounted, TestEnv, eventually};
+use common::{TestEnv, eventually};
 use rustix::fs::{Dir, RawDir};
-
-/// Memory of a process that is its own, not pages of files it maps, in MiB.
-fn anonymous_mib(mounted: &Mounted) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", mounted.child.id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
-}
 
 /// Makes a directory of empty files `0.npy`, `1.npy`, …
 fn many_files(directory: &Path, count: usize) {
@@ -47,18 +40,18 @@ fn all_who_read_a_directory_share_one_listing_and_it_is_given_back() {
     many_files(&env.data().join("many"), FILES);
     let mounted = env.mount(&[]);
     let many = mounted.path("many");
-    let start = anonymous_mib(&mounted);
+    let start = mounted.anonymous_kib() / 1024;
     // Sooner than a change would show, too.
     let mut readers: Vec<ReadDir> = (0..60).map(|_| begin(&many)).collect();
     settled(&env.data().join("many"));
     readers.extend((0..60).map(|_| begin(&many)));
-    let held = anonymous_mib(&mounted) - start;
+    let held = (mounted.anonymous_kib() / 1024).saturating_sub(start);
     assert!(held < 32, "120 readers take {held} MiB");
     for reader in readers.iter_mut().take(3) {
         assert_eq!(reader.count(), 2 * FILES - 1);
     }
     drop(readers);
-    eventually("the memory to be given back", || anonymous_mib(&mounted) < start + 16);
+    eventually("the memory to be given back", || mounted.anonymous_kib() / 1024 < start + 16);
 }
 
 #[test]
@@ -66,9 +59,9 @@ fn a_directory_that_is_only_open_takes_nothing() {
     let env = TestEnv::new();
     many_files(&env.data().join("many"), FILES);
     let mounted = env.mount(&[]);
-    let start = anonymous_mib(&mounted);
+    let start = mounted.anonymous_kib() / 1024;
     let opened: Vec<File> = (0..300).map(|_| File::open(mounted.path("many")).unwrap()).collect();
-    let held = anonymous_mib(&mounted) - start;
+    let held = (mounted.anonymous_kib() / 1024).saturating_sub(start);
     assert!(held < 4, "300 open directories take {held} MiB");
     drop(opened);
 }

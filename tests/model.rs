@@ -1,14 +1,15 @@
 //! The tree against a naive model: arrays as lists of items, each the list of where in the file its
 //! bytes are, and selections as loops over them.
 
+mod common;
+
+use common::dtype;
+use common::model::{cases, indices};
 use npyfs::caller::Caller;
-use npyfs::npy::dtype::DType;
 use npyfs::npy::header::{self, Header, Order};
-use npyfs::npy::literal;
 use npyfs::source::{self, Source, Which};
 use npyfs::tree::{Node, Options, Tree};
 use proptest::prelude::*;
-use proptest::test_runner::FileFailurePersistence;
 
 /// An array with its items in C order, each as the positions of its bytes in the file.
 #[derive(Clone, Debug)]
@@ -34,19 +35,6 @@ const DTYPES: [(&str, &[Field]); 6] = [
     ),
 ];
 
-fn dtype(descr: &str) -> DType {
-    DType::from_descr(&literal::parse(descr, false).unwrap()).unwrap()
-}
-
-/// Every index of a shape, in C order.
-fn indices(shape: &[usize]) -> Vec<Vec<usize>> {
-    shape.iter().fold(vec![vec![]], |all, &len| {
-        all.iter()
-            .flat_map(|head| (0..len).map(|i| [&head[..], &[i]].concat()).collect::<Vec<_>>())
-            .collect()
-    })
-}
-
 impl Model {
     fn item(&self, index: &[usize]) -> &Vec<usize> {
         let flat = index.iter().zip(&self.shape).fold(0, |flat, (i, len)| flat * len + i);
@@ -55,7 +43,10 @@ impl Model {
 
     /// The array of the given shape whose item at an index is that of `self` at `source(index)`.
     fn rearranged(&self, shape: Vec<usize>, source: impl Fn(&[usize]) -> Vec<usize>) -> Model {
-        let items = indices(&shape).iter().map(|index| self.item(&source(index)).clone()).collect();
+        let items = indices(&shape, Order::C)
+            .iter()
+            .map(|index| self.item(&source(index)).clone())
+            .collect();
         Model { shape, items, dtype: self.dtype }
     }
 
@@ -94,7 +85,7 @@ impl Model {
     fn whole(dtype_of_items: &'static str, shape: &[usize], order: Order, offset: usize) -> Model {
         let len = dtype(dtype_of_items).itemsize() as usize;
         let items = |shape: &[usize]| -> Model {
-            let items = (0..indices(shape).len())
+            let items = (0..indices(shape, Order::C).len())
                 .map(|i| (offset + i * len..offset + (i + 1) * len).collect())
                 .collect();
             Model { shape: shape.to_vec(), items, dtype: dtype_of_items }
@@ -271,16 +262,8 @@ fn check_parts(path: &str, whole: &[u8], ranges: &[(u64, usize)], parts: &[Vec<u
     }
 }
 
-fn config() -> ProptestConfig {
-    ProptestConfig {
-        cases: 400,
-        failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
-        ..ProptestConfig::default()
-    }
-}
-
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(cases(400))]
 
     #[test]
     fn every_chain_of_selections_reads_as_the_model_says(

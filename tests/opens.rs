@@ -26,6 +26,7 @@ const USER: u32 = 65534;
 
 /// How long each way is tried. The deadlock that this is for came within a second.
 const TIME: Duration = Duration::from_secs(3);
+const LEAST_ROUNDS: u64 = 100;
 
 /// One way to use a file: it is opened with these flags, and then used.
 #[derive(Clone, Copy)]
@@ -97,9 +98,10 @@ fn storm(options: &[&str], files: &[&str], cut_off: bool) {
                 set_thread_res_uid(uid, uid, uid).unwrap();
                 for round in 0.. {
                     if barrier.wait().is_leader() {
-                        rounds.fetch_add(1, Ordering::Relaxed);
+                        let done = rounds.fetch_add(1, Ordering::Relaxed);
                         // All of them see the same, until they meet here again.
-                        stop.store(begun.elapsed() > TIME, Ordering::Relaxed);
+                        let is_over = begun.elapsed() > TIME && done > LEAST_ROUNDS;
+                        stop.store(is_over, Ordering::Relaxed);
                         std::thread::sleep(Duration::from_micros(150));
                     }
                     barrier.wait();
@@ -137,7 +139,7 @@ fn storm(options: &[&str], files: &[&str], cut_off: bool) {
         if now != seen {
             (seen, moved) = (now, Instant::now());
         }
-        if moved.elapsed() > Duration::from_secs(5) {
+        if moved.elapsed() > Duration::from_secs(30) {
             abort(&mounted.mountpoint);
             panic!("after {now} rounds everybody waits for ever");
         }
@@ -145,7 +147,6 @@ fn storm(options: &[&str], files: &[&str], cut_off: bool) {
     for thread in threads {
         thread.join().unwrap();
     }
-    assert!(seen > 100, "only {seen} rounds");
 }
 
 #[test]

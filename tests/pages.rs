@@ -10,15 +10,15 @@ use std::io::Read;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use common::{Mounted, TestEnv, counting, eventually, in_time, program};
+use common::{Mounted, TestEnv, counting, eventually, in_some_try, in_time, lookup, program};
 use npyfs::caller::Caller;
 use npyfs::error::Error;
 use npyfs::fs::{Access, Fs, Handle, Kernel};
-use npyfs::inode::{Ino, ROOT};
+use npyfs::inode::Ino;
 use npyfs::source::{self, Source};
 use npyfs::tree::{Options, Tree};
 use rustix::fs::Advice;
@@ -28,15 +28,6 @@ fn with_large() -> TestEnv {
     let env = TestEnv::new();
     std::fs::write(env.data().join("large.npy"), counting(&[2000, 100])).unwrap();
     env
-}
-
-fn filesystem(env: &TestEnv, options: Options) -> Fs {
-    Fs::new(Tree::new(Source::open(&env.data(), source::Options::default()).unwrap(), options))
-}
-
-fn lookup(fs: &Fs, path: &str) -> Result<Ino, Error> {
-    let entry = |ino, name: &str| fs.lookup(ino, name.as_ref(), Caller::ROOT).map(|(ino, _)| ino);
-    path.split('/').try_fold(ROOT, entry)
 }
 
 /// A kernel that takes the bytes of files by this function.
@@ -73,7 +64,7 @@ fn given(fs: &Fs, path: &str) -> Option<Vec<u8>> {
 #[test]
 fn what_is_given_is_the_whole_file() {
     let env = with_large();
-    let fs = filesystem(&env, Options::default());
+    let fs = env.filesystem(Options::default());
     for path in [
         "big/rows/3-7.npy",
         "big/rows/9.raw",
@@ -92,19 +83,19 @@ fn what_is_given_is_the_whole_file() {
 #[test]
 fn large_files_whole_ones_and_empty_ones_are_not_given() {
     let env = with_large();
-    let fs = filesystem(&env, Options::default());
+    let fs = env.filesystem(Options::default());
     for path in ["large/rows/0-164.raw", "large/T.npy", "big.npy", "big/rows/5-5.raw"] {
         assert_eq!(given(&fs, path), None, "{path}");
     }
     assert_eq!(given(&fs, "big/cols/2.raw"), None, "nor strided ones");
-    let writable = filesystem(&env, Options { writable: true, ..Options::default() });
+    let writable = env.filesystem(Options { writable: true, ..Options::default() });
     assert_eq!(given(&writable, "big/rows/3-7.npy"), None);
 }
 
 #[test]
 fn a_file_is_given_only_while_nobody_else_has_it_open() {
     let env = TestEnv::new();
-    let fs = filesystem(&env, Options::default());
+    let fs = env.filesystem(Options::default());
     let path = "big/rows/3-7.npy";
     // In whichever way: this one reads no pages.
     let first =
@@ -121,7 +112,7 @@ fn a_file_is_given_only_while_nobody_else_has_it_open() {
 #[test]
 fn until_a_file_is_given_no_other_open_of_it_is_answered() {
     let env = TestEnv::new();
-    let fs = filesystem(&env, Options::default());
+    let fs = env.filesystem(Options::default());
     for path in ["big/rows/3-7.npy", "big/header.json"] {
         let (opened, wait_for_open) = mpsc::channel();
         let ino = lookup(&fs, path).unwrap();
@@ -148,7 +139,7 @@ fn until_a_file_is_given_no_other_open_of_it_is_answered() {
 #[test]
 fn an_open_that_panics_while_it_gives_keeps_nobody_waiting() {
     let env = TestEnv::new();
-    let fs = filesystem(&env, Options::default());
+    let fs = env.filesystem(Options::default());
     let ino = lookup(&fs, "big/rows/3-7.npy").unwrap();
     let panics =
         || fs.open(ino, Access::Read, Caller::ROOT, Some(&Taking(|_: &[u8]| panic!("on purpose"))));
@@ -160,7 +151,7 @@ fn an_open_that_panics_while_it_gives_keeps_nobody_waiting() {
 fn pages_of_a_file_that_is_opened_again_and_again_are_kept_and_not_given_each_time() {
     let env = TestEnv::new();
     std::thread::sleep(Duration::from_millis(1100));
-    let fs = filesystem(&env, Options::default());
+    let fs = env.filesystem(Options::default());
     let path = "big/rows/3-7.npy";
     let gives: Vec<_> = (0..2)
         .map(|_| {
@@ -193,25 +184,32 @@ fn who_opens_the_file_without_waiting_meets_no_lease_of_ours() {
     npyfs::storage::ignore_signals();
     let env = TestEnv::new();
     std::thread::sleep(Duration::from_millis(1100));
-    let fs = filesystem(&env, Options::default());
+    let fs = env.filesystem(Options::default());
     let (path, stop) = (env.data().join("big.npy"), AtomicBool::new(false));
-    let refused = std::thread::scope(|scope| {
+    let opens = AtomicUsize::new(0);
+    let leases = std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
-            let (mut opens, mut refused) = (0, 0);
+            // However long one lease is held, by a thread that must wait for a processor, it counts once.
+            let (mut leases, mut was_refused) = (0, false);
             while !stop.load(Ordering::Relaxed) {
                 let flags = libc::O_NONBLOCK;
-                match File::options().write(true).custom_flags(flags).open(&path) {
-                    Ok(_) => opens += 1,
-                    Err(err) if err.kind() == std::io::ErrorKind::WouldBlock => refused += 1,
+                let is_refused = match File::options().write(true).custom_flags(flags).open(&path) {
+                    Ok(_) => false,
+                    Err(err) if err.kind() == std::io::ErrorKind::WouldBlock => true,
                     Err(err) => panic!("{err}"),
-                }
+                };
+                opens.fetch_add(1, Ordering::Relaxed);
+                leases += usize::from(is_refused && !was_refused);
+                was_refused = is_refused;
                 std::thread::sleep(Duration::from_micros(20));
             }
-            assert!(opens > 100, "only {opens} opens");
-            refused
+            leases
         });
         // Nobody opens it for writing at this moment, as far as the first of these can tell.
-        for round in 0..30_000u64 {
+        for round in 0.. {
+            if round >= 30_000 && opens.load(Ordering::Relaxed) > 100 {
+                break;
+            }
             let row = round % 10;
             let path = format!("big/rows/{row}-{}.npy", row + 5);
             let handle = fs
@@ -223,13 +221,13 @@ fn who_opens_the_file_without_waiting_meets_no_lease_of_ours() {
         stop.store(true, Ordering::Relaxed);
         writer.join().unwrap()
     });
-    assert!(refused <= 3, "{refused} opens were refused");
+    assert!(leases <= 3, "{leases} leases were met");
 }
 
 #[test]
 fn what_the_kernel_does_not_take_is_not_given_and_read_all_the_same() {
     let env = TestEnv::new();
-    let fs = filesystem(&env, Options::default());
+    let fs = env.filesystem(Options::default());
     let ino = lookup(&fs, "big/rows/3-7.raw").unwrap();
     let opened = fs.open(ino, Access::Read, Caller::ROOT, Some(&Taking(|_: &[u8]| false))).unwrap();
     assert!(!opened.keeps_pages);
@@ -240,7 +238,7 @@ fn what_the_kernel_does_not_take_is_not_given_and_read_all_the_same() {
 #[test]
 fn an_array_that_is_cut_off_is_opened_not_given_and_an_error_to_who_reads_it() {
     let env = TestEnv::new();
-    let fs = filesystem(&env, Options::default());
+    let fs = env.filesystem(Options::default());
     let ino = lookup(&fs, "big/rows/3-7.raw").unwrap();
     File::options().write(true).open(env.data().join("big.npy")).unwrap().set_len(200).unwrap();
     let opened = fs
@@ -287,27 +285,35 @@ fn the_kernel_does_not_ask_for_what_it_was_given() {
     // With one thread, a request that is logged has been answered when the next one comes.
     let (mounted, count) = mount_logged(&env, &["--threads=1"]);
     let expected = &counting(&[1000, 10])[128..];
-    for stop in 10..20 {
-        let read = mounted.read(&format!("big/rows/2-{stop}.raw")).unwrap();
-        assert_eq!(read, expected[160..stop * 80]);
-    }
-    assert_eq!((count("open"), count("read")), (10, 0));
-    eventually("all to be closed", || count("release") == 10);
-    // Again, with pages there already.
-    mounted.read("big/rows/2-10.raw").unwrap();
-    assert_eq!((count("open"), count("read")), (11, 0));
-    eventually("it to be closed again", || count("release") == 11);
-    // Two have it open, and the second open drops the pages that the first was given.
-    let mut first = File::open(mounted.path("big/rows/2-10.raw")).unwrap();
-    let second = mounted.read("big/rows/2-10.raw").unwrap();
-    assert_eq!(second, expected[160..800]);
-    assert_eq!(count("read"), 1);
-    let mut read = Vec::new();
-    first.read_to_end(&mut read).unwrap();
-    assert_eq!(read, second);
-    assert!(count("read") == 1, "the pages that the second has read are the first's too");
+    // The kernel may drop pages by itself where memory is short, and then asks for them.
+    let mut stops = 10..;
+    in_some_try("an open whose pages were given and not asked for", || {
+        let stop = stops.next().unwrap();
+        let before = (count("open"), count("read"));
+        let path = format!("big/rows/2-{stop}.raw");
+        assert_eq!(mounted.read(&path).unwrap(), expected[160..stop * 80]);
+        assert_eq!(count("open"), before.0 + 1);
+        eventually("it to be closed", || count("release") == before.0 + 1);
+        // Again, with pages there already.
+        mounted.read(&path).unwrap();
+        eventually("it to be closed again", || count("release") == before.0 + 2);
+        (count("open"), count("read")) == (before.0 + 2, before.1)
+    });
+    in_some_try("pages that two have of one file", || {
+        // The second open drops the pages that the first was given, and what it reads is the first's too.
+        let before = count("read");
+        let mut first = File::open(mounted.path("big/rows/2-10.raw")).unwrap();
+        let second = mounted.read("big/rows/2-10.raw").unwrap();
+        assert_eq!(second, expected[160..800]);
+        let asked = count("read") - before;
+        let mut read = Vec::new();
+        first.read_to_end(&mut read).unwrap();
+        assert_eq!(read, second);
+        asked == 1 && count("read") == before + 1
+    });
+    let before = count("read");
     mounted.read("large/rows/2-1000.raw").unwrap();
-    assert!(count("read") > 1);
+    assert!(count("read") > before);
 }
 
 /// To give takes the kernel's lock on each page, which it holds too while it waits for us to read:

@@ -9,12 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use common::{TestEnv, in_time};
+use common::{TestEnv, in_time, lookup};
 use npyfs::caller::Caller;
 use npyfs::fs::{Access, Fs, Kernel, Opened, Way};
-use npyfs::inode::{Ino, ROOT, Registration};
-use npyfs::source::{self, Source};
-use npyfs::tree::{Options, Tree};
+use npyfs::inode::{Ino, Registration};
+use npyfs::tree::Options;
 
 /// A kernel that can do everything. It registers files by this function.
 struct Able<F>(F);
@@ -41,23 +40,14 @@ fn token() -> Registration {
     Arc::new(())
 }
 
-fn filesystem(env: &TestEnv, writable: bool) -> Fs {
-    let source = Source::open(&env.data(), source::Options::default()).unwrap();
-    Fs::new(Tree::new(source, Options { writable, ..Options::default() }))
-}
-
-fn lookup(fs: &Fs, path: &str) -> Ino {
-    path.split('/').fold(ROOT, |ino, name| fs.lookup(ino, name.as_ref(), Caller::ROOT).unwrap().0)
-}
-
 fn open(fs: &Fs, path: &str, access: Access, kernel: &dyn Kernel) -> Opened {
-    fs.open(lookup(fs, path), access, Caller::ROOT, Some(kernel)).unwrap()
+    fs.open(lookup(fs, path).unwrap(), access, Caller::ROOT, Some(kernel)).unwrap()
 }
 
 #[test]
 fn the_kernel_reads_whole_files_alone_and_writes_nothing_by_its_pages() {
     let env = TestEnv::new();
-    let fs = filesystem(&env, false);
+    let fs = env.filesystem(Options::default());
     let able = Able(|| Some(token()));
     for access in [Access::Read, Access::ReadDirect] {
         let opened = open(&fs, "big.npy", access, &able);
@@ -68,7 +58,7 @@ fn the_kernel_reads_whole_files_alone_and_writes_nothing_by_its_pages() {
         assert!(matches!(opened.way, Way::Direct) && !opened.keeps_pages && !opened.flushes);
     }
 
-    let writable = filesystem(&env, true);
+    let writable = env.filesystem(Options { writable: true, ..Options::default() });
     let untouched = Able(|| panic!("it would be written past us"));
     for path in ["big.npy", "big/T.npy"] {
         let opened = open(&writable, path, Access::Read, &untouched);
@@ -77,7 +67,8 @@ fn the_kernel_reads_whole_files_alone_and_writes_nothing_by_its_pages() {
             let opened = open(&writable, path, access, &untouched);
             assert!(matches!(opened.way, Way::Direct) && opened.flushes, "{path}");
         }
-        let opened = writable.open(lookup(&writable, path), Access::ReadWrite, Caller::ROOT, None);
+        let opened =
+            writable.open(lookup(&writable, path).unwrap(), Access::ReadWrite, Caller::ROOT, None);
         assert!(matches!(opened.unwrap().way, Way::Pages), "{path}: it could not be mapped");
     }
 }
@@ -85,7 +76,7 @@ fn the_kernel_reads_whole_files_alone_and_writes_nothing_by_its_pages() {
 #[test]
 fn a_registration_is_shared_until_the_last_close_and_then_dropped() {
     let env = TestEnv::new();
-    let fs = filesystem(&env, false);
+    let fs = env.filesystem(Options::default());
     let registration = token();
     let first = open(&fs, "big.npy", Access::Read, &Able(|| Some(registration.clone())));
     let again = Able(|| panic!("it is registered"));
@@ -105,7 +96,7 @@ fn a_registration_is_shared_until_the_last_close_and_then_dropped() {
 #[test]
 fn a_file_that_cannot_be_registered_is_read_from_us_until_nobody_has_it_open() {
     let env = TestEnv::new();
-    let fs = filesystem(&env, false);
+    let fs = env.filesystem(Options::default());
     let asked = AtomicUsize::new(0);
     let refuses = Able(|| {
         asked.fetch_add(1, Ordering::Relaxed);
@@ -129,9 +120,9 @@ fn a_file_that_cannot_be_registered_is_read_from_us_until_nobody_has_it_open() {
 #[test]
 fn who_opens_a_file_while_it_is_being_registered_waits_and_gets_the_same() {
     let env = TestEnv::new();
-    let fs = filesystem(&env, false);
+    let fs = env.filesystem(Options::default());
     for registration in [Some(token()), None] {
-        let ino = lookup(&fs, "big.npy");
+        let ino = lookup(&fs, "big.npy").unwrap();
         let (opened, wait_for_open) = mpsc::channel();
         let handles = std::thread::scope(|scope| {
             let waits = Able(|| {
@@ -170,7 +161,7 @@ impl Drop for NeedsUnlocked {
 #[test]
 fn no_lock_is_held_while_a_file_is_registered_or_no_longer_registered() {
     let env = TestEnv::new();
-    let fs = Arc::new(filesystem(&env, false));
+    let fs = Arc::new(env.filesystem(Options::default()));
     in_time("a lock is held", move || {
         let ended = RefCell::new(None);
         let registers = Able(|| {

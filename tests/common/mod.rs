@@ -10,13 +10,21 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use npyfs::caller::Caller;
+use npyfs::error::Error;
+use npyfs::fs::Fs;
+use npyfs::inode::{Ino, ROOT};
 use npyfs::npy::dtype::DType;
 use npyfs::npy::header::{self, Order};
 use npyfs::npy::literal;
+use npyfs::source::{self, Source};
+use npyfs::tree::{Options, Tree};
 use tempfile::TempDir;
 
-/// How long anything may take that should take no time.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub mod model;
+
+/// How long anything may take that should take no time, however busy the machine is.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits for a condition, and panics if it does not come true.
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
@@ -25,6 +33,12 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
         assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Does something until it succeeds, for what the machine may spoil by itself: the kernel writes a page back, or leaves
+/// a process waiting, just then. One try of many is enough to show that it can succeed.
+pub fn in_some_try(what: &str, mut attempt: impl FnMut() -> bool) {
+    assert!((0..30).any(|_| attempt()), "in no try: {what}");
 }
 
 /// Does something that may never return, and panics if it does not.
@@ -81,10 +95,19 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+pub fn dtype(descr: &str) -> DType {
+    DType::from_descr(&literal::parse(descr, false).unwrap()).unwrap()
+}
+
+/// Looks up a path as the kernel does, name by name.
+pub fn lookup(fs: &Fs, path: &str) -> Result<Ino, Error> {
+    let entry = |ino, name: &str| fs.lookup(ino, name.as_ref(), Caller::ROOT).map(|(ino, _)| ino);
+    path.split('/').try_fold(ROOT, entry)
+}
+
 /// The bytes of a .npy file with the numbers 0, 1, 2, … as 64-bit integers.
 pub fn counting(shape: &[u64]) -> Vec<u8> {
-    let descr = literal::parse("'<i8'", false).unwrap();
-    let mut bytes = header::write(&DType::from_descr(&descr).unwrap(), shape, Order::C);
+    let mut bytes = header::write(&dtype("'<i8'"), shape, Order::C);
     let size: u64 = shape.iter().product();
     bytes.extend((0..size).flat_map(u64::to_le_bytes));
     bytes
@@ -118,6 +141,16 @@ impl TestEnv {
 
     pub fn mountpoint(&self) -> PathBuf {
         self.path("mnt")
+    }
+
+    /// The tree over `data`.
+    pub fn tree(&self, of_source: source::Options, options: Options) -> Tree {
+        Tree::new(Source::open(&self.data(), of_source).unwrap(), options)
+    }
+
+    /// The filesystem over `data`, without a mount.
+    pub fn filesystem(&self, options: Options) -> Fs {
+        Fs::new(self.tree(source::Options::default(), options))
     }
 
     /// Mounts in the foreground, as a child of the test.
@@ -174,6 +207,20 @@ impl Mounted {
 
     pub fn read(&self, name: &str) -> std::io::Result<Vec<u8>> {
         std::fs::read(self.path(name))
+    }
+
+    /// Memory of the daemon that is its own, not pages of files it maps, in KiB.
+    pub fn anonymous_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Where the daemon's descriptors lead.
+    pub fn open_files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
+        let links = entries.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+        links.map(|link| link.to_string_lossy().into_owned()).collect()
     }
 
     /// Sends the daemon a signal.
