@@ -41,7 +41,7 @@ def after(tmp_path_factory):
         for process in writers:
             process.join(ENDED_SECONDS)
         ended = [process.exitcode for process in writers + readers]
-        assert ended == [0] * len(ended), "who has not ended waits for ever"
+        assert ended == [0] * len(ended), "a process that has not ended waits for ever"
         outcomes = collections.Counter()
         for way, file in zip(READERS, notes):
             for line in file.read_text().splitlines():

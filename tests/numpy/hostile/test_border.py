@@ -78,7 +78,7 @@ def touch_all(root):
 @pytest.fixture
 def grounds(tmp_path):
     """`source` with an array, and `outside` with another. Links that lead from the source to
-    `outside` lead nowhere from the mount, so that it is not we who follow them."""
+    `outside` lead nowhere from the mount, so that this process does not follow them."""
     source, outside = tmp_path / "deep/source", tmp_path / "outside"
     source.mkdir(parents=True)
     outside.mkdir()
@@ -136,7 +136,7 @@ def test_two_dots_lead_nowhere(grounds):
 
 
 def test_devices_fifos_and_sockets_are_never_opened(grounds):
-    """Not even for a moment: a tape would rewind, and who writes to a FIFO would be let go."""
+    """Not even for a moment: a tape would rewind, and a writer that waits at a FIFO would go on."""
     source = grounds / "deep/source"
     os.mknod(source / "character.npy", stat.S_IFCHR | 0o644, os.makedev(1, 3))
     os.mknod(source / "block.npy", stat.S_IFBLK | 0o644, os.makedev(7, 0))

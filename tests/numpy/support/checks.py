@@ -25,7 +25,7 @@ def assert_same_bytes(got, expected, where):
     at = next((i for i, (x, y) in enumerate(zip(got, expected)) if x != y), min(len(got), len(expected)))
     near = slice(max(at - 8, 0), at + 56)
     raise AssertionError(
-        f"{where}: {len(got)} bytes where {len(expected)} are due, first different at {at}:\n"
+        f"{where}: {len(got)} bytes where {len(expected)} are expected, first different at {at}:\n"
         f"  got      {got[near]!r}\n  expected {expected[near]!r}"
     )
 
@@ -47,7 +47,7 @@ def assert_encodings(mount, chain):
 
 
 def load(path, mmap_mode=None):
-    """np.load, which for the longest headers wants to be told that they are meant."""
+    """np.load, which for the longest headers must be told that they are meant."""
     return np.load(path, mmap_mode=mmap_mode, max_header_size=1 << 20)
 
 

@@ -19,7 +19,7 @@ from corpus import container, sample
 MAGIC = b"\x93NUMPY"
 
 SECRET = b"\xee" * 64
-"""What stands behind the data wherever the file is not cut off; data never have this byte."""
+"""What follows the data wherever the file is not cut off; data never have this byte."""
 
 MARKER = Path(tempfile.gettempdir()) / f"npyfs-pickle-{os.getpid()}"
 """Made by whoever executes one of the pickles."""

@@ -1,7 +1,7 @@
 """A mount as a value: it is there inside a `with`, and gone after it.
 
 Nothing here knows about arrays. Every call that could wait for ever has a
-deadline, because the thing under test is what would keep it waiting.
+deadline, because what is under test is what would keep it waiting.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ def program():
     """The npyfs under test; the suite has nothing to say without one."""
     path = os.environ.get("NPYFS")
     if not path:
-        raise MountFailed("set NPYFS to the npyfs binary that is to be tested")
+        raise MountFailed("set NPYFS to the npyfs binary to test")
     if not os.access(path, os.X_OK):
         raise MountFailed(f"NPYFS={path}: there is no program to run")
     return os.path.abspath(path)
@@ -122,7 +122,7 @@ class Mount:
             self._force_down()
 
     def kill(self):
-        """Ends the program as a crash would; `npyfs umount` is to clean up in the end all the same."""
+        """Ends the program as a crash would; `npyfs umount` must still clean up in the end."""
         self._expected_status = -signal.SIGKILL
         self._child.kill()
         self._child.wait(timeout=ENDED_SECONDS)

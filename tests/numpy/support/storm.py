@@ -42,7 +42,7 @@ WHOLE = "x.npy"
 
 @functools.cache
 def places():
-    """What a file holds, but for its number and its version."""
+    """What a file holds, without its number and its version."""
     return (np.arange(1, 2 * np.prod(SHAPE) + 1) << 16).view(RECORD).reshape(SHAPE)
 
 

@@ -16,14 +16,14 @@ from oracle import Chain
 class Twin:
     """A file of the source, and the same bytes in memory."""
 
-    def __init__(self, path, sample, behind=0):
-        """`behind` bytes of the file follow the array."""
+    def __init__(self, path, sample, trailing=0):
+        """`trailing` bytes of the file follow the array."""
         self.path = path
         self.name = sample.name
         self.memory = bytearray(read(path))
         assert len(self.memory) == len(sample.blob)
         array = sample.array
-        start = sample.offset - behind if array.nbytes else 0
+        start = sample.offset - trailing if array.nbytes else 0
         self.array = np.ndarray(array.shape, array.dtype, self.memory, start, array.strides)
 
     @property

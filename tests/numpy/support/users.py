@@ -1,4 +1,4 @@
-"""Another user than the one who mounts: what they see and may write, with a mount and without."""
+"""A user other than the one who mounts: what they see and may write, with a mount and without."""
 
 import contextlib
 import itertools

@@ -100,8 +100,8 @@ def change(directory, mount, writer, way):
 
 
 def write(directory, mount, writer, over):
-    # Not all at once: the map that stays open is of the `.npy`, and what is written by the path of the
-    # `.raw` meanwhile comes to it a moment later. A store in that moment would take it back.
+    # Never both: the map that stays open is of the `.npy`, and sees what is written by the path of the
+    # `.raw` a moment later. A store in that moment would take it back.
     ways = [SAVED, STORED, MAPPED] if random.random() < 0.5 else [SAVED, WRITTEN, STORED]
     for done in itertools.count():
         if over.is_set() and done >= LEAST_CHANGES:
@@ -135,7 +135,7 @@ def verdict(got, view, oldest, newest):
     at = int(np.argmax(odd))
     writer = owner[at]
     return (
-        f"WRONG: {odd.sum()} of {got.size} words, the first at {at}: {got[at]:#x}, where {places[at]:#x} is due,"
+        f"WRONG: {odd.sum()} of {got.size} words, the first at {at}: {got[at]:#x}, where {places[at]:#x} is expected,"
         f" of versions {oldest[writer]} to {newest[writer]} of writer {list(WRITERS)[writer]}"
     )
 

@@ -93,7 +93,7 @@ def test_a_list_counts_as_it_does_without_the_mount(shared, group, groups):
         assert served == native, path
         denied += "EACCES" in native.values()
         granted += native["open"] == len(SMALL.blob)
-    assert min(denied, granted) > 50, "both are to be met"
+    assert min(denied, granted) > 50, "both must occur"
 
 
 @pytest.mark.parametrize("group, groups", MEMBERSHIPS)

@@ -1,5 +1,5 @@
 """Nobody gets past a directory that is closed to them, whatever is renamed into its place and wherever
-links lead. The closed directories belong to somebody, and another user, who may rename, reads."""
+links lead. The closed directories belong to one user; another one, who may rename, reads."""
 
 import os
 import time
@@ -86,7 +86,7 @@ def test_a_closed_directory_in_the_place_of_one_s_own_shows_nothing(grounds, wri
         before, after = as_other_user(look)
         assert before is None or before["link"] == "the text of open" and "x.npy" in before["list"]
         assert all(seen in ("ESTALE", "ENOENT", "EROFS") for seen in after.values()), after
-        assert os.readlink(mount / "open/sub/link") == "the text of closed", "who may enter finds it"
+        assert os.readlink(mount / "open/sub/link") == "the text of closed", "a user who may enter finds it"
 
 
 TRIES, MOST_SECONDS = 3000, 60

@@ -24,7 +24,7 @@ def test_another_user_sees_of_the_source_what_they_see_without_the_mount(shared,
     for path, (native, served) in zip(names, as_other_user(lambda: sights(shared, names), group)):
         assert served == native, path
         denied += "EACCES" in native.values()
-    assert 100 < denied < len(names) - 100, "both are to be met"
+    assert 100 < denied < len(names) - 100, "both must occur"
 
 
 @pytest.mark.parametrize("group", [GROUP, SOMEBODY])

@@ -49,7 +49,7 @@ def test_another_user_may_write_what_they_may_write_without_the_mount(shared, gr
     for path, (native, served) in zip(names, found):
         assert served == native, path
     denied = sum(native[0] == "EACCES" for native, _ in found)
-    assert 30 < denied < len(names) - 10, "both are to be met"
+    assert 30 < denied < len(names) - 10, "both must occur"
 
 
 @pytest.mark.parametrize("group", [GROUP, SOMEBODY])
@@ -81,7 +81,7 @@ def test_what_another_user_writes_changes_their_files_and_no_others(shared):
     start = len(OTHER) - SMALL.array[:3].nbytes
     size = len(OTHER) - start
     found = as_other_user(look)
-    assert 5 < sum(found) < len(names) - 5, "both are to be met"
+    assert 5 < sum(found) < len(names) - 5, "both must occur"
     for path, done in zip(names, found):
         content = before[path]
         if done:

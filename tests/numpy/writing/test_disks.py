@@ -85,60 +85,60 @@ VIEWS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_full_disk_is_an_error_and_no_signal_and_harms_nothing(tmp_path, kind):
-    make, size = KINDS[kind]
+@pytest.fixture(params=KINDS)
+def disk(request, tmp_path):
+    """A small disk, on which `source` has a large array of zeros that takes no space."""
+    make, size = KINDS[request.param]
     with make(tmp_path, size) as disk:
-        source = disk / "source"
-        source.mkdir()
-        np.save(source / "small.npy", np.arange(1000))
-        sparse(source / "a.npy")
-        with Mount(source, tmp_path / "mount", "--writable") as mount:
-            for view, select in VIEWS.items():
-                for way, fill in WAYS.items():
-                    where = f"{view} by {way}"
-                    make_room(source / "a.npy")
-                    accepted, error = in_child(fill, mount / "a" / view)
-                    assert error == "ENOSPC", where
-                    assert os.statvfs(disk).f_bavail < 64, where
-                    # What was written before is there, and all else is as it was, whatever the kernel
-                    # still has of what it could not write; by all paths.
-                    array = np.fromfile(source / "a.npy", "<i8", offset=128).reshape(SHAPE)
-                    selected = select(array).ravel().view("u1")
-                    assert (selected[:accepted] == 7).all(), where
-                    assert ((selected == 7) | (selected == 0)).all(), where
-                    select(array)[...] = 0
-                    assert not array.any(), f"{where} changed other bytes"
-                    array = np.fromfile(source / "a.npy", "<i8", offset=128).reshape(SHAPE)
-                    for path, seen in VIEWS.items():
-                        assert in_child(lambda: same(mount / f"a/{path}.npy", seen(array))), f"{where}: {path}"
-                    # What has its room can be written all the same.
-                    value = np.random.default_rng().integers(0, 1 << 60, 1000)
-                    np.save(mount / "small/slice/::-1.npy", value)
-                    assert (np.load(source / "small.npy")[::-1] == value).all()
-            make_room(source / "a.npy")
-            for view, select in VIEWS.items():
-                value = np.ones_like(select(array)[-3:])
-                np.save(mount / f"a/{view}/slice/-3:.npy", value)
-                after = np.load(source / "a.npy")
-                assert (select(after)[-3:] == 1).all()
+        (disk / "source").mkdir()
+        sparse(disk / "source/a.npy")
+        yield disk
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_page_of_a_map_of_which_the_disk_takes_a_part_is_an_error(tmp_path, kind):
+def test_a_full_disk_is_an_error_and_no_signal_and_harms_nothing(tmp_path, disk):
+    source = disk / "source"
+    np.save(source / "small.npy", np.arange(1000))
+    with Mount(source, tmp_path / "mount", "--writable") as mount:
+        for view, select in VIEWS.items():
+            for way, fill in WAYS.items():
+                where = f"{view} by {way}"
+                make_room(source / "a.npy")
+                accepted, error = in_child(fill, mount / "a" / view)
+                assert error == "ENOSPC", where
+                assert os.statvfs(disk).f_bavail < 64, where
+                # What was written before is there, and all else is as it was, whatever the kernel
+                # still has of what it could not write; by all paths.
+                array = np.fromfile(source / "a.npy", "<i8", offset=128).reshape(SHAPE)
+                selected = select(array).ravel().view("u1")
+                assert (selected[:accepted] == 7).all(), where
+                assert ((selected == 7) | (selected == 0)).all(), where
+                select(array)[...] = 0
+                assert not array.any(), f"{where} changed other bytes"
+                array = np.fromfile(source / "a.npy", "<i8", offset=128).reshape(SHAPE)
+                for path, seen in VIEWS.items():
+                    assert in_child(lambda: same(mount / f"a/{path}.npy", seen(array))), f"{where}: {path}"
+                # What needs no more room can still be written.
+                value = np.random.default_rng().integers(0, 1 << 60, 1000)
+                np.save(mount / "small/slice/::-1.npy", value)
+                assert (np.load(source / "small.npy")[::-1] == value).all()
+        make_room(source / "a.npy")
+        for view, select in VIEWS.items():
+            value = np.ones_like(select(array)[-3:])
+            np.save(mount / f"a/{view}/slice/-3:.npy", value)
+            after = np.load(source / "a.npy")
+            assert (select(after)[-3:] == 1).all()
+
+
+def test_a_page_of_a_map_of_which_the_disk_takes_a_part_is_an_error(tmp_path, disk):
     """Each of its elements needs a block of its own."""
-    make, size = KINDS[kind]
-    with make(tmp_path, size) as disk:
-        source = disk / "source"
-        source.mkdir()
-        sparse(source / "a.npy")
-        with Mount(source, tmp_path / "mount", "--writable") as mount:
-            with open(disk / "filler", "wb", buffering=0) as filler, contextlib.suppress(OSError):
-                while filler.write(bytes(10_000)):
-                    pass
-            os.truncate(disk / "filler", os.stat(disk / "filler").st_size - 100_000)
-            assert in_child(attempted, store_a_page, mount / "a/slice/:,0,0.raw") == "ENOSPC"
-            assert np.fromfile(source / "a.npy", "<i8", offset=128).any(), "it was to take a part"
+    source = disk / "source"
+    with Mount(source, tmp_path / "mount", "--writable") as mount:
+        with open(disk / "filler", "wb", buffering=0) as filler, contextlib.suppress(OSError):
+            while filler.write(bytes(10_000)):
+                pass
+        os.truncate(disk / "filler", os.stat(disk / "filler").st_size - 100_000)
+        assert in_child(attempted, store_a_page, mount / "a/slice/:,0,0.raw") == "ENOSPC"
+        assert np.fromfile(source / "a.npy", "<i8", offset=128).any(), "it was to take a part"
 
 
 def store_a_page(path):

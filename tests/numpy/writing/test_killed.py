@@ -117,7 +117,7 @@ class Array:
             file.write(OLD.tobytes())
 
     def inside(self, select):
-        """The elements of a view as they are in the file now; of all others it is seen to that they are the old ones."""
+        """The elements of a view as they are in the file now; all others must be the old ones."""
         held = self.path.read_bytes()
         assert held[:HEADER] == self.header and len(held) == HEADER + OLD.nbytes
         array = np.frombuffer(held, "<i8", offset=HEADER).reshape(SHAPE)
@@ -127,7 +127,7 @@ class Array:
         return select(array).ravel()
 
     def written(self, select, at_once=0):
-        """How many bytes of a view were written. What follows them is old, but for those written at once."""
+        """How many bytes of a view were written. What follows them is old, except what was written at once."""
         elements = self.inside(select)
         now, old, new = (values.view("u1") for values in (elements, select(OLD).ravel(), select(NEW).ravel()))
         count = first_difference(now, new)

@@ -43,7 +43,7 @@ def test_who_has_another_path_open_or_mapped_comes_to_see_what_is_written(tmp_pa
     (tmp_path / "source").mkdir()
     array = np.arange(6000.0).reshape(60, 100)
     np.save(tmp_path / "source/a.npy", array)
-    # The kernel is to ask nothing by itself.
+    # The kernel asks nothing by itself.
     with Mount(tmp_path / "source", tmp_path / "mount", "--writable", "--ttl=1000") as mount:
         paths = {"a.npy": lambda a: a, "a/cols/3-90.npy": lambda a: a[:, 3:90], "a/T.npy": lambda a: a.T}
         mapped = {path: np.load(mount / path, mmap_mode="r") for path in paths}
@@ -79,7 +79,7 @@ class Exerciser:
     def __init__(self, path, fixed, content, seed):
         self.path, self.fixed, self.content = path, fixed, bytearray(content)
         self.random = random.Random(seed)
-        # As it is opened by most, by who replaces it, and by who wants no cache.
+        # As most open it, as a program that replaces it does, and as one that wants no cache.
         self.files = [os.open(path, flags) for flags in (os.O_RDWR, os.O_WRONLY, os.O_RDWR | os.O_DIRECT)]
         self.map = mmap.mmap(self.files[0], 0)
 

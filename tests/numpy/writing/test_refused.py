@@ -62,7 +62,7 @@ def test_an_array_of_another_shape_or_dtype_is_refused(tree, unchanged, path):
     for what, other in other_arrays(VIEWS[path]).items():
         for save in (np.save, lambda path, other: replaced(path, oracle.saved(np.asfortranarray(other)))):
             assert refused(save, tree / path, other) == "EINVAL", what
-        # Of one who reads, the layout is known, and where it ends.
+        # Opened for reading too, its layout is known, and where it ends.
         said = refused(patched, tree / path, 0, oracle.saved(other), os.O_RDWR)
         assert said == "EINVAL" or said == "EFBIG" and other.nbytes > VIEWS[path].nbytes, what
 
@@ -176,7 +176,7 @@ def test_another_size_is_refused(tree, unchanged, path):
     for same in (size, 0):
         os.truncate(tree / path, same)
         assert os.stat(tree / path).st_size == size
-    # Whoever else has it open, truncated and with nothing in it yet.
+    # While another has it open, truncated and with nothing in it yet.
     file = os.open(tree / path, os.O_WRONLY | os.O_TRUNC)
     try:
         os.truncate(tree / path, size)

@@ -40,7 +40,7 @@ def test_every_read_was_of_old_or_new_elements_each_in_its_place(tmp_path, optio
         for process in writers + readers:
             process.join(max(0, deadline - time.monotonic()))
         ended = [process.exitcode for process in writers + readers]
-        assert ended == [0] * len(ended), "who has not ended waits for ever"
+        assert ended == [0] * len(ended), "a process that has not ended waits for ever"
 
         outcomes = collections.Counter()
         for file in notes:
