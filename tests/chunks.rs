@@ -1,8 +1,11 @@
 //! The chunks of Zarr arrays against a naive model: nested loops over the array, and zeros around it.
 
+mod common;
+
 use std::io;
 use std::sync::Arc;
 
+use common::model::{cases, indices};
 use npyfs::npy::dtype::DType;
 use npyfs::npy::header::{Header, Order};
 use npyfs::selection::Grid;
@@ -11,7 +14,6 @@ use npyfs::view::{Steps, View};
 use npyfs::zarr::Array;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use proptest::test_runner::FileFailurePersistence;
 
 /// Bytes that come before the array.
 const DATA_OFFSET: u64 = 7;
@@ -104,21 +106,10 @@ impl Cut {
     }
 }
 
-/// Every index of a shape, the last axis fastest.
-fn indices(shape: &[u64]) -> Vec<Vec<u64>> {
-    shape.iter().fold(vec![vec![]], |heads: Vec<Vec<u64>>, &len| {
-        heads.iter().flat_map(|head| (0..len).map(|i| [&head[..], &[i]].concat())).collect()
-    })
-}
-
 /// The bytes of a chunk.
 fn model(view: &View, chunk_shape: &[u64], chunk: &[u64]) -> Vec<u8> {
-    let mut places = indices(chunk_shape);
-    if view.order() == Order::Fortran {
-        places.sort_by_key(|place| place.iter().rev().copied().collect::<Vec<_>>());
-    }
     let mut bytes = Vec::new();
-    for place in places {
+    for place in indices(chunk_shape, view.order()) {
         let axes = place.iter().zip(chunk).zip(chunk_shape);
         let index: Vec<u64> = axes.map(|((place, chunk), len)| chunk * len + place).collect();
         let is_inside = index.iter().zip(view.shape()).all(|(i, len)| i < len);
@@ -137,16 +128,8 @@ fn read(array: &Array, chunk: &[u64], at: u64, len: u64) -> Vec<u8> {
     layout.read_at(&storage, at, len as usize, <[u8]>::to_vec).unwrap()
 }
 
-fn config() -> ProptestConfig {
-    ProptestConfig {
-        cases: 2000,
-        failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
-        ..ProptestConfig::default()
-    }
-}
-
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(cases(2000))]
 
     #[test]
     fn a_chunk_holds_its_elements_and_zeros(
@@ -158,7 +141,7 @@ proptest! {
         let grid = cut.grid(&view);
         let chunk_shape = grid.chunk_shape();
         let array = Array::new(view.clone(), grid);
-        for chunk in indices(&array.grid().counts()) {
+        for chunk in indices(&array.grid().counts(), Order::C) {
             let expected = model(&view, &chunk_shape, &chunk);
             prop_assert_eq!(array.chunk_len(), expected.len() as u64);
             prop_assert_eq!(array.chunk(&chunk).unwrap().len(), array.chunk_len());
@@ -172,7 +155,7 @@ proptest! {
     #[test]
     fn the_chunks_of_a_grid_are_the_array(view in some_view(), cut in some_cut()) {
         let grid = cut.grid(&view);
-        let sizes = indices(&grid.counts()).into_iter().map(|chunk| {
+        let sizes = indices(&grid.counts(), Order::C).into_iter().map(|chunk| {
             let chunk = grid.chunk(&view, &chunk).unwrap();
             assert!(chunk.size() > 0);
             chunk.size()
@@ -188,7 +171,7 @@ proptest! {
     #[test]
     fn a_block_lies_together_in_the_file(array in whole_array(), bytes in 0u64..300) {
         let grid = Grid::blocks(&array, bytes);
-        for chunk in indices(&grid.counts()) {
+        for chunk in indices(&grid.counts(), Order::C) {
             let block = grid.chunk(&array, &chunk).unwrap();
             prop_assert!(block.nbytes() <= bytes.max(array.dtype().itemsize()));
             let layout = Array::new(array.clone(), grid.clone()).chunk(&chunk).unwrap();
