@@ -10,6 +10,7 @@ use std::fmt;
 use crate::view::{Component, View};
 
 mod axis;
+mod chunks;
 mod fields;
 mod grid;
 pub(crate) mod number;
@@ -19,6 +20,7 @@ mod usage;
 mod windows;
 
 use axis::OnAxis;
+use chunks::Chunk;
 use fields::Escaped;
 pub use grid::Grid;
 use parts::Part;
@@ -55,12 +57,16 @@ pub enum Group {
     Windows,
     /// `windows/<size>,<step>`: windows on axis 0
     WindowsOf(Windows),
+    /// `chunks`: the directories `<n>,<n>,…`
+    Chunks,
+    /// `chunks/<n>,<n>,…`: the chunks of a grid
+    ChunksOf(Grid),
     /// `fields`: the fields of records, the parts of complex numbers
     Fields,
 }
 
 const NO_ENTRY: &str = "an array's directory has no such entry: it has header.json, USAGE.txt, rows, cols, \
-                        axis<k>, slice, parts, windows, fields, T, as they apply";
+                        axis<k>, slice, parts, windows, chunks, fields, T, as they apply";
 
 /// One selection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +79,8 @@ pub enum Selector {
     Part(Part),
     /// `a[k*step : k*step+size]`
     Window(Window),
+    /// `a[i*n:(i+1)*n, …]`, one range for each axis
+    Chunk(Chunk),
     /// `a['name']`
     Field(Escaped),
     /// `a.real`, `a.imag`
@@ -91,6 +99,7 @@ impl Group {
             "slice" => (Group::Slice, 0),
             "parts" => (Group::Parts, 1),
             "windows" => (Group::Windows, 1),
+            "chunks" => (Group::Chunks, 1),
             "fields" => return fields::check(view).map(|()| Group::Fields),
             _ => match name.strip_prefix("axis") {
                 Some(k) => (Group::Axis(axis::from_name(k, ndim)?), 0),
@@ -107,13 +116,15 @@ impl Group {
     pub fn listed(view: &View) -> Vec<String> {
         let names = ["rows", "cols"].map(String::from).into_iter();
         let axes = (2..view.ndim()).map(|k| format!("axis{k}"));
-        let others = ["slice", "parts", "windows", "fields"].map(String::from);
+        let others = ["slice", "parts", "windows", "chunks", "fields"].map(String::from);
         names
             .chain(axes)
             .chain(others)
             .filter(|name| match Group::named(name, view) {
                 // There is no window on an empty axis.
                 Ok(Group::Windows) => view.shape()[0] > 0,
+                // Nor is there a chunk of nothing.
+                Ok(Group::Chunks) => !view.shape().contains(&0),
                 other => other.is_ok(),
             })
             .collect()
@@ -121,7 +132,7 @@ impl Group {
 
     /// Whether its entries are groups again, rather than selections.
     pub fn has_groups(&self) -> bool {
-        matches!(self, Group::Parts | Group::Windows)
+        matches!(self, Group::Parts | Group::Windows | Group::Chunks)
     }
 
     /// Whether a walk through a whole mount reads what it lists.
@@ -129,11 +140,13 @@ impl Group {
         matches!(self, Group::Axis(_) | Group::Fields)
     }
 
-    /// The group of this name inside this group: `parts/<n>`, `windows/<size>,<step>`.
+    /// The group of this name inside this group: `parts/<n>`, `windows/<size>,<step>`,
+    /// `chunks/<n>,<n>,…`.
     pub fn enter(&self, name: &str, view: &View) -> Result<Group, Refusal> {
         match self {
             Group::Parts => parts::count_from_name(name).map(Group::PartsOf),
             Group::Windows => Windows::from_name(name, view).map(Group::WindowsOf),
+            Group::Chunks => Grid::named(name, view).map(Group::ChunksOf),
             _ => refuse("there are no directories of selectors in it"),
         }
     }
@@ -146,7 +159,8 @@ impl Group {
             Group::PartsOf(n) => Part::from_name(name, *n).map(Selector::Part),
             Group::WindowsOf(windows) => windows.window(name, view).map(Selector::Window),
             Group::Fields => fields::from_name(name, view),
-            Group::Parts | Group::Windows => {
+            Group::ChunksOf(grid) => Chunk::from_name(name, grid).map(Selector::Chunk),
+            Group::Parts | Group::Windows | Group::Chunks => {
                 refuse(format!("{name:?} is one level too high: write {}", self.shape_of_names()))
             }
         }
@@ -155,6 +169,7 @@ impl Group {
     fn shape_of_names(&self) -> &'static str {
         match self {
             Group::Parts => "parts/<n>/<i>",
+            Group::Chunks => "chunks/<n>,<n>,…/<i>,<j>,…",
             _ => "windows/<size>,<step>/<k>",
         }
     }
@@ -165,8 +180,9 @@ impl Group {
             Group::Axis(0) => axis::Tiles::new(view, tile_bytes).count(),
             Group::PartsOf(n) => *n,
             Group::WindowsOf(windows) => windows.count(view),
+            Group::ChunksOf(grid) => chunks::count(grid),
             Group::Fields => fields::places(view),
-            Group::Axis(_) | Group::Slice | Group::Parts | Group::Windows => 0,
+            Group::Axis(_) | Group::Slice | Group::Parts | Group::Windows | Group::Chunks => 0,
         }
     }
 
@@ -176,14 +192,15 @@ impl Group {
             Group::Axis(0) => Some(axis::Tiles::new(view, tile_bytes).name(place)),
             Group::PartsOf(n) => Some(parts::listed_name(*n, place)),
             Group::WindowsOf(windows) => Some(windows.listed_name(place, view)),
+            Group::ChunksOf(grid) => chunks::listed_name(grid, place),
             Group::Fields => fields::listed_at(place, view),
-            Group::Axis(_) | Group::Slice | Group::Parts | Group::Windows => None,
+            Group::Axis(_) | Group::Slice | Group::Parts | Group::Windows | Group::Chunks => None,
         }
     }
 
     /// Whether it has a `USAGE.txt`: not where all there is is listed, and nothing else.
     pub fn has_usage(&self) -> bool {
-        !matches!(self, Group::PartsOf(_) | Group::WindowsOf(_))
+        !matches!(self, Group::PartsOf(_) | Group::WindowsOf(_) | Group::ChunksOf(_))
     }
 
     /// The text of its `USAGE.txt`.
@@ -214,6 +231,7 @@ impl Selector {
             Selector::Slice(expression) => expression.name().to_owned(),
             Selector::Part(part) => part.name(),
             Selector::Window(window) => window.name(),
+            Selector::Chunk(chunk) => chunk.name(),
             Selector::Field(name) => name.name().to_owned(),
             Selector::Component(Component::Real) => "real".to_owned(),
             Selector::Component(Component::Imag) => "imag".to_owned(),
@@ -226,6 +244,7 @@ impl Selector {
         match self {
             Selector::Slice(expression) => expression.footprint(),
             Selector::Field(name) => name.name().len(),
+            Selector::Chunk(chunk) => chunk.footprint(),
             Selector::OnAxis(_)
             | Selector::Part(_)
             | Selector::Window(_)
@@ -241,6 +260,7 @@ impl Selector {
             Selector::Slice(expression) => return expression.apply(view),
             Selector::Part(part) => part.apply(view),
             Selector::Window(window) => window.apply(view),
+            Selector::Chunk(chunk) => chunk.apply(view),
             Selector::Field(name) => name.apply(view),
             Selector::Component(component) => view.component(*component),
             Selector::Transpose => Some(view.transposed()),
@@ -255,6 +275,7 @@ impl Selector {
             Selector::Slice(expression) => expression.expression(view),
             Selector::Part(part) => part.expression(view),
             Selector::Window(window) => window.expression(),
+            Selector::Chunk(chunk) => chunk.expression(),
             Selector::Field(name) => name.expression(),
             Selector::Component(Component::Real) => ".real".to_owned(),
             Selector::Component(Component::Imag) => ".imag".to_owned(),

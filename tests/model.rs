@@ -123,7 +123,7 @@ fn step(model: &Model, (kind, a, b, c): Choice) -> Option<(String, Model)> {
     let ndim = model.shape.len();
     let axis = || Some(a % ndim.max(1)).filter(|_| ndim > 0);
     let rows = model.shape.first().copied();
-    match kind % 8 {
+    match kind % 9 {
         0 => {
             let axis = axis()?;
             let len = model.shape[axis];
@@ -180,6 +180,21 @@ fn step(model: &Model, (kind, a, b, c): Choice) -> Option<(String, Model)> {
             let mut shape = model.shape.clone();
             shape.push(1);
             Some(("slice/...,None".to_owned(), Model { shape, ..model.clone() }))
+        }
+        7 => {
+            axis().filter(|_| !model.shape.contains(&0))?;
+            let (mut lengths, mut place, mut chunk) = (Vec::new(), Vec::new(), model.clone());
+            for (axis, len) in model.shape.iter().enumerate() {
+                // Of another length on each axis, which may be more than the array's.
+                let length = b.rotate_left(axis as u32) % (len + 1) + 1;
+                let starts: Vec<usize> = (0..*len).step_by(length).collect();
+                let i = c.rotate_left(axis as u32) % starts.len();
+                let positions: Vec<usize> = (starts[i]..*len).take(length).collect();
+                chunk = chunk.taken(axis, &positions);
+                lengths.push(length.to_string());
+                place.push(i.to_string());
+            }
+            Some((format!("chunks/{}/{}", lengths.join(","), place.join(",")), chunk))
         }
         _ => Some(("T".to_owned(), model.transposed())),
     }

@@ -1,5 +1,7 @@
 //! Grids: an array cut into chunks of one shape. Chunks at the end of an axis are cut off there.
 
+use std::ops::Range;
+
 use super::{Refusal, counted, number, refuse};
 use crate::npy::header::Order;
 use crate::view::{Steps, View};
@@ -89,6 +91,19 @@ impl Grid {
         self.axes.iter().map(|axis| axis.count()).collect()
     }
 
+    /// The positions that a chunk has on each axis; none of them where there is no such chunk.
+    pub fn ranges(&self, index: &[u64]) -> impl Iterator<Item = Range<u64>> {
+        self.axes.iter().zip(index).map(|(axis, i)| {
+            let start = i.saturating_mul(axis.chunk).min(axis.len);
+            start..start.saturating_add(axis.chunk).min(axis.len)
+        })
+    }
+
+    /// Bytes of memory that it takes besides itself.
+    pub fn footprint(&self) -> usize {
+        size_of_val(&*self.axes)
+    }
+
     /// The elements of a chunk of `view`, the array that this is the grid of. `None` where there is no
     /// such chunk.
     pub fn chunk(&self, view: &View, index: &[u64]) -> Option<View> {
@@ -96,10 +111,10 @@ impl Grid {
             return None;
         }
         let mut chunk = view.clone();
-        for (k, (axis, &i)) in self.axes.iter().zip(index).enumerate() {
-            let start = i.checked_mul(axis.chunk)?;
-            let len = axis.len.checked_sub(start).filter(|&rest| rest > 0)?.min(axis.chunk);
-            chunk = chunk.steps(k, Steps { start, step: 1, len })?;
+        for (k, range) in self.ranges(index).enumerate() {
+            let len = range.end - range.start;
+            chunk =
+                (len > 0).then(|| chunk.steps(k, Steps { start: range.start, step: 1, len }))??;
         }
         Some(chunk)
     }

@@ -7,7 +7,7 @@ use crate::npy::dtype::DType;
 use crate::npy::header::{Header, Order};
 use crate::npy::literal;
 
-fn view(descr: &str, shape: &[u64]) -> View {
+pub(super) fn view(descr: &str, shape: &[u64]) -> View {
     let dtype = DType::from_descr(&literal::parse(descr, false).unwrap()).unwrap();
     View::of_header(&Header {
         version: (1, 0),
@@ -265,7 +265,7 @@ fn a_directory_lists_the_groups_that_apply() {
     assert_eq!(Group::listed(&view("'<f8'", &[0])), ["rows", "slice", "parts"]);
     assert_eq!(
         Group::listed(&view("[('r', '<f8')]", &[2, 3, 4, 5])),
-        ["rows", "cols", "axis2", "axis3", "slice", "parts", "windows", "fields"]
+        ["rows", "cols", "axis2", "axis3", "slice", "parts", "windows", "chunks", "fields"]
     );
 }
 
@@ -280,6 +280,28 @@ fn listed(group: &Group, view: &View, tile_bytes: u64) -> Vec<String> {
 }
 
 proptest! {
+    /// Names sorted as text are in the order of the array, and mean what the plain ones do.
+    #[test]
+    fn listed_chunks_sort_as_the_array_does(
+        rows in 1u64..2000,
+        columns in 1u64..200,
+        chunk in (1u64..300, 1u64..300),
+    ) {
+        let array = view("'|u1'", &[rows, columns]);
+        let group = Group::Chunks.enter(&format!("{},{}", chunk.0, chunk.1), &array).unwrap();
+        let names = listed(&group, &array, 1);
+        prop_assert!(names.is_sorted(), "{:?}", names);
+        prop_assert!(names.windows(2).all(|two| two[0].len() == two[1].len()), "{:?}", names);
+        let offsets: Vec<(u64, u64)> = names.iter().map(|name| {
+            let selected = group.select(name, &array).unwrap().apply(&array).unwrap();
+            let at = selected.offset() - array.offset();
+            (at / columns, at % columns)
+        }).collect();
+        prop_assert!(offsets.is_sorted(), "{:?}", offsets);
+        let places = group.places(&array, 1);
+        prop_assert_eq!(places, rows.div_ceil(chunk.0) * columns.div_ceil(chunk.1));
+    }
+
     /// Names sorted as text are in the order of the array, and mean what the plain ones do.
     #[test]
     fn listed_names_sort_as_the_array_does(
@@ -312,11 +334,12 @@ proptest! {
     /// is kept, so there it is the items that must not have two spellings of one number.
     #[test]
     fn a_name_that_is_understood_is_spelt_in_the_only_way(
-        group in 0usize..6,
+        group in 0usize..7,
         name in prop_oneof![
             "[0-9+. -]{1,5}",
             "(0|[1-9][0-9]{0,2})-(0|[1-9][0-9]{0,2})",
             "[0-9]{1,4}(-[0-9]{1,4})?",
+            "[0-9]{1,3},[0-9]{1,3}",
             "-?[0-9]{1,3}(:-?[0-9]{0,3}){0,2}(,(None|\\.\\.\\.|-?[0-9]{1,2})){0,2}",
             "[a-b%.]{0,4}",
             "(real|imag|%|a%2Eb|a%2eb|%25)",
@@ -327,13 +350,14 @@ proptest! {
             _ => view("'<c8'", &[100, 50]),
         };
         // The widest numbers that these listings have.
-        let width = [3, 2, 0, 1, 2, 0][group];
+        let width = [3, 2, 0, 1, 2, 0, 2][group];
         let group = match group {
             0 => Group::Axis(0),
             1 => Group::Axis(1),
             2 => Group::Slice,
             3 => Group::PartsOf(7),
             4 => Group::Windows.enter("10,3", &array).unwrap(),
+            6 => Group::Chunks.enter("7,3", &array).unwrap(),
             _ => Group::Fields,
         };
         if let Ok(selector) = group.select(&name, &array) {
@@ -351,8 +375,9 @@ proptest! {
                 "" => "0".to_owned(),
                 digits => digits.to_owned(),
             };
-            let without: Vec<String> = name.split('-').map(zeros_off).collect();
-            prop_assert_eq!(plain, if width > 0 { without.join("-") } else { name });
+            let separator = if matches!(group, Group::ChunksOf(_)) { "," } else { "-" };
+            let without: Vec<String> = name.split(separator).map(zeros_off).collect();
+            prop_assert_eq!(plain, if width > 0 { without.join(separator) } else { name });
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The texts of `USAGE.txt`: what names there are, with examples that work on that very array.
 
-use super::{Group, Selector, axis, fields, parts, slice, windows};
+use super::{Group, Selector, axis, chunks, fields, parts, slice, windows};
 use crate::npy::shape_text;
 use crate::view::View;
 
@@ -22,8 +22,9 @@ pub(super) fn of_array(view: &View) -> String {
     format!(
         "An array of shape {}; header.json says what it is in full. Names below this directory\n\
          select from it as an index does in Python. Examples, with a for the array:\n\n{}\n\
-         The ending says which form you get: .npy, a NumPy file, or .raw, the bytes in C order. Without an\n\
-         ending, a name is a directory, in which the selection can be sliced in the same way.\n\n\
+         The ending says which form you get: .npy, a NumPy file; .raw, the bytes in C order; or .zarr, a\n\
+         directory that readers of Zarr open (.ome.zarr, an image), where Zarr has such a dtype. Without\n\
+         an ending, a name is a directory, in which the selection can be sliced in the same way.\n\n\
          Most names are not listed, but they can be opened. `npyfs info` of a path that does not exist\n\
          says why. For more, see USAGE.txt in {groups}.\n",
         shape_text(view.shape()),
@@ -40,7 +41,7 @@ fn candidates(view: &View) -> Vec<String> {
     };
     let rows: Vec<String> = in_group("rows").into_iter().take(2).collect();
     let mut paths = rows.clone();
-    for name in ["cols", "axis2", "slice", "parts", "windows", "fields"] {
+    for name in ["cols", "axis2", "slice", "parts", "windows", "chunks", "fields"] {
         paths.extend(in_group(name).into_iter().next());
     }
     paths.push("T".to_owned());
@@ -85,8 +86,9 @@ fn usage(group: &Group, view: &View) -> Option<Usage> {
         Group::Slice => Some(slice::usage(view)),
         Group::Parts => Some(parts::usage(view)),
         Group::Windows => Some(windows::usage(view)),
+        Group::Chunks => Some(chunks::usage(view)),
         Group::Fields => Some(fields::usage(view)),
-        Group::PartsOf(_) | Group::WindowsOf(_) => None,
+        Group::PartsOf(_) | Group::WindowsOf(_) | Group::ChunksOf(_) => None,
     }
 }
 
@@ -104,7 +106,7 @@ fn meaning(mut group: Option<Group>, view: &View, path: &str) -> Option<String> 
     let mut expression = "a".to_owned();
     for name in path.split('/') {
         let selector = match group.take() {
-            Some(within @ (Group::Parts | Group::Windows)) => {
+            Some(within) if within.has_groups() => {
                 group = Some(within.enter(name, &view).ok()?);
                 continue;
             }

@@ -201,7 +201,7 @@ def test_a_single_file_is_mounted_as_its_arrays_directory(tmp_path):
     (tmp_path / "big.npy").write_bytes(record.blob)
     with Mount(tmp_path / "big.npy", tmp_path / "mount") as mount:
         whole = Chain(".", record.array)
-        entries = "header.json USAGE.txt rows cols slice parts windows fields"
+        entries = "header.json USAGE.txt rows cols slice parts windows chunks fields"
         assert sorted(os.listdir(mount.path)) == sorted(entries.split())
         assert_header(mount, whole, record, "big.npy")
         for view in (

@@ -124,15 +124,15 @@ def test_a_nested_range_lies_inside_its_parent(arrays):
 
 EXPECTED_ENTRIES = {
     "point": {"slice"},
-    "line": {"rows", "slice", "parts", "windows"},
-    "table": {"rows", "cols", "slice", "parts", "windows"},
-    "cube": {"rows", "cols", "axis2", "slice", "parts", "windows"},
-    "cube/rows/0": {"rows", "cols", "slice", "parts", "windows"},
+    "line": {"rows", "slice", "parts", "windows", "chunks"},
+    "table": {"rows", "cols", "slice", "parts", "windows", "chunks"},
+    "cube": {"rows", "cols", "axis2", "slice", "parts", "windows", "chunks"},
+    "cube/rows/0": {"rows", "cols", "slice", "parts", "windows", "chunks"},
     "line/rows/0": {"slice"},
-    "complex": {"rows", "cols", "slice", "parts", "windows", "fields"},
-    "records": {"rows", "cols", "slice", "parts", "windows", "fields"},
-    "records/fields/trail": {"rows", "cols", "axis2", "slice", "parts", "windows", "fields"},
-    "dim6": {"rows", "cols", "axis2", "axis3", "axis4", "axis5", "slice", "parts", "windows"},
+    "complex": {"rows", "cols", "slice", "parts", "windows", "chunks", "fields"},
+    "records": {"rows", "cols", "slice", "parts", "windows", "chunks", "fields"},
+    "records/fields/trail": {"rows", "cols", "axis2", "slice", "parts", "windows", "chunks", "fields"},
+    "dim6": {"rows", "cols", "axis2", "axis3", "axis4", "axis5", "slice", "parts", "windows", "chunks"},
 }
 
 

@@ -84,7 +84,7 @@ def test_a_part_spelt_any_other_way_does_not_exist(arrays, path):
     assert_absent(arrays / "table" / path)
 
 
-@pytest.mark.parametrize("path", ["parts/3", "windows/3,1", "slice", "fields"])
+@pytest.mark.parametrize("path", ["parts/3", "windows/3,1", "chunks/3,1", "slice", "fields"])
 def test_a_selector_half_spelt_is_a_directory_and_no_array(arrays, path):
     assert_absent(arrays / "records" / path, [".npy", ".raw"])
     assert os.path.isdir(arrays / "records" / path)
@@ -111,6 +111,51 @@ def test_the_windows_listed_are_all_there_are(arrays, name):
         count = len(np.lib.stride_tricks.sliding_window_view(array, size, axis=0)[::step])
         width = len(str(count - 1))
         assert listed == [f"{k:0{width}}.npy" for k in range(count)]
+
+
+@pytest.mark.parametrize("name", ["line", "fortran", "cube", "dim6", "records"])
+def test_chunks_are_the_array_cut_along_each_axis(arrays, name):
+    chain = arrays.chain(name)
+    whole = chain.view.shape
+    for shape in ([1] * len(whole), [max(1, n // 2) for n in whole], [n + 7 for n in whole]):
+        counts = [-(-n // min(n, m)) for n, m in zip(whole, shape)]
+        for place in ([0] * len(whole), [n - 1 for n in counts], [n // 2 for n in counts]):
+            assert_served(arrays, chain.chunk(shape, place))
+            assert_header(arrays, chain.chunk(shape, place), arrays.samples[name])
+        name_of_none = ",".join(map(str, counts))
+        assert_absent(arrays / chain.path / f"chunks/{','.join(map(str, shape))}/{name_of_none}")
+
+
+@pytest.mark.parametrize("name", ["line", "table", "cube"])
+def test_the_chunks_listed_are_all_there_are_in_the_order_of_the_array(arrays, name):
+    array = arrays.samples[name].array
+    shape = [-(-n // 12) for n in array.shape]
+    counts = [-(-n // m) for n, m in zip(array.shape, shape)]
+    directory = arrays / name / f"chunks/{','.join(map(str, shape))}"
+    listed = os.listdir(directory)
+    places = list(np.ndindex(*counts))
+    padded = [",".join(f"{i:0{len(str(n - 1))}}" for i, n in zip(place, counts)) for place in places]
+    assert listed == [f"{place}.npy" for place in padded] == sorted(listed)
+    for place, file in list(zip(places, listed))[:: max(1, len(listed) // 20)]:
+        plain = f"{','.join(map(str, place))}.npy"
+        assert read(directory / file) == read(directory / plain), file
+
+
+@pytest.mark.parametrize("path", [
+    "chunks/0,1", "chunks/1", "chunks/1,", "chunks/,1", "chunks/1,1,1", "chunks/01,1", "chunks/-1,1",
+    "chunks/+1,1", "chunks/1, 1", "chunks/1x1", "chunks/a,1", "chunks/1٣,1", "chunks/9,9/0", "chunks/9,9/0,0,0",
+    "chunks/9,9/12,0", "chunks/9,9/000,0", "chunks/9,9/-1,0", "chunks/9,9/+0,0", "chunks/9,9/0,0x",
+])  # fmt: skip
+def test_a_chunk_spelt_any_other_way_does_not_exist(arrays, path):
+    assert_absent(arrays / "table" / path)
+
+
+def test_an_array_without_elements_has_no_chunks(arrays):
+    for name in ("none", "hollow"):
+        assert "chunks" not in os.listdir(arrays / name)
+        shape = ",".join("1" * arrays.samples[name].array.ndim)
+        assert os.listdir(arrays / name / f"chunks/{shape}") == []
+    assert_absent(arrays / "point/chunks")
 
 
 @pytest.mark.parametrize("path", [

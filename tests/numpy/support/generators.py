@@ -59,6 +59,8 @@ def _choices(view):
         grow += [_range, _range, _index if 0 not in view.shape else _range, _part]
     if view.ndim and len(view):
         grow += [_window]
+    if view.ndim and view.size:
+        grow += [_chunk]
     if any(_has_path(name) for name in view.dtype.names or ()):
         grow += [_field] * 3
     if view.dtype.kind == "c":
@@ -99,6 +101,12 @@ def _window(rng, chain):
     step = int(rng.integers(1, len(chain.view) + 2))
     count = (len(chain.view) - size) // step + 1
     return chain.window(int(rng.integers(count)), size, step)
+
+
+def _chunk(rng, chain):
+    shape = [int(rng.integers(1, n + 2)) for n in chain.view.shape]
+    place = [int(rng.integers(-(-n // min(n, m)))) for n, m in zip(chain.view.shape, shape)]
+    return chain.chunk(shape, place)
 
 
 def _field(rng, chain):

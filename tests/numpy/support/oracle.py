@@ -92,6 +92,12 @@ class Chain:
         whole = range(0, len(self.view) - size + 1, step)
         return self._then(f"windows/{size},{step}/{k}", self.view[whole[k] :][:size])
 
+    def chunk(self, shape, place):
+        """The chunk at a place, one number for each axis, of a shape that may be larger than the array."""
+        ranges = (slice(i * min(n, m), (i + 1) * min(n, m)) for i, n, m in zip(place, shape, self.view.shape))
+        name = f"{','.join(map(str, shape))}/{','.join(map(str, place))}"
+        return self._then(f"chunks/{name}", self.view[tuple(ranges)])
+
     def field(self, name):
         return self._then(f"fields/{escaped(name)}", self.view[name])
 
