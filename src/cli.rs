@@ -105,6 +105,9 @@ pub(crate) struct MountArgs {
     /// Size of the tiles that rows/ lists; K, M and G are powers of 1024
     #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = bytes)]
     pub(crate) tile_bytes: u64,
+    /// Size of the chunks of .zarr directories
+    #[arg(long, value_name = "BYTES", default_value = "4M", value_parser = bytes)]
+    pub(crate) chunk_bytes: u64,
     /// List no tiles and no fields, for tools that walk directories; they can still be opened by name
     #[arg(long)]
     pub(crate) no_tiles: bool,
@@ -238,11 +241,12 @@ mod tests {
             "/data",
             "/mnt",
             "-o",
-            "rw,nofail,x-systemd.automount,allow_other,ttl=0.5,tile_bytes=2K",
+            "rw,nofail,x-systemd.automount,allow_other,ttl=0.5,tile_bytes=2K,chunk_bytes=1M",
         ]);
         let args = args.unwrap();
         assert!(args.allow_other);
         assert_eq!((args.ttl, args.tile_bytes), (Duration::from_millis(500), 2048));
+        assert_eq!(args.chunk_bytes, 1 << 20);
         for (options, why) in [
             ("nonsense", "-o nonsense: there is no such option"),
             ("uid=7", "-o uid=7: files show the owners that they have in the source"),
@@ -261,6 +265,8 @@ mod tests {
             "{both}"
         );
         assert!(mount(&["mount", "a", "b", "--tile-bytes", "0"]).is_err());
+        assert!(mount(&["mount", "a", "b", "--chunk-bytes", "0"]).is_err());
+        assert_eq!(mount(&["mount", "a", "b"]).unwrap().chunk_bytes, npyfs::zarr::CHUNK_BYTES);
         assert!(mount(&["mount", "a", "b", "--ttl", "-1"]).is_err());
     }
 

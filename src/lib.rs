@@ -16,7 +16,7 @@
 //! | [`storage`] | every read, gather and write of bytes; the only home of unsafe code |
 //! | [`archive`] | what is in an .npz, and where in it |
 //! | [`layout`] | the bytes of a virtual file, from any position on, over any storage |
-//! | [`encoding`], [`zarr`], [`text`] | the forms of arrays, the small texts |
+//! | [`zarr`], [`encoding`], [`text`] | arrays in chunks, the forms of arrays, the small texts |
 //! | [`error`], [`source`] | what can go wrong; the mirrored directory and its border |
 //! | [`tree`] | what a path means |
 //! | [`inode`], [`fs`] | numbers and handles: the filesystem without a mount |

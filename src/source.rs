@@ -23,6 +23,7 @@ mod files;
 mod links;
 mod listing;
 mod lookup;
+mod members;
 mod names;
 mod origin;
 mod rights;

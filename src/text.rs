@@ -23,6 +23,7 @@ and has enough rows, columns and fields for all examples:
     X/slice/...,None.npy        a[...,None]
     X/parts/8/3.npy             np.array_split(a, 8)[3]
     X/windows/10,1/3.npy        a[3:13]
+    X/chunks/4,4,2/1,0,0.npy    a[4:8, 0:4, 0:2]
     X/fields/r.npy              a['r']
     X/T.npy                     a.T
     X/rows/0-50/cols/3.npy      a[0:50][:, 3]
@@ -31,7 +32,12 @@ and has enough rows, columns and fields for all examples:
     X/rows/0-50.raw             a[0:50], its bytes in C order with no header
     X.raw                       a, its bytes in C order with no header
 
-Without .npy or .raw, a name is a directory. Most names are not listed, but they can be opened. Numbers
+Where Zarr has the array's dtype, each of these is also a directory that readers of Zarr open: X.zarr,
+X/rows/0-50.zarr, and X/chunks/512,512.zarr with chunks of that shape. D.zarr, beside a directory D of the
+source, is the group of all arrays beneath it, and .zarr that of all here. For arrays of 2 to 5 axes,
+X.ome.zarr is an image. All of these are read-only.
+
+Without such an ending, a name is a directory. Most names are not listed, but they can be opened. Numbers
 are plain, or padded with zeros as in the listings. Complex arrays have fields/real and fields/imag. In
 the name of a field, write `.`, `/` and `%` as `%2E`, `%2F` and `%25`.
 

@@ -28,6 +28,7 @@ mod node;
 mod rights;
 mod text;
 mod writing;
+mod zarr;
 
 pub use array::Array;
 use array::{OriginDirectory, WHOLE};
@@ -46,6 +47,8 @@ const SLICE: usize = 256;
 pub struct Options {
     /// About the size in bytes of the tiles that `rows` lists.
     pub tile_bytes: u64,
+    /// About the size in bytes of the chunks of Zarr arrays.
+    pub chunk_bytes: u64,
     /// List no tiles and no fields, which repeat what the array's file has.
     pub no_tiles: bool,
     /// The values of arrays may be written.
@@ -54,7 +57,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { tile_bytes: 64 << 20, no_tiles: false, writable: false }
+        Options {
+            tile_bytes: 64 << 20,
+            chunk_bytes: crate::zarr::CHUNK_BYTES,
+            no_tiles: false,
+            writable: false,
+        }
     }
 }
 

@@ -56,7 +56,11 @@ fn ls_lists_what_a_mount_would_list() {
     std::fs::create_dir(env.data().join("sub")).unwrap();
     let ls = |path| String::from_utf8(on(&env, "ls", path).stdout).unwrap();
     assert_eq!(ls("data"), "big/\nbig.npy\nsub/\n");
-    assert_eq!(ls("data/big"), "header.json\nUSAGE.txt\nrows/\ncols/\nslice/\nparts/\nwindows/\n");
+    assert_eq!(
+        ls("data/big"),
+        "header.json\nUSAGE.txt\nrows/\ncols/\nslice/\nparts/\nwindows/\nchunks/\n"
+    );
+    assert_eq!(ls("data/big/chunks/500,10"), "0,0.npy\n1,0.npy\n");
     assert_eq!(ls("data/big/parts/3"), "0.npy\n1.npy\n2.npy\n");
     assert_eq!(ls("data/big/slice"), "USAGE.txt\n");
     assert_eq!(ls("data/sub"), "");
@@ -120,8 +124,15 @@ fn info_says_why_a_path_does_not_exist() {
         (
             "big/nonsense",
             "an array's directory has no such entry: it has header.json, USAGE.txt, rows, cols, \
-             axis<k>, slice, parts, windows, fields, T, as they apply",
+             axis<k>, slice, parts, windows, chunks, fields, T, as they apply",
         ),
+        ("big/chunks/10,10/0,1", "the array has (100, 1) chunks of that shape"),
+        ("big.zarr/c/0/1", "the array has no such chunk"),
+        ("big.zarr/zarr.json", "a text about a Zarr array"),
+        ("big.ome.zarr/9", "the image has no such level"),
+        (".zarr", "a directory of arrays, as a Zarr group"),
+        (".zarr/__init__", "Zarr has no member of that name"),
+        ("nowhere.zarr", "there is no such file in the source"),
         ("big/rows", "a directory of selections; each of them is an array"),
         ("bad", "not a .npy file: it does not start with \\x93NUMPY"),
         ("bad/rows/3", "not a .npy file: it does not start with \\x93NUMPY"),
@@ -142,6 +153,55 @@ fn info_says_why_a_path_does_not_exist() {
     }
     let deep = stderr(&on(&env, "info", "data/big/rows/2000-3000/cols/3"));
     assert!(deep.contains("big/rows/2000-3000: the array has 1000 rows"), "{deep}");
+}
+
+#[test]
+fn a_zarr_directory_is_there_without_a_mount() {
+    let env = TestEnv::new();
+    let array = std::fs::read(env.data().join("big.npy")).unwrap();
+    std::fs::create_dir_all(env.data().join("sub/deep")).unwrap();
+    std::fs::write(env.data().join("sub/deep/x.npy"), &array).unwrap();
+    let ls = |path| String::from_utf8(on(&env, "ls", path).stdout).unwrap();
+    assert_eq!(ls("data/big.zarr"), "zarr.json\nc/\n");
+    assert_eq!(ls("data/big/chunks/500,10.zarr/c"), "0/\n1/\n");
+    assert_eq!(ls("data/.zarr"), "zarr.json\nbig/\nsub/\n");
+    assert_eq!(ls("data/sub.zarr/deep"), "zarr.json\nx/\n");
+    assert_eq!(ls("data/big.ome.zarr"), "zarr.json\n0/\n1/\n2/\n");
+    let cat = |path| on(&env, "cat", path).stdout;
+    assert_eq!(cat("data/big/chunks/500,10.zarr/c/1/0"), array[128 + 500 * 80..]);
+    assert_eq!(cat("data/.zarr/sub/deep/x/c/0/0"), array[128..]);
+    assert_eq!(cat("data/sub.zarr/.zgroup"), b"{\n  \"zarr_format\": 2\n}\n");
+    let info = on(&env, "info", "data/big/rows/0-5.zarr");
+    assert_eq!(info.stdout, cat("data/big/rows/0-5/header.json"));
+}
+
+#[test]
+fn info_says_which_forms_an_array_lacks_and_why() {
+    let env = TestEnv::new();
+    let notes = |path: &str| {
+        let info = on(&env, "info", path);
+        assert!(info.status.success() && !info.stdout.is_empty(), "{path}");
+        stderr(&info)
+    };
+    assert_eq!(notes("data/big"), "");
+    let row = env.path("data/big/rows/0").display().to_string();
+    assert_eq!(
+        notes("data/big/rows/0"),
+        format!(
+            "npyfs: {row}: there is no .ome.zarr of it: an image has 2 to 5 axes (tczyx, or the last of \
+             them); the array has 1\n"
+        )
+    );
+    let header = "{'descr': '<f16', 'fortran_order': False, 'shape': (2,)}".to_owned();
+    let mut long = b"\x93NUMPY\x01\0\x76\0".to_vec();
+    long.extend(format!("{header:117}\n").bytes());
+    long.extend([0; 32]);
+    std::fs::write(env.data().join("long.npy"), long).unwrap();
+    let said = notes("data/long");
+    assert!(said.ends_with("there is no .zarr of it: Zarr v3 has no type for <f16\n"), "{said}");
+    let refused = on(&env, "ls", "data/long.zarr");
+    let path = env.path("data/long.zarr").display().to_string();
+    assert_eq!(stderr(&refused), format!("npyfs: {path}: Zarr v3 has no type for <f16\n"));
 }
 
 #[test]

@@ -21,7 +21,12 @@ pub(super) fn file_of_array(path: &Path) -> Option<PathBuf> {
 /// What to read instead of the directory of an array or of a slice: the file beside it.
 pub(super) fn file_beside(directory: &Path) -> PathBuf {
     // Without a slash at the end.
-    let path = directory.components().as_path().as_os_str().as_bytes();
+    let path = directory.components().as_path().as_os_str();
+    // `X.zarr` is a directory too.
+    let path = match path.to_str().and_then(Encoding::strip) {
+        Some((stem, Encoding::Zarr | Encoding::OmeZarr)) => stem.as_bytes(),
+        _ => path.as_bytes(),
+    };
     // `X.npy.d` stands for X.npy where there is another X.
     match path.strip_suffix(b".d").filter(|path| path.ends_with(NPY.as_bytes())) {
         Some(file) => OsStr::from_bytes(file).into(),
@@ -71,7 +76,9 @@ mod tests {
 
     #[test]
     fn a_directory_and_its_file_are_found_by_each_other() {
-        for (directory, file) in [("d/a", "d/a.npy"), ("a/", "a.npy"), ("a.npy.d", "a.npy")] {
+        for (directory, file) in
+            [("d/a", "d/a.npy"), ("a/", "a.npy"), ("a.npy.d", "a.npy"), ("d/a.zarr/", "d/a.npy")]
+        {
             assert_eq!(file_beside(Path::new(directory)), Path::new(file));
         }
         let beside = directories_beside(Path::new("d/a.npy"));

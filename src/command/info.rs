@@ -48,9 +48,9 @@ fn describe(path: &Path) -> Outcome {
     }
     let found = Located::new(path)?;
     match found.tree.describe(&found.node).map_err(|err| found.error(&err))? {
-        Described::Array { header_json, note } => {
+        Described::Array { header_json, notes } => {
             unless_closed(io::stdout().write_all(header_json.as_bytes()))?;
-            if let Some(note) = note {
+            for note in notes {
                 eprintln!("npyfs: {}: {note}", shown(path));
             }
             Ok(())

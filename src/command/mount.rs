@@ -65,6 +65,7 @@ fn serve(args: &MountArgs) -> Outcome {
         follow_symlinks: args.follow_symlinks,
         tree: tree::Options {
             tile_bytes: args.tile_bytes,
+            chunk_bytes: args.chunk_bytes,
             no_tiles: args.no_tiles,
             writable: args.writable,
         },

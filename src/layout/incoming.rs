@@ -237,7 +237,7 @@ const MAX_DESCR: usize = 100;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encoding::Encoding;
+    use crate::encoding::FileEncoding;
     use crate::npy::header::{self, Order};
     use std::fs::File;
     use std::io::Write;
@@ -270,7 +270,7 @@ mod tests {
         }
 
         fn incoming(&self) -> Incoming {
-            Incoming::new(self.view.clone(), Arc::new(Encoding::Npy.layout(&self.view)))
+            Incoming::new(self.view.clone(), Arc::new(FileEncoding::Npy.layout(&self.view)))
         }
 
         /// The values, when the header is seen to be untouched.

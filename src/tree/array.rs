@@ -9,7 +9,7 @@ use super::group::GroupDirectory;
 use super::listing::{Known, Listing, Made};
 use super::node::{Directory, Found};
 use super::text::{HEADER, Text, USAGE, about_unreadable};
-use super::{Backing, NoArray, Node, Tree, as_text};
+use super::{Backing, NoArray, Node, Options, Tree, as_text};
 use crate::encoding::Encoding;
 use crate::error::Error;
 use crate::meta::Kind;
@@ -68,19 +68,36 @@ impl Array {
         self: &Arc<Self>,
         selector: Selector,
         encoding: Option<Encoding>,
+        options: &Options,
     ) -> Result<Node, Error> {
-        if let Some(encoding) = encoding {
+        if let Some(Encoding::File(encoding)) = encoding {
             return Encoded::node(self, Some(selector), encoding);
         }
         let inner = self.select(&selector)?;
         if inner.expression.len() > MAX_EXPRESSION {
             return Err(Error::NameTooLong);
         }
-        Ok(Node::Directory(Arc::new(inner)))
+        match encoding {
+            Some(encoding) => Arc::new(inner).encoded(encoding, options),
+            None => Ok(Node::Directory(Arc::new(inner))),
+        }
+    }
+
+    /// All of this in an encoding.
+    pub(super) fn encoded(
+        self: &Arc<Self>,
+        encoding: Encoding,
+        options: &Options,
+    ) -> Result<Node, Error> {
+        match encoding {
+            Encoding::File(encoding) => Encoded::node(self, None, encoding),
+            Encoding::Zarr => self.as_zarr(options),
+            Encoding::OmeZarr => self.as_image(options),
+        }
     }
 
     /// The entry of this name in its directory.
-    fn entry(self: &Arc<Self>, name: &str) -> Result<Node, Error> {
+    fn entry(self: &Arc<Self>, name: &str, options: &Options) -> Result<Node, Error> {
         match name {
             HEADER => return Ok(Text::header(self)),
             USAGE => return Ok(Text::usage(self, None)),
@@ -94,7 +111,7 @@ impl Array {
             None => (Selector::named(name), None),
         };
         match selector {
-            Ok(selector) => self.selected(selector, encoding),
+            Ok(selector) => self.selected(selector, encoding, options),
             // If it is no selector either, the reason why it is no group says more.
             Err(refusal) => {
                 Err(Error::NotFound(Group::named(name, &self.view).err().unwrap_or(refusal)))
@@ -119,7 +136,7 @@ impl Directory for Array {
 
     fn lookup(self: Arc<Self>, tree: &Tree, name: &OsStr) -> Result<Found, Error> {
         let meta = tree.current(&self.origin, &self.version)?;
-        Ok((self.entry(as_text(name)?)?, Some(meta)))
+        Ok((self.entry(as_text(name)?, &tree.options)?, Some(meta)))
     }
 
     fn list(self: Arc<Self>, tree: &Tree, _known: Known<'_>) -> Result<Listing, Error> {
@@ -159,7 +176,16 @@ impl Directory for OriginDirectory {
         let (version, meta) = self.0.version(&tree.source)?;
         let name = as_text(name)?;
         let node = match version {
-            Ok(version) => Arc::new(Array::whole(&self.0, version)).entry(name)?,
+            Ok(version) => {
+                let whole = Arc::new(Array::whole(&self.0, version));
+                // Where the mount is one array, nothing stands beside it.
+                match Encoding::strip(name) {
+                    Some(("", encoding)) if tree.source.is_single() => {
+                        whole.encoded(encoding, &tree.options)?
+                    }
+                    _ => whole.entry(name, &tree.options)?,
+                }
+            }
             Err(unreadable) => {
                 let origin = self.0.clone();
                 about_unreadable(NoArray { origin, unreadable, meta }, name)?

@@ -23,6 +23,8 @@ pub enum Backing<'a> {
     NoArray(&'a NoArray),
     /// One version of an array
     Version(&'a Arc<dyn Origin>, &'a Arc<Version>),
+    /// A directory of the source, of whose arrays the node is made; and the text that the node is, if it is one
+    Beneath(&'a Entry, Option<&'a Arc<str>>),
     /// Nothing in the source: the mount itself
     Mount,
 }
@@ -72,7 +74,7 @@ impl<'a> Backing<'a> {
         match self {
             Backing::Array(origin) | Backing::Version(origin, _) => Some(origin),
             Backing::NoArray(no_array) => Some(&no_array.origin),
-            Backing::Entry(_) | Backing::Mount => None,
+            Backing::Entry(_) | Backing::Beneath(..) | Backing::Mount => None,
         }
     }
 
@@ -87,6 +89,7 @@ impl<'a> Backing<'a> {
             (Backing::Version(a, version), Backing::Version(b, other)) => {
                 is_same_origin(a, b) && version.is_same_as(other)
             }
+            (Backing::Beneath(a, text), Backing::Beneath(b, other)) => a == b && text == other,
             (Backing::Mount, Backing::Mount) => true,
             _ => false,
         }
@@ -95,7 +98,7 @@ impl<'a> Backing<'a> {
     /// Its path in the source.
     pub fn path(self) -> Option<&'a Path> {
         match self {
-            Backing::Entry(entry) => Some(&entry.path),
+            Backing::Entry(entry) | Backing::Beneath(entry, _) => Some(&entry.path),
             backing => backing.origin().map(|origin| origin.path()),
         }
     }
@@ -122,6 +125,7 @@ impl Tree {
                 origin.meta(&self.source).unwrap_or(*meta)
             }
             Backing::Version(origin, version) => self.current(origin, version)?,
+            Backing::Beneath(directory, _) => self.source.directory_meta(directory)?,
             Backing::Mount => Meta::of_this_process(),
         };
         Ok(self.attr_by(node, &meta))

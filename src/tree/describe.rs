@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Array, Node, Tree};
+use crate::encoding::Encoding;
 use crate::error::Error;
 use crate::source::{Origin, VersionOrWhy};
 
@@ -13,8 +14,8 @@ pub enum Described {
     Array {
         /// Its `header.json`.
         header_json: String,
-        /// A further remark for its owner.
-        note: Option<String>,
+        /// Further remarks for its owner.
+        notes: Vec<String>,
     },
     /// It is no array, and why.
     NoArray(String),
@@ -26,7 +27,11 @@ impl Described {
     }
 
     pub(super) fn array(array: &Array) -> Described {
-        Described::Array { header_json: array.header_json(), note: None }
+        let refused = Encoding::ALL.into_iter().filter_map(|encoding| {
+            let why = encoding.check(&array.view).err()?;
+            Some(format!("there is no {} of it: {why}", encoding.extension()))
+        });
+        Described::Array { header_json: array.header_json(), notes: refused.collect() }
     }
 
     pub(super) fn of_version(
@@ -36,8 +41,11 @@ impl Described {
     ) -> Described {
         match version {
             Ok(version) => {
-                let header_json = Array::whole(origin, version).header_json();
-                Described::Array { header_json, note }
+                let mut described = Described::array(&Array::whole(origin, version));
+                if let Described::Array { notes, .. } = &mut described {
+                    notes.extend(note);
+                }
+                described
             }
             Err(unreadable) => Described::NoArray(unreadable.why.clone()),
         }

@@ -7,7 +7,7 @@ use super::describe::Described;
 use super::node::{File, Target};
 use super::{Backing, Content, Node, Tree};
 use crate::caller::Caller;
-use crate::encoding::Encoding;
+use crate::encoding::FileEncoding;
 use crate::error::Error;
 use crate::meta::Meta;
 use crate::selection::Selector;
@@ -21,7 +21,7 @@ pub(super) struct Encoded {
     of: Arc<Array>,
     /// The last selector; none if it is all of `of`.
     selector: Option<Selector>,
-    encoding: Encoding,
+    encoding: FileEncoding,
     /// Its bytes.
     len: u64,
 }
@@ -30,7 +30,7 @@ impl Encoded {
     pub(super) fn node(
         of: &Arc<Array>,
         selector: Option<Selector>,
-        encoding: Encoding,
+        encoding: FileEncoding,
     ) -> Result<Node, Error> {
         let mut encoded = Encoded { of: of.clone(), selector, encoding, len: 0 };
         encoded.len = encoding.len(&encoded.view()?);

@@ -8,11 +8,11 @@ use super::describe::Described;
 use super::listing::{Known, Listing, Made, Places};
 use super::node::{Directory, Found};
 use super::text::{Text, USAGE};
-use super::{Backing, Node, Tree, as_text};
+use super::{Backing, Node, Options, Tree, as_text};
 use crate::encoding::Encoding;
 use crate::error::Error;
 use crate::meta::Kind;
-use crate::selection::Group;
+use crate::selection::{Grid, Group};
 
 /// A directory of selectors of an array.
 #[derive(Debug)]
@@ -26,21 +26,24 @@ impl GroupDirectory {
         Node::Directory(Arc::new(GroupDirectory { array: array.clone(), group }))
     }
 
-    fn entry(&self, name: &str) -> Result<Node, Error> {
+    fn entry(&self, name: &str, options: &Options) -> Result<Node, Error> {
         let (array, view) = (&self.array, &self.array.view);
         if name == USAGE && self.group.has_usage() {
             return Ok(Text::usage(array, Some(self.group.clone())));
         }
         if let Some((stem, encoding)) = Encoding::strip(name) {
+            if (&self.group, encoding) == (&Group::Chunks, Encoding::Zarr) {
+                return array.in_chunks(Grid::named(stem, view).map_err(Error::NotFound)?);
+            }
             let selector = self.group.select(stem, view).map_err(Error::NotFound)?;
-            return array.selected(selector, Some(encoding));
+            return array.selected(selector, Some(encoding), options);
         }
         if self.group.has_groups() {
             let inner = self.group.enter(name, view).map_err(Error::NotFound)?;
             return Ok(GroupDirectory::node(array, inner));
         }
         let selector = self.group.select(name, view).map_err(Error::NotFound)?;
-        array.selected(selector, None)
+        array.selected(selector, None, options)
     }
 }
 
@@ -51,7 +54,7 @@ impl Directory for GroupDirectory {
 
     fn lookup(self: Arc<Self>, tree: &Tree, name: &OsStr) -> Result<Found, Error> {
         let meta = tree.current(&self.array.origin, &self.array.version)?;
-        Ok((self.entry(as_text(name)?)?, Some(meta)))
+        Ok((self.entry(as_text(name)?, &tree.options)?, Some(meta)))
     }
 
     fn list(self: Arc<Self>, tree: &Tree, _known: Known<'_>) -> Result<Listing, Error> {
@@ -91,6 +94,6 @@ impl Places for Selectors {
     fn at(&self, place: u64) -> Option<(OsString, Kind)> {
         let GroupDirectory { array, group } = &*self.directory;
         let stem = group.listed_at(place, &array.view, self.tile_bytes)?;
-        Some(((stem + Encoding::Npy.extension()).into(), Kind::File))
+        Some(((stem + Encoding::LISTED.extension()).into(), Kind::File))
     }
 }

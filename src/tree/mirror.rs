@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use super::array::{Array, OriginDirectory};
 use super::describe::Described;
-use super::encoded::Encoded;
 use super::listing::{Known, Listing};
 use super::node::{Directory, File, Found, Target};
-use super::{Backing, Content, Node, Tree};
+use super::{Backing, Content, Node, Tree, zarr};
 use crate::caller::Caller;
 use crate::encoding::Encoding;
 use crate::error::{Error, shortened};
@@ -57,14 +56,22 @@ impl Directory for SourceDirectory {
         };
         // The encodings beside `X.npy`, which is itself the first of them.
         match name.to_str().and_then(Encoding::strip) {
-            Some((_, Encoding::Npy)) | None => Err(not_found),
+            Some((_, Encoding::LISTED)) | None => Err(not_found),
+            Some(("", Encoding::Zarr)) if directory.path.as_os_str().is_empty() => {
+                zarr::in_mirror(tree, directory, "")
+            }
             Some((stem, encoding)) => {
-                let file = tree.source.array_of_stem(directory, stem)?;
+                let file = match tree.source.array_of_stem(directory, stem) {
+                    Err(Error::NotFound(_)) if encoding == Encoding::Zarr => {
+                        return zarr::in_mirror(tree, directory, stem);
+                    }
+                    file => file?,
+                };
                 let origin: Arc<dyn Origin> = Arc::new(file);
                 match origin.version(&tree.source)? {
                     (Ok(version), meta) => {
                         let whole = Arc::new(Array::whole(&origin, version));
-                        Ok((Encoded::node(&whole, None, encoding)?, Some(meta)))
+                        Ok((whole.encoded(encoding, &tree.options)?, Some(meta)))
                     }
                     (Err(unreadable), _) => Err(Error::not_found(unreadable.sentence(&*origin))),
                 }

@@ -51,6 +51,11 @@ pub trait Directory: fmt::Debug + Send + Sync {
     /// What it is, in the words of `npyfs info`.
     fn describe(self: Arc<Self>, tree: &Tree) -> Result<Described, Error>;
 
+    /// Whether nothing in it can be written, on any mount.
+    fn is_read_only(&self) -> bool {
+        false
+    }
+
     /// What it is called in messages.
     fn shown(&self) -> String {
         self.backing().shown()

@@ -26,7 +26,7 @@ impl Tree {
             return Ok(());
         }
         match (node.backing(), node.kind()) {
-            (Backing::Entry(entry), Kind::Directory) => {
+            (Backing::Entry(entry), Kind::Directory) | (Backing::Beneath(entry, _), _) => {
                 self.source.admit_to_directory(entry, caller)
             }
             (Backing::Entry(entry), Kind::File) => self.source.admit_to_file(entry, caller, which),
@@ -58,6 +58,9 @@ impl Tree {
                 self.source.list_of_file(&entry.path, entry.id, name)?
             }
             (Backing::Entry(_), Kind::Symlink) => None,
+            (Backing::Beneath(directory, _), _) if name != acl::DEFAULT => {
+                self.source.list_of_directory(directory, name)?
+            }
             (backing, _) => match backing.origin() {
                 Some(origin) => origin.access_list(&self.source, name)?,
                 None => None,
@@ -77,12 +80,18 @@ impl Tree {
         let may_write = self.options.writable;
         match node {
             _ if node.is_entry() && may_write => of_file,
+            _ if matches!(node.backing(), Backing::Beneath(..)) => match node.kind() {
+                Kind::Directory => of_file & (READ | SEARCH),
+                // It says what is in the directory, and what that is.
+                _ if of_file & (READ | SEARCH) == READ | SEARCH => READ,
+                _ => 0,
+            },
             // To read an array is to look around in it. Whoever may write the array may try to make
             // names there, and can then read why not; without the bit the kernel would answer for us,
             // and we could not say which slice is misspelt.
-            Node::Directory(_) if !node.is_entry() => match of_file & READ {
+            Node::Directory(directory) if !node.is_entry() => match of_file & READ {
                 0 => 0,
-                _ if may_write => READ | SEARCH | of_file & WRITE,
+                _ if may_write && !directory.is_read_only() => READ | SEARCH | of_file & WRITE,
                 _ => READ | SEARCH,
             },
             Node::File(file) if file.is_writable() && may_write => of_file,

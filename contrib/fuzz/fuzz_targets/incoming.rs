@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use npyfs::encoding::Encoding;
+use npyfs::encoding::FileEncoding;
 use npyfs::layout::Incoming;
 use npyfs::npy::header::{self, Header, Order};
 use npyfs::runs::Runs;
@@ -63,7 +63,7 @@ fn check(u: &mut Unstructured<'_>) -> Result<()> {
     let before = [b'.'; FILE_SIZE];
     (&*file).seek(SeekFrom::Start(0)).expect("the start");
     (&*file).write_all(&before).expect("room");
-    let own = Arc::new(Encoding::Npy.layout(view));
+    let own = Arc::new(FileEncoding::Npy.layout(view));
     let mut incoming = Incoming::new(view.clone(), own.clone());
     let mut replaced = None;
     for _ in 0..u.int_in_range(0..=8)? {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use npyfs::encoding::Encoding;
+use npyfs::encoding::{Encoding, FileEncoding};
 use npyfs::npy::header::{Header, Order};
 use npyfs::selection::{Group, Selector};
 use npyfs::view::View;
@@ -52,8 +52,10 @@ fn apply(selector: &Selector, group: Option<&Group>, name: &str, view: &View) ->
     let selected = selector.apply(view).ok()?;
     assert_bounds(&selected);
     assert_eq!(selected.data(), view.data());
-    for encoding in [Encoding::Npy, Encoding::Raw] {
+    for encoding in [FileEncoding::Npy, FileEncoding::Raw] {
         assert!(encoding.layout(&selected).len() >= selected.nbytes());
+    }
+    for encoding in Encoding::ALL {
         let file_name = format!("{name}{}", encoding.extension());
         assert_eq!(Encoding::strip(&file_name), Some((name, encoding)));
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use npyfs::encoding::Encoding;
+use npyfs::encoding::FileEncoding;
 use npyfs::npy::dtype::{DType, Field, MAX_NDIM};
 use npyfs::npy::header::{Header, Order};
 use npyfs::storage::LocalFile;
@@ -189,11 +189,17 @@ fn some_selection(
 }
 
 /// What the view is as a file, by the model.
-fn expected(encoding: Encoding, view: &View, model: &Model, served: &[u8], all: &[u8]) -> Vec<u8> {
+fn expected(
+    encoding: FileEncoding,
+    view: &View,
+    model: &Model,
+    served: &[u8],
+    all: &[u8],
+) -> Vec<u8> {
     let itemsize = view.dtype().itemsize();
     match encoding {
-        Encoding::Raw => model.bytes(Order::C, itemsize, all),
-        Encoding::Npy => {
+        FileEncoding::Raw => model.bytes(Order::C, itemsize, all),
+        FileEncoding::Npy => {
             let header = read_header(served, served.len() as u64).expect("a header");
             assert_eq!((&header.dtype, &header.shape), (view.dtype(), &model.shape));
             let head = &served[..header.data_offset as usize];
@@ -214,7 +220,7 @@ fn check(u: &mut Unstructured<'_>) -> Result<()> {
             assert_eq!(view.shape(), model.shape);
         }
     }
-    for encoding in [Encoding::Npy, Encoding::Raw] {
+    for encoding in [FileEncoding::Npy, FileEncoding::Raw] {
         let layout = encoding.layout(&view);
         let read = |at, len| layout.read_at(storage, at, len, <[u8]>::to_vec).expect("it is there");
         let whole = read(0, layout.len() as usize + 1);
