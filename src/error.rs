@@ -64,6 +64,14 @@ pub enum Error {
         /// The backing file.
         file: String,
     },
+    /// Nothing where a missing file would be taken for zeros: to a reader of Zarr a chunk that does not exist is
+    /// one of fill values.
+    NoChunk {
+        /// The backing file.
+        file: String,
+        /// Why there is none.
+        why: String,
+    },
     /// No mount does this, writable or not; and why.
     NotPermitted(String),
     /// The mount is read-only.
@@ -143,7 +151,10 @@ impl Error {
             Error::TooManyOpen(_) => libc::ENFILE,
             Error::Reported(errno) => *errno,
             // Not what is there, and never zeros for what is not.
-            Error::Short { .. } | Error::Cut { .. } | Error::Rewritten { .. } => libc::EIO,
+            Error::Short { .. }
+            | Error::Cut { .. }
+            | Error::Rewritten { .. }
+            | Error::NoChunk { .. } => libc::EIO,
             Error::Denied { source, .. } | Error::Io { source, .. } => {
                 match source.raw_os_error() {
                     // openat2 answers EXDEV if a path leads out of the source: for the caller there is
@@ -174,6 +185,7 @@ impl Error {
             | Error::Short { .. }
             | Error::Cut { .. }
             | Error::Rewritten { .. }
+            | Error::NoChunk { .. }
             | Error::NotWritable { .. }
             | Error::NoRoom { .. }
             | Error::TooManyOpen(_)
@@ -205,7 +217,8 @@ impl fmt::Display for Error {
             Error::ReadOnly => {
                 f.write_str("the mount is read-only; mount with --writable to write")
             }
-            Error::NotWritable { file, why }
+            Error::NoChunk { file, why }
+            | Error::NotWritable { file, why }
             | Error::TooFar { file, why }
             | Error::NoRoom { file, why } => {
                 write!(f, "{file}: {why}")

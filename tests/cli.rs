@@ -127,7 +127,11 @@ fn info_says_why_a_path_does_not_exist() {
              axis<k>, slice, parts, windows, chunks, fields, T, as they apply",
         ),
         ("big/chunks/10,10/0,1", "the array has (100, 1) chunks of that shape"),
-        ("big.zarr/c/0/1", "the array has no such chunk"),
+        (
+            "big.zarr/c/0/1",
+            "big.npy: the array has no such chunk (if it was replaced, open it again)",
+        ),
+        ("bad.zarr", "bad.npy: not a .npy file: it does not start with \\x93NUMPY"),
         ("big.zarr/zarr.json", "a text about a Zarr array"),
         ("big.ome.zarr/9", "the image has no such level"),
         (".zarr", "a directory of arrays, as a Zarr group"),

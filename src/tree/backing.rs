@@ -105,10 +105,14 @@ impl<'a> Backing<'a> {
 
     /// What it is called in messages.
     pub(super) fn shown(self) -> String {
-        match self.path() {
-            Some(path) if path.as_os_str().is_empty() => "the source".to_owned(),
-            Some(path) => shown(path).to_string(),
-            None => "the mount".to_owned(),
+        self.path().map_or_else(|| "the mount".to_owned(), Backing::shown_path)
+    }
+
+    /// What a path in the source is called in messages.
+    pub(super) fn shown_path(path: &Path) -> String {
+        match path.as_os_str().is_empty() {
+            true => "the source".to_owned(),
+            false => shown(path).to_string(),
         }
     }
 }

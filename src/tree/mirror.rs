@@ -73,7 +73,10 @@ impl Directory for SourceDirectory {
                         let whole = Arc::new(Array::whole(&origin, version));
                         Ok((whole.encoded(encoding, &tree.options)?, Some(meta)))
                     }
-                    (Err(unreadable), _) => Err(Error::not_found(unreadable.sentence(&*origin))),
+                    (Err(why), _) => Err(match encoding {
+                        Encoding::File(_) => Error::not_found(why.sentence(&*origin)),
+                        Encoding::Zarr | Encoding::OmeZarr => zarr::unreadable(&*origin, &why),
+                    }),
                 }
             }
         }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::array::{Array, WHOLE};
-use super::{Node, Options};
+use super::{Backing, Node, Options};
 use crate::encoding::Encoding;
 use crate::error::Error;
 use crate::selection::{Grid, Refusal};
+use crate::source::{Origin, Unreadable};
 use crate::zarr::ome::Pyramid;
 use crate::zarr::{self, v2, v3};
 
@@ -83,6 +84,19 @@ fn name_of(array: &Array) -> String {
     let stem = file.strip_suffix(Encoding::LISTED.extension()).unwrap_or(&file);
     let selected = array.expression.strip_prefix(WHOLE).unwrap_or(&array.expression);
     format!("{stem}{selected}")
+}
+
+/// What is said of a chunk that an array does not have: of one that was replaced, perhaps.
+fn no_chunk(array: &Array) -> Error {
+    let why = "the array has no such chunk (if it was replaced, open it again)".to_owned();
+    Error::NoChunk { file: array.backing().shown(), why }
+}
+
+/// What was to be an array in Zarr, and is none: while a file is being written, for instance. Its chunks must not
+/// seem to be missing.
+pub(super) fn unreadable(origin: &dyn Origin, unreadable: &Unreadable) -> Error {
+    let file = Backing::shown_path(origin.path());
+    Error::NoChunk { file, why: unreadable.why.clone() }
 }
 
 impl Array {

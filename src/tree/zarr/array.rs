@@ -5,10 +5,11 @@ use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
 use super::text::{OfArray, Text};
-use super::{Chunked, READ_ONLY};
+use super::{Chunked, READ_ONLY, no_chunk};
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::meta::{Kind, Meta};
+use crate::selection::number;
 use crate::source::Which;
 use crate::tree::describe::Described;
 use crate::tree::listing::{Known, Listing, Made, Places};
@@ -50,12 +51,17 @@ impl ArrayDirectory {
             v3::CHUNKS => Ok(ChunksDirectory::node(of, Vec::new())),
             _ => match v2::index(name, self.0.zarr.grid()) {
                 Some(index) => Ok(ChunkFile::node(of, index)),
+                None if name.split('.').all(is_number) => Err(no_chunk(&self.0.array)),
                 None => {
                     Err(Error::not_found("a Zarr array has zarr.json and c, and no such entry"))
                 }
             },
         }
     }
+}
+
+fn is_number(name: &str) -> bool {
+    number::parse(name).is_some()
 }
 
 /// The kind of what is reached by so many positions.
@@ -109,8 +115,12 @@ impl Directory for ChunksDirectory {
 
     fn lookup(self: Arc<Self>, tree: &Tree, name: &OsStr) -> Result<Found, Error> {
         let meta = tree.current(&self.of.array.origin, &self.of.array.version)?;
-        let position = v3::position(as_text(name)?, self.index.len(), self.of.zarr.grid());
-        let position = position.ok_or_else(|| Error::not_found("the array has no such chunk"))?;
+        let name = as_text(name)?;
+        let position = match v3::position(name, self.index.len(), self.of.zarr.grid()) {
+            Some(position) => position,
+            None if is_number(name) => return Err(no_chunk(&self.of.array)),
+            None => return Err(Error::not_found("chunks are called by their numbers")),
+        };
         let index = [&self.index[..], &[position]].concat();
         Ok((ChunksDirectory::node(self.of.clone(), index), Some(meta)))
     }
@@ -168,7 +178,7 @@ impl File for ChunkFile {
         let array = &self.of.array;
         let (open, meta) = tree.open_version(&array.origin, &array.version, which)?;
         let layout = self.of.zarr.chunk(&self.index);
-        let layout = layout.ok_or_else(|| Error::not_found("the array has no such chunk"))?;
+        let layout = layout.ok_or_else(|| no_chunk(array))?;
         Ok(Content::Array { open, version: array.version.clone(), layout, meta })
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{Chunked, group};
+use super::{Chunked, group, unreadable};
 use crate::encoding::Encoding;
 use crate::error::Error;
 use crate::meta::{Kind, Meta};
@@ -79,7 +79,7 @@ fn array(tree: &Tree, group: &Entry, name: &str) -> Result<Member, Error> {
             Encoding::Zarr.check(&version.view).map_err(Error::NotFound)?;
             Ok(Member::Array(Array::whole(&origin, version).into(), meta))
         }
-        (Err(unreadable), _) => Err(Error::not_found(unreadable.sentence(&*origin))),
+        (Err(why), _) => Err(unreadable(&*origin, &why)),
     }
 }
 
