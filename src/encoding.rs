@@ -60,6 +60,11 @@ impl Encoding {
             .find_map(|encoding| Some((name.strip_suffix(encoding.extension())?, encoding)))
     }
 
+    /// Whether a name is of a form that is a directory.
+    pub fn is_directory(name: &str) -> bool {
+        matches!(Encoding::strip(name), Some((_, Encoding::Zarr | Encoding::OmeZarr)))
+    }
+
     /// Why a view has no form in this encoding, if it has none.
     pub fn check(self, view: &View) -> Result<(), Refusal> {
         match self {

@@ -64,12 +64,11 @@ pub enum Error {
         /// The backing file.
         file: String,
     },
-    /// Nothing where a missing file would be taken for zeros: to a reader of Zarr a chunk that does not exist is
-    /// one of fill values.
-    NoChunk {
+    /// No bytes, where readers of Zarr would take a file that does not exist for one of zeros.
+    NoData {
         /// The backing file.
         file: String,
-        /// Why there is none.
+        /// Why there are none.
         why: String,
     },
     /// No mount does this, writable or not; and why.
@@ -154,7 +153,7 @@ impl Error {
             Error::Short { .. }
             | Error::Cut { .. }
             | Error::Rewritten { .. }
-            | Error::NoChunk { .. } => libc::EIO,
+            | Error::NoData { .. } => libc::EIO,
             Error::Denied { source, .. } | Error::Io { source, .. } => {
                 match source.raw_os_error() {
                     // openat2 answers EXDEV if a path leads out of the source: for the caller there is
@@ -185,7 +184,7 @@ impl Error {
             | Error::Short { .. }
             | Error::Cut { .. }
             | Error::Rewritten { .. }
-            | Error::NoChunk { .. }
+            | Error::NoData { .. }
             | Error::NotWritable { .. }
             | Error::NoRoom { .. }
             | Error::TooManyOpen(_)
@@ -217,7 +216,7 @@ impl fmt::Display for Error {
             Error::ReadOnly => {
                 f.write_str("the mount is read-only; mount with --writable to write")
             }
-            Error::NoChunk { file, why }
+            Error::NoData { file, why }
             | Error::NotWritable { file, why }
             | Error::TooFar { file, why }
             | Error::NoRoom { file, why } => {

@@ -8,6 +8,7 @@ use super::listing::{Listing, Made};
 use super::node::File;
 use super::{Backing, Content, NoArray, Node, Tree};
 use crate::caller::Caller;
+use crate::encoding::Encoding;
 use crate::error::Error;
 use crate::meta::{Kind, Meta};
 use crate::selection::Group;
@@ -81,6 +82,10 @@ pub(super) fn about_unreadable(no_array: NoArray, name: &str) -> Result<Node, Er
     match (name, &no_array.unreadable.header) {
         (ERROR, _) => Ok(Text::node(Says::Error(no_array))),
         (HEADER, Some(_)) => Ok(Text::node(Says::HeaderOf(no_array))),
+        // Readers of Zarr may look for chunks beneath it.
+        _ if name == "chunks" || Encoding::is_directory(name) => {
+            Err(super::zarr::unreadable(&*no_array.origin, &no_array.unreadable))
+        }
         _ => Err(Error::not_found(no_array.unreadable.sentence(&*no_array.origin))),
     }
 }

@@ -89,14 +89,14 @@ fn name_of(array: &Array) -> String {
 /// What is said of a chunk that an array does not have: of one that was replaced, perhaps.
 fn no_chunk(array: &Array) -> Error {
     let why = "the array has no such chunk (if it was replaced, open it again)".to_owned();
-    Error::NoChunk { file: array.backing().shown(), why }
+    Error::NoData { file: array.backing().shown(), why }
 }
 
 /// What was to be an array in Zarr, and is none: while a file is being written, for instance. Its chunks must not
 /// seem to be missing.
 pub(super) fn unreadable(origin: &dyn Origin, unreadable: &Unreadable) -> Error {
     let file = Backing::shown_path(origin.path());
-    Error::NoChunk { file, why: unreadable.why.clone() }
+    Error::NoData { file, why: unreadable.why.clone() }
 }
 
 impl Array {
