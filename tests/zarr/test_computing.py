@@ -8,7 +8,7 @@ import pytest
 import xarray
 
 import corpus
-from test_groups import put
+from served import put
 
 BIG = corpus.sample("big", (1000, 60), "<i8")
 

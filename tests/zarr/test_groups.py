@@ -15,6 +15,7 @@ import dtypes
 from expected import assert_same
 from mounting import Mount, run
 from readers import by_tensorstore, files
+from served import put
 
 ARRAYS = {
     "a": corpus.sample("a", (30, 4), "<f8"),
@@ -27,13 +28,6 @@ ARRAYS = {
     # A directory has the name.
     "sub/deep.npy": corpus.sample("deep", (4,), "<i8"),
 }
-
-
-def put(source, path, sample):
-    """Puts a member of a group where it comes from."""
-    file = source / (path if path.endswith(".npy") else f"{path}.npy")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(sample.blob)
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ import pytest
 import corpus
 import dtypes
 import generators
-from conftest import CHUNK_BYTES
 from expected import assert_same, v3_holds
 from mounting import Mount
 from oracle import Chain
 from readers import assert_chunks, assert_read, by_tensorstore, opened
+from served import CHUNK_BYTES
 
 GRIDS = ["2,3", "5,4", "1,1", "100,100", 40, 4096]
 
