@@ -1,5 +1,7 @@
 """xarray and Dask on Zarr directories."""
 
+import pathlib
+import re
 import warnings
 
 import dask.array
@@ -36,6 +38,17 @@ def test_dask_takes_the_chunks_of_a_path_and_computes(mount):
         window = dask.array.overlap.sliding_window_view(lazy, 3, axis=0).max(axis=-1)
         expected = np.lib.stride_tricks.sliding_window_view(view, 3, axis=0).max(axis=-1)
         assert np.array_equal(window.compute(scheduler="threads"), expected), path
+
+
+def test_what_the_readme_shows_runs(own_mount):
+    put(own_mount.source, "big", corpus.sample("big", (30_000, 100), "<i2"))
+    readme = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
+    section = readme.split("### When one machine is not enough\n")[1].split("\n### ")[0]
+    [code] = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    assert code.count("/mnt/npy") == 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        exec(code.replace("/mnt/npy", str(own_mount.path)), {})
 
 
 @pytest.mark.parametrize("consolidated", [None, False])
