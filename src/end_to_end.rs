@@ -28,6 +28,21 @@ impl<T> EndToEnd<T> {
         self.items.last().map_or(0, |(_, end)| *end)
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.items.len()
+    }
+
+    /// One of them, by its number.
+    pub(crate) fn item(&self, number: usize) -> &T {
+        &self.items[number].0
+    }
+
+    /// The position where one ends, by its number.
+    pub(crate) fn end(&self, number: usize) -> u64 {
+        self.items[number].1
+    }
+
     /// Each of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.items.iter().map(|(item, _)| item)

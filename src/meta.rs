@@ -74,6 +74,11 @@ impl FileId {
         (self.device, self.number) == (other.device, other.number)
     }
 
+    /// The file's number on its filesystem.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     /// The device of the file's filesystem, `major:minor`.
     pub fn device(&self) -> String {
         format!("{}:{}", self.device.0, self.device.1)

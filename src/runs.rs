@@ -5,6 +5,8 @@
 //! once, so that a contiguous view is a single run however many axes it has; what remains is
 //! O(ndim), whatever the size.
 
+use std::ops::Range;
+
 use crate::npy::header::Order;
 use crate::view::View;
 
@@ -191,6 +193,17 @@ impl Pieces<'_> {
         Pieces { moved: self.moved.wrapping_add(by), ..self }
     }
 
+    /// How many bytes they are.
+    pub fn bytes(&self) -> u64 {
+        self.end.saturating_sub(self.at)
+    }
+
+    /// Some bytes of these, counted from the first.
+    pub fn within(self, range: Range<u64>) -> Self {
+        let place = |at: u64| self.at.saturating_add(at).min(self.end);
+        Pieces { at: place(range.start), end: place(range.end), ..self }
+    }
+
     /// Whether there are many runs, several of them to a page of memory.
     pub fn are_dense(&self) -> bool {
         const PAGE: u64 = 4096;
@@ -226,7 +239,8 @@ impl Iterator for Pieces<'_> {
             [] => (Axis::SINGLE, Axis::SINGLE),
         };
         if within > 0 || left < run {
-            piece.offset += within;
+            // The run itself may begin before address 0, in the part before.
+            piece.offset = offset.wrapping_add(within);
             piece.len = (run - within).min(left);
         } else if index % inner.len > 0 || left < run * inner.len {
             // Whole runs, up to the end of the innermost axis.

@@ -20,6 +20,7 @@ use crate::meta::{FileId, Kind, Meta};
 mod access_lists;
 mod border;
 mod files;
+mod join;
 mod links;
 mod listing;
 mod lookup;
@@ -31,6 +32,8 @@ mod version;
 
 use border::Directory;
 pub use files::{Files, OpenFile};
+use join::Joins;
+pub use join::{How, Join, Shards};
 use links::Target;
 pub use listing::{DirectoryVersion, Listing};
 pub use origin::{ArrayFile, OpenStorage, Origin, Which};
@@ -54,6 +57,7 @@ pub struct Source {
     /// The kernel is asked what they may open.
     asks_kernel: bool,
     files: Files,
+    joins: Joins,
 }
 
 /// How to treat a source.
@@ -114,6 +118,7 @@ impl Source {
             for_others,
             asks_kernel: for_others && rustix::process::geteuid().is_root(),
             files: Files::default(),
+            joins: Joins::default(),
         })
     }
 

@@ -17,7 +17,7 @@ mod joined;
 mod local;
 mod section;
 
-pub use joined::Joined;
+pub use joined::{Joined, Parts, Sections};
 pub use local::{LocalFile, Unwritten, Writer, await_closed, ignore_signals};
 pub use section::Section;
 

@@ -1,6 +1,8 @@
 //! The small text files: `header.json`, `error.txt`, and the mount's own `USAGE.txt`. (Those of arrays are
 //! written by the selections that they explain, in [`crate::selection::Group::usage`].)
 
+use std::borrow::Cow;
+
 use crate::npy::dtype::DType;
 use crate::npy::header::{Header, Order};
 use crate::npy::literal::Text;
@@ -37,6 +39,12 @@ X/rows/0-50.zarr, and X/chunks/512,512.zarr with chunks of that shape. D.zarr, b
 source, is the group of all arrays beneath it, and .zarr that of all here. For arrays of 2 to 5 axes,
 X.ome.zarr is an image. All of these are read-only.
 
+In each directory that has .npy files, they are one array too, in the order of the numbers in their names:
+
+    concat.npy, concat/         np.concatenate of all of them
+    stack.npy, stack/           np.stack of all of them
+    concat/sources.json         which file has which rows
+
 Without such an ending, a name is a directory. Most names are not listed, but they can be opened. Numbers
 are plain, or padded with zeros as in the listings. Complex arrays have fields/real and fields/imag. In
 the name of a field, write `.`, `/` and `%` as `%2E`, `%2F` and `%25`.
@@ -45,15 +53,42 @@ If the source has a file or directory X of its own, the array's directory is X.n
 array that can be sliced, X/error.txt says why. `npyfs info` of a path that does not exist says why.
 ";
 
+/// Where the bytes of an array are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// In a file, by its path inside the source
+    File(&'a str),
+    /// In the `.npy` files of a directory, which are so many
+    Joined {
+        /// Its path inside the source.
+        directory: &'a str,
+        /// How many files.
+        files: usize,
+    },
+}
+
 /// `header.json` of a view: one JSON object.
 ///
-/// `source` is the backing file's path inside the source, `expression` the Python expression of the
-/// view in terms of the array a, `version` the format version of the backing file. Offsets, strides
-/// and sizes are in bytes; with `offset`, `shape` and `strides` any program can map the backing file
-/// itself.
-pub fn header_json(source: &str, expression: &str, version: (u8, u8), view: &View) -> String {
+/// `expression` is the Python expression of the view in terms of the array a, `version` the format
+/// version of the backing file, or of the first one. Offsets, strides and sizes are in bytes; with `offset`,
+/// `shape` and `strides` any program can map the backing file itself. For many files `sources.json` has
+/// what that takes.
+pub fn header_json(
+    place: Place<'_>,
+    expression: &str,
+    version: (u8, u8),
+    view: &View,
+) -> String {
+    let first = match place {
+        Place::File(source) => ("source", string(source)),
+        Place::Joined { directory, files } => {
+            let directory = string(directory);
+            let joined = format!("{{\"directory\": {directory}, \"axis\": 0, \"files\": {files}}}");
+            ("joined", joined)
+        }
+    };
     let mut members = vec![
-        ("source", string(source)),
+        first,
         ("expression", string(expression)),
         ("descr", view.dtype().descr().to_json()),
         ("shape", list(view.shape())),
@@ -63,9 +98,11 @@ pub fn header_json(source: &str, expression: &str, version: (u8, u8), view: &Vie
         ("nbytes", view.nbytes().to_string()),
         ("fortran_order", (view.order() == Order::Fortran).to_string()),
         ("format_version", list(&[version.0, version.1])),
-        ("offset", view.offset().to_string()),
-        ("strides", list(view.strides())),
     ];
+    if matches!(place, Place::File(_)) {
+        members.push(("offset", view.offset().to_string()));
+        members.push(("strides", list(view.strides())));
+    }
     members.extend(fields(view.dtype()).map(|fields| ("fields", fields)));
     object(&members)
 }
@@ -82,6 +119,26 @@ pub fn header_json_of_unreadable(source: &str, header: &Header) -> String {
         ("fortran_order", (header.order == Order::Fortran).to_string()),
         ("format_version", list(&[header.version.0, header.version.1])),
         ("offset", header.data_offset.to_string()),
+    ])
+}
+
+/// `sources.json` of many files as one array: each with its rows `[start, stop]` of that array, and the byte
+/// `offset` at which its data starts. The items of each row are in the given order.
+pub fn sources_json<'a>(
+    directory: &str,
+    order: Order,
+    files: impl Iterator<Item = (Cow<'a, str>, u64, u64, u32)>,
+) -> String {
+    let file = |(name, start, stop, offset): (Cow<'a, str>, u64, u64, u32)| {
+        let name = string(&name);
+        format!("    {{\"file\": {name}, \"rows\": [{start}, {stop}], \"offset\": {offset}}}")
+    };
+    let files: Vec<String> = files.map(file).collect();
+    object(&[
+        ("directory", string(directory)),
+        ("axis", "0".to_owned()),
+        ("fortran_order", (order == Order::Fortran).to_string()),
+        ("files", format!("[\n{}\n  ]", files.join(",\n"))),
     ])
 }
 
@@ -135,6 +192,21 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
+    fn sources_json_has_each_file_with_its_rows() {
+        let files = [("0.npy".into(), 0, 5, 128), ("\"".into(), 5, 5, 80)];
+        let json = sources_json("run", Order::C, files.into_iter());
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let expected = serde_json::json!({
+            "directory": "run", "axis": 0, "fortran_order": false,
+            "files": [
+                {"file": "0.npy", "rows": [0, 5], "offset": 128},
+                {"file": "\"", "rows": [5, 5], "offset": 80},
+            ],
+        });
+        assert_eq!(value, expected);
+    }
+
+    #[test]
     fn header_json_says_where_the_bytes_are() {
         let descr = "[('r', '<f4'), ('i', '<f4', (2,))]";
         let dtype = DType::from_descr(&literal::parse(descr, false).unwrap()).unwrap();
@@ -146,7 +218,7 @@ mod tests {
             data_offset: 128,
         };
         let view = View::of_header(&header).unwrap();
-        let json = header_json("sub/iq.npy", "a[0:5]", (1, 0), &view);
+        let json = header_json(Place::File("sub/iq.npy"), "a[0:5]", (1, 0), &view);
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(
             value,
@@ -161,6 +233,13 @@ mod tests {
                 },
             })
         );
+        let place = Place::Joined { directory: "run \"1\"", files: 3 };
+        let joined = header_json(place, "a", (1, 0), &view);
+        let value: serde_json::Value = serde_json::from_str(&joined).unwrap();
+        let expected = serde_json::json!({"directory": "run \"1\"", "axis": 0, "files": 3});
+        assert_eq!((&value["joined"], &value["shape"]), (&expected, &serde_json::json!([5])));
+        let absent = ["source", "offset", "strides"];
+        assert!(absent.iter().all(|member| value.get(member).is_none()), "{joined}");
         let unreadable = header_json_of_unreadable("sub/iq.npy", &header);
         assert!(serde_json::from_str::<serde_json::Value>(&unreadable).unwrap().is_object());
     }

@@ -69,7 +69,7 @@ impl Default for Options {
 /// The tree of all paths over a source.
 #[derive(Debug)]
 pub struct Tree {
-    source: Source,
+    source: Arc<Source>,
     options: Options,
     /// Room for headers that writers have begun and not finished.
     headers: Arc<Quota>,
@@ -81,7 +81,7 @@ const MAX_BEGUN: u64 = 16 << 20;
 impl Tree {
     /// The tree over a source.
     pub fn new(source: Source, options: Options) -> Tree {
-        Tree { source, options, headers: Quota::new(MAX_BEGUN) }
+        Tree { source: Arc::new(source), options, headers: Quota::new(MAX_BEGUN) }
     }
 
     /// Where the files are.

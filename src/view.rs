@@ -65,6 +65,19 @@ impl View {
         View::checked(header.dtype.clone(), (&*header.shape).into(), strides, offset, data)
     }
 
+    /// `count` arrays of one shape, end to end from address 0 on, as one array with a new first axis. `None`
+    /// where the sizes do not fit 64 bits, or there are more axes than NumPy has.
+    pub fn of_stack(dtype: &Arc<DType>, count: u64, shape: &[u64], order: Order) -> Option<View> {
+        let mut strides = contiguous_strides(shape, dtype.itemsize(), order)?;
+        let each = shape.iter().try_fold(dtype.itemsize(), |n, &len| n.checked_mul(len))?;
+        let data = 0..each.checked_mul(count)?;
+        // An empty axis counts as one, as in the strides of other axes.
+        let full = shape.iter().try_fold(dtype.itemsize(), |n, &len| n.checked_mul(len.max(1)))?;
+        strides.insert(0, i64::try_from(full).ok()?);
+        let shape = [count].into_iter().chain(shape.iter().copied()).collect();
+        View::checked(dtype.clone(), shape, strides, 0, data)
+    }
+
     /// `len` bytes as an array of bytes: the view that is a whole file.
     pub fn of_bytes(len: u64) -> Option<View> {
         let dtype = Arc::new(DType::Scalar("|u1".parse().ok()?));
@@ -300,6 +313,20 @@ mod tests {
         assert_eq!(view("'<f8'", &[2, 3, 4], Order::Fortran).strides(), [8, 16, 48]);
         assert_eq!(view("'<f8'", &[], Order::C).nbytes(), 8);
         assert_eq!(view("'<f8'", &[0, 3], Order::C).data(), 100..100);
+    }
+
+    #[test]
+    fn arrays_end_to_end_are_one_with_a_new_first_axis() {
+        let dtype = view("'<f8'", &[], Order::C).dtype().clone();
+        let stack = |count, shape: &[u64], order| View::of_stack(&dtype, count, shape, order);
+        let c = stack(4, &[2, 3], Order::C).unwrap();
+        assert_eq!((c.shape(), c.strides(), c.data()), (&[4, 2, 3][..], &[48, 24, 8][..], 0..192));
+        let fortran = stack(4, &[2, 3], Order::Fortran).unwrap();
+        assert_eq!((fortran.shape(), fortran.strides()), (&[4, 2, 3][..], &[48, 8, 16][..]));
+        assert_eq!(stack(4, &[], Order::C).unwrap().strides(), [8]);
+        assert_eq!(stack(4, &[0, 3], Order::C).unwrap().data(), 0..0);
+        assert_eq!(stack(u64::MAX / 8, &[2], Order::C), None);
+        assert_eq!(stack(4, &[1; MAX_NDIM], Order::C), None);
     }
 
     #[test]

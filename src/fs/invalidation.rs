@@ -89,8 +89,13 @@ impl Change {
             But::Handle(but) => but == handle,
             But::Nobody => false,
         };
-        !spared
-            && content.open_storage().is_some_and(|(_, meta)| meta.id.has_number_of(&self.file))
-            && content.may_overlap(&self.among)
+        let may_show = match content.open_storage() {
+            Some((open, _)) if open.may_hold(&self.file) => true,
+            Some((_, meta)) => {
+                meta.id.has_number_of(&self.file) && content.may_overlap(&self.among)
+            }
+            None => false,
+        };
+        !spared && may_show
     }
 }

@@ -25,6 +25,9 @@ const IDLE_AND_GONE: Duration = Duration::from_secs(2);
 /// How many files stay open that nobody reads.
 const MAX_IDLE: usize = 64;
 
+/// About how many closed files are remembered until the next tidying up.
+const MAX_CLOSED: usize = 1024;
+
 /// How long to wait, when no descriptor is left, for a file to close on a filesystem that may take any time
 /// for it.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -190,6 +193,8 @@ struct Open {
     by_id: HashMap<FileId, Weak<OpenFile>>,
     /// Files kept open for the next reader.
     recent: Vec<Arc<OpenFile>>,
+    /// How many files of `by_id` have been seen to be open.
+    seen_open: usize,
 }
 
 impl Files {
@@ -233,6 +238,11 @@ impl Files {
             return Ok((other, meta));
         }
         open.by_id.insert(id, Arc::downgrade(&file));
+        // A reader of many files opens and closes them much faster than idle ones are tidied up.
+        if open.by_id.len() > 2 * open.seen_open + MAX_CLOSED {
+            open.by_id.retain(|_, file| file.strong_count() > 0);
+            open.seen_open = open.by_id.len();
+        }
         open.recent.push(file.clone());
         let surplus = (open.recent.len() > MAX_IDLE).then(|| open.take_oldest());
         // Unmapping takes time, and nobody should wait for it.

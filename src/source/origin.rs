@@ -1,8 +1,9 @@
 //! Where arrays come from.
 //!
 //! An array is looked up by a path, and what has the path can be another file a moment later. An
-//! [`Origin`] stands for what was looked up: today a file of the source ([`ArrayFile`]). It can be
-//! asked what it holds now, and who may read it; and it can be opened, as an [`OpenStorage`].
+//! [`Origin`] stands for what was looked up: a file of the source ([`ArrayFile`]), or many of them as one array
+//! ([`super::Join`]). It can be asked what it holds now, and who may read it; and it can be opened, as an
+//! [`OpenStorage`].
 
 use std::fmt;
 use std::io;
@@ -44,7 +45,11 @@ pub trait Origin: fmt::Debug + Send + Sync {
     fn meta(&self, source: &Source) -> Result<Meta, Error>;
 
     /// Opens it, and returns its attributes too.
-    fn open(&self, source: &Source, which: Which) -> Result<(Arc<dyn OpenStorage>, Meta), Error>;
+    fn open(
+        &self,
+        source: &Arc<Source>,
+        which: Which,
+    ) -> Result<(Arc<dyn OpenStorage>, Meta), Error>;
 
     /// An error if a caller may not read it.
     fn admit(&self, source: &Source, caller: Caller, which: Which) -> Result<(), Error>;
@@ -67,6 +72,11 @@ pub trait OpenStorage: Storage {
 
     /// The file that it is, if it is one: what concerns a descriptor is asked of that.
     fn file(&self) -> Option<&OpenFile>;
+
+    /// Whether bytes of a file of the source may be among its own, if it is no file itself.
+    fn may_hold(&self, _file: &FileId) -> bool {
+        false
+    }
 }
 
 /// A file that has an array's directory beside it.
@@ -113,7 +123,11 @@ impl Origin for ArrayFile {
         if meta.id == self.id { Ok(meta) } else { Err(Error::Stale) }
     }
 
-    fn open(&self, source: &Source, which: Which) -> Result<(Arc<dyn OpenStorage>, Meta), Error> {
+    fn open(
+        &self,
+        source: &Arc<Source>,
+        which: Which,
+    ) -> Result<(Arc<dyn OpenStorage>, Meta), Error> {
         match which {
             _ if self.is_refused => Err(Error::not_found("the symlink is not followed")),
             Which::AtPath => {

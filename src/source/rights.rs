@@ -98,6 +98,12 @@ impl Source {
         }
     }
 
+    /// An error if a caller may not read one of many files that are served as one.
+    pub(super) fn admit_array(&self, file: &Entry, caller: Caller) -> Result<(), Error> {
+        let Some(caller) = self.lent_by(caller) else { return Ok(()) };
+        self.open_by(caller, &file.path, file.id, Access::Read).map(drop)
+    }
+
     /// An error if a caller may not list a directory.
     pub fn admit_to_directory(&self, directory: &Entry, caller: Caller) -> Result<(), Error> {
         let Some(caller) = self.lent_by(caller) else { return Ok(()) };

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use super::{OpenStorage, Origin};
+use super::{OpenStorage, Origin, Shards};
 use crate::error::{Error, shortened};
 use crate::meta::Meta;
 use crate::npy::header::{Header, HeaderError};
@@ -13,7 +13,8 @@ use crate::shown::shown;
 use crate::storage::Storage;
 use crate::view::View;
 
-/// One version of an array: what a file's header says, whatever path leads to it.
+/// One version of an array: what a file's header says, whatever path leads to it; or what many files are as one
+/// array.
 #[derive(Debug)]
 pub struct Version {
     /// The header.
@@ -22,12 +23,19 @@ pub struct Version {
     pub bytes: Vec<u8>,
     /// The whole array.
     pub view: View,
+    /// The files that it consists of, if they are many.
+    pub joined: Option<Arc<Shards>>,
 }
 
 impl Version {
-    /// Whether another version has the same header. Most often it is this very one.
+    /// Whether another version has the same header, and is of the same files. Most often it is this very one.
     pub fn is_same_as(&self, other: &Version) -> bool {
-        std::ptr::eq(self, other) || self.header == other.header
+        let is_of_same_files = || match (&self.joined, &other.joined) {
+            (None, None) => true,
+            (Some(shards), Some(others)) => shards.is_same_as(others),
+            _ => false,
+        };
+        std::ptr::eq(self, other) || self.header == other.header && is_of_same_files()
     }
 
     /// The error for a storage with too few bytes for the array.
@@ -112,7 +120,8 @@ impl Parsed {
             Ok(header) => match whole(&header, size) {
                 Ok(view) => {
                     let bytes = looked_at.unwrap_or_default();
-                    return Ok(Parsed::Whole(Version { header, bytes, view }.into()));
+                    let version = Version { header, bytes, view, joined: None };
+                    return Ok(Parsed::Whole(version.into()));
                 }
                 Err(why) => (why, Some(header)),
             },

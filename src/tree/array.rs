@@ -8,13 +8,14 @@ use super::encoded::Encoded;
 use super::group::GroupDirectory;
 use super::listing::{Known, Listing, Made};
 use super::node::{Directory, Found};
-use super::text::{HEADER, Text, USAGE, about_unreadable};
+use super::text::{HEADER, SOURCES, Text, USAGE, about_unreadable};
 use super::{Backing, NoArray, Node, Options, Tree, as_text};
 use crate::encoding::Encoding;
 use crate::error::Error;
 use crate::meta::Kind;
 use crate::selection::{Group, Selector};
-use crate::source::{Origin, Version};
+use crate::source::{Origin, Shards, Version};
+use crate::text::{self, Place};
 use crate::view::View;
 
 /// The expression of an origin's whole array.
@@ -54,8 +55,33 @@ impl Array {
 
     /// The text of its `header.json`.
     pub fn header_json(&self) -> String {
-        let source = self.origin.path().to_string_lossy();
-        crate::text::header_json(&source, &self.expression, self.version.header.version, &self.view)
+        let (source, directory);
+        let place = match &self.version.joined {
+            Some(shards) => {
+                directory = shards.directory().to_string_lossy();
+                Place::Joined { directory: &directory, files: shards.count() }
+            }
+            None => {
+                source = self.origin.path().to_string_lossy();
+                Place::File(&source)
+            }
+        };
+        text::header_json(place, &self.expression, self.version.header.version, &self.view)
+    }
+
+    /// The text of its `sources.json`, if it is all of many files.
+    pub(super) fn sources_json(&self) -> Option<String> {
+        let shards = self.sources()?;
+        let files = shards.iter().map(|(name, start, stop, offset)| {
+            (name.to_string_lossy(), start, stop, offset)
+        });
+        let directory = shards.directory().to_string_lossy();
+        Some(text::sources_json(&directory, shards.order(), files))
+    }
+
+    /// The files that it is all of, if it is many.
+    fn sources(&self) -> Option<&Arc<Shards>> {
+        self.version.joined.as_ref().filter(|_| self.expression == WHOLE)
     }
 
     /// What is behind every node of it.
@@ -101,6 +127,7 @@ impl Array {
         match name {
             HEADER => return Ok(Text::header(self)),
             USAGE => return Ok(Text::usage(self, None)),
+            SOURCES if self.sources().is_some() => return Ok(Text::sources(self)),
             _ => {}
         }
         if let Ok(group) = Group::named(name, &self.view) {
@@ -121,10 +148,12 @@ impl Array {
 
     /// What its directory lists.
     fn listing(&self) -> Listing {
-        let texts = [HEADER, USAGE].map(|name| (name.into(), Kind::File));
+        let sources = self.sources().map(|_| SOURCES);
+        let texts = [HEADER, USAGE].into_iter().chain(sources);
+        let texts = texts.map(|name| (name.into(), Kind::File));
         let groups = Group::listed(&self.view).into_iter();
         let groups = groups.map(|name| (name.into(), Kind::Directory));
-        Listing::Made(Made::of(texts.into_iter().chain(groups)))
+        Listing::Made(Made::of(texts.chain(groups)))
     }
 }
 

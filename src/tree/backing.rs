@@ -193,7 +193,11 @@ impl Tree {
         version: &Version,
         which: Which,
     ) -> Result<(Arc<dyn OpenStorage>, Meta), Error> {
-        let (open, meta) = origin.open(&self.source, which)?;
+        let (open, meta) = match &version.joined {
+            // The files that were looked up, whichever there are by now.
+            Some(shards) if which == Which::LookedUp => shards.open(&self.source),
+            _ => origin.open(&self.source, which)?,
+        };
         match open.check(version, &meta) {
             // A file that is too short, such as one being saved over, may be looked at and opened; reading it
             // fails.

@@ -69,6 +69,10 @@ impl File for Encoded {
     }
 
     fn target(&self, _opened: &Content) -> Result<Target, Error> {
+        if !self.is_writable() {
+            let why = "many files as one array are not written; write the files themselves";
+            return Err(Error::NotPermitted(format!("{}: {why}", self.shown())));
+        }
         let array = self.array()?;
         Ok(Target {
             version: array.version.clone(),
@@ -79,7 +83,7 @@ impl File for Encoded {
     }
 
     fn is_writable(&self) -> bool {
-        true
+        self.of.version.joined.is_none()
     }
 
     fn describe(&self, _tree: &Tree) -> Result<Described, Error> {

@@ -14,7 +14,7 @@ use crate::error::{Error, shortened};
 use crate::layout::Layout;
 use crate::meta::{Kind, Meta};
 use crate::shown::shown;
-use crate::source::{self, Entry, Origin, Source, Which};
+use crate::source::{self, Entry, Join, Origin, Source, Which};
 
 /// A directory of the source.
 #[derive(Debug)]
@@ -54,31 +54,38 @@ impl Directory for SourceDirectory {
             Err(err @ Error::NotFound(_)) => err,
             Err(err) => return Err(err),
         };
+        let Some(name) = name.to_str() else { return Err(not_found) };
+        let (stem, encoding) = match Encoding::strip(name) {
+            Some((stem, encoding)) => (stem, Some(encoding)),
+            None => (name, None),
+        };
         // The encodings beside `X.npy`, which is itself the first of them.
-        match name.to_str().and_then(Encoding::strip) {
-            Some((_, Encoding::LISTED)) | None => Err(not_found),
-            Some(("", Encoding::Zarr)) if directory.path.as_os_str().is_empty() => {
-                zarr::in_mirror(tree, directory, "")
+        if let ("", Some(Encoding::Zarr)) = (stem, encoding)
+            && directory.path.as_os_str().is_empty()
+        {
+            return zarr::in_mirror(tree, directory, stem);
+        }
+        let of_file = match encoding {
+            None | Some(Encoding::LISTED) => Err(not_found),
+            Some(_) => tree.source.array_of_stem(directory, stem),
+        };
+        let mut why = match of_file {
+            Ok(file) => return beside(tree, &(Arc::new(file) as Arc<dyn Origin>), encoding),
+            Err(why @ Error::NotFound(_)) => why,
+            Err(err) => return Err(err),
+        };
+        if encoding == Some(Encoding::Zarr) {
+            match zarr::in_mirror(tree, directory, stem) {
+                Err(no_group @ Error::NotFound(_)) => why = no_group,
+                found => return found,
             }
-            Some((stem, encoding)) => {
-                let file = match tree.source.array_of_stem(directory, stem) {
-                    Err(Error::NotFound(_)) if encoding == Encoding::Zarr => {
-                        return zarr::in_mirror(tree, directory, stem);
-                    }
-                    file => file?,
-                };
-                let origin: Arc<dyn Origin> = Arc::new(file);
-                match origin.version(&tree.source)? {
-                    (Ok(version), meta) => {
-                        let whole = Arc::new(Array::whole(&origin, version));
-                        Ok((whole.encoded(encoding, &tree.options)?, Some(meta)))
-                    }
-                    (Err(why), _) => Err(match encoding {
-                        Encoding::File(_) => Error::not_found(why.sentence(&*origin)),
-                        Encoding::Zarr | Encoding::OmeZarr => zarr::unreadable(&*origin, &why),
-                    }),
-                }
+        }
+        match Join::find(&tree.source, directory, stem)? {
+            Some((join, meta)) if encoding.is_none() => {
+                Ok((Node::Directory(Arc::new(OriginDirectory::new(join))), Some(meta)))
             }
+            Some((join, _)) => beside(tree, &(Arc::new(join) as Arc<dyn Origin>), encoding),
+            None => Err(why),
         }
     }
 
@@ -93,6 +100,25 @@ impl Directory for SourceDirectory {
 
     fn describe(self: Arc<Self>, _tree: &Tree) -> Result<Described, Error> {
         Ok(Described::no_array("a directory"))
+    }
+}
+
+/// An array in an encoding, which stands beside its directory.
+fn beside(
+    tree: &Tree,
+    origin: &Arc<dyn Origin>,
+    encoding: Option<Encoding>,
+) -> Result<Found, Error> {
+    let Some(encoding) = encoding else { return Err(Error::NotADirectory) };
+    match origin.version(&tree.source)? {
+        (Ok(version), meta) => {
+            let whole = Arc::new(Array::whole(origin, version));
+            Ok((whole.encoded(encoding, &tree.options)?, Some(meta)))
+        }
+        (Err(why), _) => Err(match encoding {
+            Encoding::File(_) => Error::not_found(why.sentence(&**origin)),
+            Encoding::Zarr | Encoding::OmeZarr => zarr::unreadable(&**origin, &why),
+        }),
     }
 }
 

@@ -21,6 +21,9 @@ pub(super) const HEADER: &str = "header.json";
 /// What names there are.
 pub(super) const USAGE: &str = "USAGE.txt";
 
+/// Which files an array consists of.
+pub(super) const SOURCES: &str = "sources.json";
+
 /// Why something is no array.
 const ERROR: &str = "error.txt";
 
@@ -39,6 +42,8 @@ enum Says {
     Header(Arc<Array>),
     /// What names are in the directory of an array, or in one of selectors
     Usage(Arc<Array>, Option<Group>),
+    /// Which files an array consists of
+    Sources(Arc<Array>),
     /// Why something is no array
     Error(NoArray),
     /// What the header of something says that is no array
@@ -60,9 +65,14 @@ impl Text {
         Text::node(Says::Usage(array.clone(), group))
     }
 
+    pub(super) fn sources(array: &Arc<Array>) -> Node {
+        Text::node(Says::Sources(array.clone()))
+    }
+
     fn content(&self) -> String {
         match &self.says {
             Says::Header(array) => array.header_json(),
+            Says::Sources(array) => array.sources_json().unwrap_or_default(),
             Says::Usage(array, None) => Group::usage_of_array(&array.view),
             Says::Usage(array, Some(group)) => group.usage(&array.view).unwrap_or_default(),
             Says::Error(NoArray { origin, unreadable, .. }) => {
@@ -100,7 +110,7 @@ pub(super) fn listed_of_unreadable(unreadable: &Unreadable) -> Listing {
 impl File for Text {
     fn backing(&self) -> Backing<'_> {
         match &self.says {
-            Says::Header(array) | Says::Usage(array, _) => array.backing(),
+            Says::Header(array) | Says::Sources(array) | Says::Usage(array, _) => array.backing(),
             Says::Error(no_array) | Says::HeaderOf(no_array) => Backing::NoArray(no_array),
         }
     }
@@ -111,7 +121,7 @@ impl File for Text {
 
     fn open(&self, tree: &Tree, _caller: Caller, which: Which) -> Result<Content, Error> {
         match &self.says {
-            Says::Header(array) | Says::Usage(array, _) => {
+            Says::Header(array) | Says::Sources(array) | Says::Usage(array, _) => {
                 tree.open_version(&array.origin, &array.version, which)?;
             }
             Says::Error(no_array) | Says::HeaderOf(no_array) => {
@@ -131,7 +141,7 @@ impl File for Text {
 
     fn weight(&self) -> usize {
         match &self.says {
-            Says::Header(array) | Says::Usage(array, _) => super::node::Directory::weight(&**array),
+            Says::Header(array) | Says::Sources(array) | Says::Usage(array, _) => super::node::Directory::weight(&**array),
             Says::Error(no_array) | Says::HeaderOf(no_array) => {
                 let header = no_array.unreadable.header.as_ref();
                 1 + header.map_or(0, |header| 16 * header.data_offset as usize) / super::SLICE

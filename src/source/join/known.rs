@@ -1,0 +1,150 @@
+//! The arrays of many files that are known, so that the files need not all be looked at for each lookup.
+
+use std::ffi::OsString;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rustix::fs::OFlags;
+
+use super::{Join, Shards};
+use crate::error::Error;
+use crate::meta::{Meta, Stamp};
+use crate::source::border::Directory;
+use crate::source::version::VersionOrWhy;
+use crate::source::Source;
+use crate::sync::lock;
+
+/// How many arrays are known, and how many bytes of memory they take. One array may take more.
+const MAX_JOINS: usize = 64;
+const MAX_BYTES: usize = 64 << 20;
+
+/// The files are looked at again after this time at the earliest, and after so many times the time that it takes.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
+const LOOK_SHARE: u32 = 100;
+
+/// How often a look is repeated because files went away meanwhile.
+const RETRIES: usize = 16;
+
+/// The arrays that are known, the one that was asked for last at the end.
+#[derive(Debug, Default)]
+pub(in crate::source) struct Joins(Mutex<Vec<Arc<Slot>>>);
+
+/// Room for one array. Whoever looks at its files holds the lock, so that all others wait for what comes of it.
+#[derive(Debug)]
+struct Slot {
+    join: Join,
+    footprint: AtomicUsize,
+    known: Mutex<Option<Known>>,
+}
+
+/// An array as of the last look.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// The directory's stamp before it was listed, and whether any later change makes another.
+    pub(super) stamp: Stamp,
+    pub(super) is_settled: bool,
+    pub(super) looked: Instant,
+    pub(super) took: Duration,
+    pub(super) shards: Arc<Shards>,
+    pub(super) version: VersionOrWhy,
+    /// The listing had no other names than these files.
+    pub(super) is_complete: bool,
+    /// The file because of which it is no array, and its stamp if that is settled.
+    pub(super) failing: Option<(OsString, Option<Stamp>)>,
+}
+
+impl Joins {
+    fn slot(&self, join: &Join) -> Arc<Slot> {
+        let mut slots = lock(&self.0);
+        let found = slots.iter().position(|slot| slot.join == *join);
+        let slot = match found {
+            Some(place) => slots.remove(place),
+            None => {
+                let (footprint, known) = (AtomicUsize::new(0), Mutex::default());
+                Slot { join: join.clone(), footprint, known }.into()
+            }
+        };
+        slots.push(slot.clone());
+        let footprint = |slot: &Arc<Slot>| slot.footprint.load(Ordering::Relaxed);
+        let mut bytes: usize = slots.iter().map(footprint).sum();
+        let surplus = slots.iter().take(slots.len() - 1).enumerate().take_while(|(place, slot)| {
+            let is_surplus = slots.len() - place > MAX_JOINS || bytes > MAX_BYTES;
+            bytes -= footprint(slot);
+            is_surplus
+        });
+        let count = surplus.count();
+        let surplus: Vec<_> = slots.drain(..count).collect();
+        drop(slots);
+        drop(surplus);
+        slot
+    }
+
+    /// The files of an array as they are now, and the array or why they are none.
+    pub(super) fn now(
+        &self,
+        join: &Join,
+        source: &Source,
+    ) -> Result<(Arc<Shards>, VersionOrWhy), Error> {
+        let slot = self.slot(join);
+        let mut known = lock(&slot.known);
+        for tries in 1.. {
+            let directory = source.directory(&join.directory, OFlags::PATH)?;
+            if let Some(known) = &mut *known
+                && known.stands(join, source, &directory)?
+            {
+                return Ok((known.shards.clone(), known.version.clone()));
+            }
+            match join.look(source, known.as_ref()) {
+                Ok(now) => {
+                    slot.footprint.store(now.shards.footprint(), Ordering::Relaxed);
+                    let found = (now.shards.clone(), now.version.clone());
+                    *known = Some(now);
+                    return Ok(found);
+                }
+                Err(Error::Stale) if tries < RETRIES => {}
+                Err(err) => {
+                    if matches!(err, Error::NotFound(_)) {
+                        *known = None;
+                        slot.footprint.store(0, Ordering::Relaxed);
+                    }
+                    return Err(err);
+                }
+            }
+        }
+        Err(Error::Stale)
+    }
+}
+
+impl Known {
+    /// Whether nothing is known to have changed, and the next look at the files is not due.
+    fn stands(
+        &mut self,
+        join: &Join,
+        source: &Source,
+        directory: &Directory<'_>,
+    ) -> Result<bool, Error> {
+        let due = LOOK_AFTER.max(self.took.saturating_mul(LOOK_SHARE));
+        let is_suspect = self.shards.is_suspect.load(Ordering::Relaxed);
+        if is_suspect || self.looked.elapsed() >= due {
+            return Ok(false);
+        }
+        // A file that is being written may be whole the next moment.
+        if let Some((name, stamp)) = &self.failing {
+            let now = Meta::of_entry(&directory.fd, name).ok().map(|meta| meta.stamp());
+            if stamp.is_none() || now != *stamp {
+                return Ok(false);
+            }
+        }
+        let about = |err| Error::io(&*join.directory.path, err);
+        let stamp = Meta::of(&directory.fd).map_err(about)?.stamp();
+        if stamp != self.stamp || self.is_settled {
+            return Ok(stamp == self.stamp);
+        }
+        // Files may have come and gone within one tick of the clock.
+        let is_settled = stamp.is_settled();
+        let is_same = self.is_complete && self.shards.are_listed(&join.list(source)?.names);
+        self.is_settled = is_settled && is_same;
+        Ok(is_same)
+    }
+}
