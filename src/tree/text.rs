@@ -125,7 +125,11 @@ impl File for Text {
                 tree.open_version(&array.origin, &array.version, which)?;
             }
             Says::Error(no_array) | Says::HeaderOf(no_array) => {
-                no_array.origin.meta(&tree.source)?;
+                let (version, _) = no_array.origin.version(&tree.source)?;
+                let is_still = version.is_err_and(|now| now == no_array.unreadable);
+                if which == Which::AtPath && !is_still {
+                    return Err(Error::Stale);
+                }
             }
         }
         Ok(Content::Text(self.content()))
