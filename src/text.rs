@@ -73,12 +73,7 @@ pub enum Place<'a> {
 /// version of the backing file, or of the first one. Offsets, strides and sizes are in bytes; with `offset`,
 /// `shape` and `strides` any program can map the backing file itself. For many files `sources.json` has
 /// what that takes.
-pub fn header_json(
-    place: Place<'_>,
-    expression: &str,
-    version: (u8, u8),
-    view: &View,
-) -> String {
+pub fn header_json(place: Place<'_>, expression: &str, version: (u8, u8), view: &View) -> String {
     let first = match place {
         Place::File(source) => ("source", string(source)),
         Place::Joined { directory, files } => {

@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::meta::{FileId, Meta};
 
 mod known;
+mod list;
 mod look;
 mod natural;
 mod rights;

@@ -72,9 +72,9 @@ impl Array {
     /// The text of its `sources.json`, if it is all of many files.
     pub(super) fn sources_json(&self) -> Option<String> {
         let shards = self.sources()?;
-        let files = shards.iter().map(|(name, start, stop, offset)| {
-            (name.to_string_lossy(), start, stop, offset)
-        });
+        let files = shards
+            .iter()
+            .map(|(name, start, stop, offset)| (name.to_string_lossy(), start, stop, offset));
         let directory = shards.directory().to_string_lossy();
         Some(text::sources_json(&directory, shards.order(), files))
     }

@@ -145,7 +145,9 @@ impl File for Text {
 
     fn weight(&self) -> usize {
         match &self.says {
-            Says::Header(array) | Says::Sources(array) | Says::Usage(array, _) => super::node::Directory::weight(&**array),
+            Says::Header(array) | Says::Sources(array) | Says::Usage(array, _) => {
+                super::node::Directory::weight(&**array)
+            }
             Says::Error(no_array) | Says::HeaderOf(no_array) => {
                 let header = no_array.unreadable.header.as_ref();
                 1 + header.map_or(0, |header| 16 * header.data_offset as usize) / super::SLICE

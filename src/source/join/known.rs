@@ -1,18 +1,18 @@
 //! The arrays of many files that are known, so that the files need not all be looked at for each lookup.
 
-use std::ffi::OsString;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
 
+use super::look::Failing;
 use super::{Join, Shards};
 use crate::error::Error;
 use crate::meta::{Meta, Stamp};
+use crate::source::Source;
 use crate::source::border::Directory;
 use crate::source::version::VersionOrWhy;
-use crate::source::Source;
 use crate::sync::lock;
 
 /// How many arrays are known, and how many bytes of memory they take. One array may take more.
@@ -50,8 +50,8 @@ pub(super) struct Known {
     pub(super) version: VersionOrWhy,
     /// The listing had no other names than these files.
     pub(super) is_complete: bool,
-    /// The file because of which it is no array, and its stamp if that is settled.
-    pub(super) failing: Option<(OsString, Option<Stamp>)>,
+    /// The file because of which it is no array.
+    pub(super) failing: Option<Failing>,
 }
 
 impl Joins {
@@ -130,7 +130,7 @@ impl Known {
             return Ok(false);
         }
         // A file that is being written may be whole the next moment.
-        if let Some((name, stamp)) = &self.failing {
+        if let Some(Failing { name, stamp }) = &self.failing {
             let now = Meta::of_entry(&directory.fd, name).ok().map(|meta| meta.stamp());
             if stamp.is_none() || now != *stamp {
                 return Ok(false);

@@ -6,173 +6,93 @@
 use std::cmp::Ordering;
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use rustix::fs::{FileType, OFlags};
+use rustix::fs::OFlags;
 
+use super::Join;
 use super::known::Known;
+use super::list::{List, Name};
 use super::natural::{self, Names};
 use super::rights::Together;
 use super::shards::{Contribution, Each, Now, Seen, Shard, Shards};
-use super::Join;
 use crate::acl::{self, AccessList};
 use crate::error::Error;
-use crate::meta::{Kind, Meta, Stamp};
+use crate::meta::{Meta, Stamp};
 use crate::npy::header::Header;
 use crate::shown::shown;
 use crate::source::border::Directory;
 use crate::source::version::Parsed;
-use crate::source::{ArrayFile, Entry, Source, Unreadable, Version, names};
+use crate::source::{ArrayFile, Source, Unreadable, Version};
 use crate::sync::lock;
 
 /// The most files that are made one array.
 const MAX_FILES: usize = 1 << 20;
 
-/// How often a directory is listed again that has changed meanwhile.
-const LISTINGS: usize = 4;
-
-/// A name in a directory that may be one of the files.
-#[derive(Clone, Debug)]
-pub(super) struct Name {
-    name: OsString,
-    /// The number of the file, as the directory has it.
-    number: u64,
-    is_link: bool,
+/// A file because of which all of them are no array.
+#[derive(Debug)]
+pub(super) struct Failing {
+    pub(super) name: OsString,
+    /// None if the file may change and leave no trace in it.
+    pub(super) stamp: Option<Stamp>,
 }
 
-/// The names in a directory, in natural order.
-pub(super) struct List {
-    pub(super) names: Vec<Name>,
-    /// The directory before it was listed.
-    meta: Meta,
+/// Why a look ends at a file.
+enum End {
+    /// The file is no array, or does not fit.
+    Wrong(String),
+    Failed(Error),
 }
 
-/// Why files are no array.
-struct Wrong {
-    why: Arc<Unreadable>,
-    /// The file that is the reason.
-    failing: Option<(OsString, Option<Stamp>)>,
-}
-
-impl Shards {
-    /// Whether a listing has these files and no others.
-    pub(super) fn are_listed(&self, names: &[Name]) -> bool {
-        // What a link leads to is not in the listing.
-        let is_same = |(number, listed): (usize, &Name)| {
-            let file = &self.files[number];
-            !listed.is_link && file.id.number() == listed.number && self.names.get(number) == listed.name
-        };
-        names.len() == self.files.len() && names.iter().enumerate().all(is_same)
-    }
-
-    /// The access list of the array.
-    pub(super) fn access_list(&self) -> Option<AccessList> {
-        lock(&self.now).together.granted_list()
+impl From<Error> for End {
+    fn from(err: Error) -> End {
+        End::Failed(err)
     }
 }
 
 impl Join {
-    /// Lists the directory.
-    pub(super) fn list(&self, source: &Source) -> Result<List, Error> {
-        let directory = source.directory(&self.directory, OFlags::RDONLY)?;
-        let about = |err: io::Error| Error::io(&*self.directory.path, err);
-        let mut meta = Meta::of(&directory.fd).map_err(about)?;
-        for _ in 0..LISTINGS {
-            let names = source.names_of(&directory).map_err(about)?;
-            let after = Meta::of(&directory.fd).map_err(about)?;
-            if after.stamp() == meta.stamp() {
-                return Ok(List { names, meta });
-            }
-            meta = after;
-        }
-        Ok(List { names: source.names_of(&directory).map_err(about)?, meta })
-    }
-
     /// Looks at the files, given what was known of them. [`Error::Stale`] if some went away meanwhile, and
     /// [`Error::NotFound`] if there are none.
     pub(super) fn look(&self, source: &Source, before: Option<&Known>) -> Result<Known, Error> {
         let began = Instant::now();
         let directory = source.directory(&self.directory, OFlags::PATH)?;
         let meta = Meta::of(&directory.fd).map_err(|err| Error::io(&*self.directory.path, err))?;
-        let unchanged = before
+        let as_before = before
             .filter(|known| known.is_complete && known.is_settled && known.stamp == meta.stamp());
-        let List { names, meta } = match unchanged {
-            Some(known) => List { names: known.shards.listed(), meta },
+        let List { names, meta, is_settled } = match as_before {
+            Some(known) => List { names: known.shards.listed(), meta, is_settled: true },
             None => self.list(source)?,
         };
-        let is_settled = meta.stamp().is_settled();
+        let stamp = meta.stamp();
         let mut look = Look::new(self, source, &directory, before.map(|known| &*known.shards));
         let wrong = look.all(&names)?;
         if look.files.is_empty() && wrong.is_none() {
             return Err(Error::not_found("there are no .npy files in the directory"));
         }
+        let lists = |name| source.list_of_directory(&self.directory, name);
+        let has_list = source.for_others && !matches!(lists(acl::ACCESS), Ok(None));
+        look.together.count_in_directory(&meta, has_list);
         let is_complete = look.files.len() == names.len();
-        look.together.count_in_directory(&meta, source.has_list(&self.directory));
-        let (shards, version, failing) = look.end(wrong);
-        let (stamp, looked, took) = (meta.stamp(), Instant::now(), began.elapsed());
-        // The same array as before stays the same to those who have it.
-        if let Some(known) = before.filter(|known| known.shards.is_same_as(&shards)) {
-            let now = shards.now.into_inner().unwrap_or_else(|err| err.into_inner());
-            *lock(&known.shards.now) = now;
-            known.shards.is_suspect.store(false, Relaxed);
-            let (shards, version) = (known.shards.clone(), known.version.clone());
-            return Ok(Known {
-                stamp, is_settled, looked, took, shards, version, is_complete, failing,
-            });
-        }
-        let shards = Arc::new(shards);
-        let version = version.map(|version| {
-            Arc::new(Version { joined: Some(shards.clone()), ..version })
-        });
-        Ok(Known { stamp, is_settled, looked, took, shards, version, is_complete, failing })
-    }
-}
-
-impl Shards {
-    /// The names of the files, as a listing has them.
-    fn listed(&self) -> Vec<Name> {
-        let name = |(number, file): (usize, &Shard)| Name {
-            name: self.names.get(number).to_owned(),
-            number: file.id.number(),
-            is_link: file.is_link,
+        let (wrong, failing) = wrong.unzip();
+        let (shards, version) = look.end(wrong);
+        let (shards, version) = match before {
+            // The same array as before stays the same to those who have it.
+            Some(known) if known.shards.is_same_as(&shards) => {
+                let now = shards.now.into_inner().unwrap_or_else(PoisonError::into_inner);
+                *lock(&known.shards.now) = now;
+                known.shards.is_suspect.store(false, Relaxed);
+                (known.shards.clone(), known.version.clone())
+            }
+            _ => {
+                let shards = Arc::new(shards);
+                let joined = Some(shards.clone());
+                (shards, version.map(|version| Arc::new(Version { joined, ..version })))
+            }
         };
-        self.files.iter().enumerate().map(name).collect()
-    }
-}
-
-impl Source {
-    /// The names of `.npy` files and symlinks in a directory, but for hidden ones, in natural order.
-    fn names_of(&self, directory: &Directory<'_>) -> io::Result<Vec<Name>> {
-        let mut found = Vec::new();
-        for entry in rustix::fs::Dir::read_from(&directory.fd)? {
-            let entry = entry?;
-            let name = OsStr::from_bytes(entry.file_name().to_bytes());
-            if name.as_bytes().starts_with(b".") || !names::is_npy(name) {
-                continue;
-            }
-            let file_type = match entry.file_type() {
-                FileType::Unknown => Meta::of_entry(&directory.fd, name)?.kind,
-                known => crate::meta::kind_of(known),
-            };
-            if !matches!(file_type, Some(Kind::File | Kind::Symlink))
-                || self.is_left_out(directory, name)
-            {
-                continue;
-            }
-            let name = OsString::from_vec(name.as_bytes().to_vec());
-            let is_link = file_type == Some(Kind::Symlink);
-            found.push(Name { name, number: entry.ino(), is_link });
-        }
-        found.sort_unstable_by(|a, b| natural::compare(&a.name, &b.name));
-        Ok(found)
-    }
-
-    /// Whether a directory has an access list that others must know of.
-    fn has_list(&self, directory: &Entry) -> bool {
-        self.for_others && !matches!(self.list_of_directory(directory, acl::ACCESS), Ok(None))
+        let (looked, took) = (Instant::now(), began.elapsed());
+        Ok(Known { stamp, is_settled, looked, took, shards, version, is_complete, failing })
     }
 }
 
@@ -194,6 +114,8 @@ struct Look<'a> {
     each: Option<Each>,
     /// The last header that was read. Most are like it.
     last: Option<Parsed>,
+    /// The stamp of the file that is being looked at, if any change of what was found makes another.
+    stamp: Option<Stamp>,
 }
 
 impl<'a> Look<'a> {
@@ -224,84 +146,81 @@ impl<'a> Look<'a> {
             together: Together::new(join.directory.id),
             each: None,
             last: None,
+            stamp: None,
         }
     }
 
-    /// Looks at each file, up to the first that does not fit.
-    fn all(&mut self, names: &[Name]) -> Result<Option<Wrong>, Error> {
-        if names.len() > MAX_FILES {
-            let why = format!("there are more than {MAX_FILES} .npy files in the directory");
-            return Ok(Some(Wrong { why: Unreadable::new(why, None), failing: None }));
-        }
-        for name in names {
-            if let Err((why, stamp)) = self.one(name)? {
-                let shown = shown(&name.name).to_string();
-                let why = Unreadable::new(format!("{shown}: {why}"), None);
-                return Ok(Some(Wrong { why, failing: Some((name.name.clone(), stamp)) }));
+    /// Looks at each file, up to the first that does not fit: why it does not, and which it is.
+    fn all(&mut self, names: &[Name]) -> Result<Option<(String, Failing)>, Error> {
+        for listed in names {
+            self.stamp = None;
+            match self.one(listed) {
+                Ok(()) => {}
+                Err(End::Failed(err)) => return Err(err),
+                Err(End::Wrong(why)) => {
+                    let (name, stamp) = (listed.name.clone(), self.stamp);
+                    return Ok(Some((format!("{}: {why}", shown(&name)), Failing { name, stamp })));
+                }
             }
         }
         Ok(None)
     }
 
-    /// Looks at one file: why it does not fit, with its stamp if that is settled.
-    fn one(&mut self, listed: &Name) -> Result<Result<(), (String, Option<Stamp>)>, Error> {
-        let name = &*listed.name;
-        let (file, meta) = match self.found(listed)? {
-            Ok(Some(found)) => found,
-            Ok(None) => return Ok(Ok(())),
-            Err(why) => return Ok(Err((why, None))),
-        };
+    fn one(&mut self, listed: &Name) -> Result<(), End> {
+        let Name { name, is_link, .. } = listed;
+        let Some((file, meta)) = self.found(listed)? else { return Ok(()) };
         let stamp = Some(meta.stamp()).filter(Stamp::is_settled);
+        // A link's own stamp, by which a failing file is known again, says nothing of the file.
+        self.stamp = stamp.filter(|_| !is_link);
         let known = self.known(name, &file, &meta);
         let list = self.list(&file, known.is_some());
         let number = self.files.len();
-        let kind = self.together.add(number, &meta, list, listed.is_link);
-        let (contribution, data_offset) = match known {
+        let kind = self.together.add(number, &meta, list, *is_link);
+        let (Contribution { rows, each }, data_offset) = match known {
             Some(known) => known,
-            None => match self.read(&file)? {
-                Ok(header) => match Contribution::of(self.join.how, &header) {
-                    Ok(contribution) => (contribution, header.data_offset as u32),
-                    Err(why) => return Ok(Err((why, stamp))),
-                },
-                // A link's own stamp says nothing of the file.
-                Err(why) => return Ok(Err((why, stamp.filter(|_| !listed.is_link)))),
-            },
+            None => {
+                let header = self.read(&file)?;
+                let contribution = Contribution::of(self.join.how, &header);
+                (contribution.map_err(End::Wrong)?, header.data_offset as u32)
+            }
         };
-        let Contribution { rows, each } = contribution;
         let first = self.each.get_or_insert_with(|| each.clone());
         if let Some(why) = first.differs(self.join.how, rows, &each) {
-            return Ok(Err((why, stamp.filter(|_| !listed.is_link))));
+            return Err(End::Wrong(why));
         }
         first.order = first.order.or(each.order);
-        let start = self.files.last().map_or(0, |last| last.end);
-        let too_large = || "with this file the array is larger than any can be".to_owned();
-        let Some(end) = start.checked_add(rows) else { return Ok(Err((too_large(), None))) };
-        if self.names.push(name).is_none() {
-            return Ok(Err((too_large(), None)));
-        }
-        self.files.push(Shard { id: file.id, end, data_offset, is_link: listed.is_link });
+        let end = self.files.last().map_or(0, |last| last.end).checked_add(rows);
+        let room = end.filter(|_| number < MAX_FILES && self.names.push(name).is_some());
+        let too_many = || "there are too many files, or rows, to be one array".to_owned();
+        let end = room.ok_or_else(too_many).map_err(End::Wrong)?;
+        self.files.push(Shard { id: file.id, end, data_offset, is_link: *is_link });
         self.seen.push(Seen { stamp, kind });
-        Ok(Ok(()))
+        Ok(())
     }
 
-    /// What a name stands for, if it is one of the files; or why it cannot be one.
-    fn found(&self, listed: &Name) -> Result<Result<Option<(ArrayFile, Meta)>, String>, Error> {
+    /// What a name stands for, if it is one of the files.
+    fn found(&self, listed: &Name) -> Result<Option<(ArrayFile, Meta)>, End> {
         match self.source.array_at(self.directory, &listed.name) {
             Some((file, _)) if file.is_refused => {
-                Ok(Err(self.source.why_refused(&file.path)?.why.clone()))
+                Err(End::Wrong(self.source.why_refused(&file.path)?.why.clone()))
             }
-            Some(found) => Ok(Ok(Some(found))),
             // A link to something else is none of the files; but data that is missing is not left out.
             None if listed.is_link => match self.source.target(self.directory, &listed.name) {
-                Ok(_) => Ok(Ok(None)),
-                Err(_) => Ok(Err("the symlink leads nowhere".to_owned())),
+                Ok(_) => Ok(None),
+                Err(_) => Err(End::Wrong("the symlink leads nowhere".to_owned())),
             },
-            None => Err(Error::Stale),
+            None => Err(Error::Stale.into()),
+            found => Ok(found),
         }
     }
 
     /// What is known of a file that has not changed since.
-    fn known(&mut self, name: &OsStr, file: &ArrayFile, meta: &Meta) -> Option<(Contribution, u32)> {
+    fn known(
+        &mut self,
+        name: &OsStr,
+        file: &ArrayFile,
+        meta: &Meta,
+    ) -> Option<(Contribution, u32)> {
         let before = self.before?;
         while self.compared < before.files.len()
             && natural::compare(before.names.get(self.compared), name) == Ordering::Less
@@ -313,74 +232,67 @@ impl<'a> Look<'a> {
         let is_same = shard.id == file.id && self.seen_before[number].stamp == Some(meta.stamp());
         let rows = shard.end - before.start(number);
         let each = before.each.as_ref().filter(|_| is_same)?;
+        // Files without rows have none.
         let order = each.order.filter(|_| rows > 0);
         Some((Contribution { rows, each: Each { order, ..each.clone() } }, shard.data_offset))
     }
 
-    /// The access list of a file, where others must know of it. None too if it cannot be had.
+    /// The access list of a file, where others must know of it.
     fn list(&mut self, file: &ArrayFile, is_known: bool) -> Option<AccessList> {
-        if !self.source.for_others {
-            return None;
-        }
         match &self.list_before {
+            _ if !self.source.for_others => None,
             Some(list) if is_known => list.clone(),
             _ => match self.source.list_of_file(&file.path, file.id, acl::ACCESS) {
                 Ok(list) => list,
-                // A list that nobody has: it closes the array.
+                // One with no entries, which no file has: it closes the array.
                 Err(_) => AccessList::parse(&2u32.to_le_bytes()),
             },
         }
     }
 
-    /// Reads the header of a file, or why it is no array.
-    fn read(&mut self, file: &ArrayFile) -> Result<Result<Header, String>, Error> {
-        let open = match self.source.open_backing(&file.path, file.id) {
-            Ok(open) => open,
-            Err(Error::Io { source, .. }) => match source.kind() {
-                io::ErrorKind::NotFound => return Err(Error::Stale),
-                io::ErrorKind::PermissionDenied => return Ok(Err(source.to_string())),
-                _ => return Err(Error::io(&*file.path, source)),
-            },
-            Err(err) => return Err(err),
-        };
+    /// Reads the header of a file.
+    fn read(&mut self, file: &ArrayFile) -> Result<Header, End> {
+        let open = self.source.open_backing(&file.path, file.id).map_err(|err| match err {
+            Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                End::Failed(Error::Stale)
+            }
+            Error::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                End::Wrong(source.to_string())
+            }
+            err => End::Failed(err),
+        })?;
         let size = open.size_at_open();
-        if !self.last.as_ref().is_some_and(|last| last.is_still(&open, size)) {
-            self.last = Some(Parsed::read(&open, size, &file.path.to_string_lossy())?);
+        let parsed = match self.last.take().filter(|last| last.is_still(&open, size)) {
+            Some(parsed) => parsed,
+            None => Parsed::read(&open, size, &file.path.to_string_lossy())?,
+        };
+        let version = self.last.insert(parsed).version();
+        match version {
+            Ok(version) => Ok(version.header.clone()),
+            Err(unreadable) => Err(End::Wrong(unreadable.why.clone())),
         }
-        let version = self.last.as_ref().map(Parsed::version);
-        Ok(match version {
-            Some(Ok(version)) => Ok(version.header.clone()),
-            Some(Err(unreadable)) => Err(unreadable.why.clone()),
-            None => Err("it was not read".to_owned()),
-        })
     }
 
-    /// The files, the array that they are or why they are none, and the file that is the reason.
-    fn end(
-        self,
-        wrong: Option<Wrong>,
-    ) -> (Shards, Result<Version, Arc<Unreadable>>, Option<(OsString, Option<Stamp>)>) {
+    /// The files, and the array that they are or why they are none.
+    fn end(self, wrong: Option<String>) -> (Shards, Result<Version, Arc<Unreadable>>) {
         let Look { join, mut names, mut files, mut seen, together, each, .. } = self;
         let rows = files.last().map_or(0, |last| last.end);
-        let made = each.as_ref().and_then(|each| each.whole(rows));
-        let (wrong, failing) = match wrong {
-            None if made.is_none() => {
-                let why = "all files together are larger than an array can be, or have too many axes";
-                (Some(Unreadable::new(why, None)), None)
+        let version = match (wrong, each.as_ref().and_then(|each| each.whole(rows))) {
+            (None, Some(version)) => Ok(version),
+            (Some(why), _) => Err(Unreadable::new(why, None)),
+            (None, None) => {
+                let why =
+                    "all files together are larger than an array can be, or have too many axes";
+                Err(Unreadable::new(why, None))
             }
-            None => (None, None),
-            Some(Wrong { why, failing }) => (Some(why), failing),
-        };
-        let version = match (made, &wrong) {
-            (Some(version), None) => Ok(version),
-            (_, wrong) => Err(wrong.clone().unwrap_or_else(|| Unreadable::new("no files", None))),
         };
         names.shrink();
         files.shrink_to_fit();
         seen.shrink_to_fit();
+        let wrong = version.as_ref().err().cloned();
         let meta = together.meta(rows.saturating_mul(each.as_ref().map_or(0, Each::bytes)));
         let (now, is_suspect) = (Mutex::new(Now { seen, together, meta }), AtomicBool::new(false));
         let join = join.clone();
-        (Shards { join, names, files, each, wrong, now, is_suspect }, version, failing)
+        (Shards { join, names, files, each, wrong, now, is_suspect }, version)
     }
 }

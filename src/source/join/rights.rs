@@ -77,7 +77,9 @@ impl Together {
         }
         self.mode &= meta.mode;
         let is_known = |kind: &Kindred| {
-            !is_link && !kind.is_link && (kind.uid, kind.gid) == (meta.uid, meta.gid)
+            !is_link
+                && !kind.is_link
+                && (kind.uid, kind.gid) == (meta.uid, meta.gid)
                 && kind.mode == meta.mode
         };
         let kind = self.kinds.iter().position(is_known).unwrap_or(self.kinds.len());

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use super::natural::Names;
 use super::rights::Together;
 use super::{How, Join};
+use crate::acl::{self, AccessList};
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::meta::{FileId, Meta, Stamp};
@@ -222,10 +223,16 @@ impl Shards {
     }
 
     /// Whether a file still grants what it did.
-    pub(super) fn is_still_granted(&self, number: usize, meta: &Meta) -> bool {
-        let now = lock(&self.now);
-        let seen = now.seen.get(number);
-        seen.is_none_or(|seen| now.together.is_still_granted(seen.kind, meta))
+    pub(super) fn is_still_granted(&self, number: usize, meta: &Meta, source: &Source) -> bool {
+        let (is_granted, list) = {
+            let now = lock(&self.now);
+            let Some(seen) = now.seen.get(number) else { return false };
+            let as_seen = seen.stamp == Some(meta.stamp());
+            let list = now.together.list().cloned().filter(|_| source.for_others && !as_seen);
+            (now.together.is_still_granted(seen.kind, meta), list)
+        };
+        let has = || source.list_of_file(&self.path(number), self.files[number].id, acl::ACCESS);
+        is_granted && list.is_none_or(|list| has().is_ok_and(|has| has == list))
     }
 
     /// Something is another than it was, so the files are looked at again at the next lookup.
@@ -236,6 +243,11 @@ impl Shards {
     /// The attributes of the array, as of the last look.
     pub(super) fn meta(&self) -> Meta {
         lock(&self.now).meta
+    }
+
+    /// The access list of the array, as of the last look.
+    pub(super) fn access_list(&self) -> Option<AccessList> {
+        lock(&self.now).together.granted_list()
     }
 
     /// Whether one of them is this file.

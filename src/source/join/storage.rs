@@ -38,6 +38,7 @@ struct Files {
 struct Data {
     file: Arc<OpenFile>,
     section: Section,
+    source: Arc<Source>,
     shards: Arc<Shards>,
     number: usize,
 }
@@ -100,7 +101,7 @@ impl Parts for Files {
         let len = self.end(number) - start;
         let section = Section::new(file.clone(), u64::from(shard.data_offset), len);
         let section = section.ok_or_else(|| shards.failed(number, "it is too large"))?;
-        Ok(Data { file, section, shards, number })
+        Ok(Data { file, section, source: self.source.clone(), shards, number })
     }
 
     fn check(&self, _number: usize, part: &Data) -> Result<(), ReadError> {
@@ -117,7 +118,7 @@ impl Data {
             Ok(version) if !shards.is_still(number, &version.header) => {
                 Err(shards.failed(number, "its header was changed; open the array anew"))
             }
-            Ok(_) if !shards.is_still_granted(number, &meta) => {
+            Ok(_) if !shards.is_still_granted(number, &meta, &self.source) => {
                 Err(shards.failed(number, "its permissions were changed; open the array anew"))
             }
             Ok(_) => Ok(()),
