@@ -39,11 +39,14 @@ X/rows/0-50.zarr, and X/chunks/512,512.zarr with chunks of that shape. D.zarr, b
 source, is the group of all arrays beneath it, and .zarr that of all here. For arrays of 2 to 5 axes,
 X.ome.zarr is an image. All of these are read-only.
 
-In each directory that has .npy files, they are one array too, in the order of the numbers in their names:
+All .npy files of a directory are one array too, in the order of the numbers in their names. If X.npy is the
+only one:
 
-    concat.npy, concat/         np.concatenate of all of them
-    stack.npy, stack/           np.stack of all of them
-    concat/sources.json         which file has which rows
+    concat.npy                  np.concatenate([a])
+    concat/rows/0-50.npy        np.concatenate([a])[0:50]
+    stack.npy                   np.stack([a])
+
+Which file has which rows is in concat/sources.json; why they do not go together, in concat/error.txt.
 
 Without such an ending, a name is a directory. Most names are not listed, but they can be opened. Numbers
 are plain, or padded with zeros as in the listings. Complex arrays have fields/real and fields/imag. In

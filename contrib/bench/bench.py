@@ -14,6 +14,7 @@ for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):  # settings for other pro
 import cases  # noqa: E402
 import loader  # noqa: E402
 import report  # noqa: E402
+import shards  # noqa: E402
 import stage  # noqa: E402
 import writers  # noqa: E402
 from rounds import warm_memory  # noqa: E402
@@ -57,7 +58,7 @@ def main():
             for case in (
                 cases.cold, cases.whole_file, cases.large_rows, cases.small_rows, cases.many_readers,
                 loader.data_loader,
-                cases.strided, cases.sizes, cases.directories, cases.memory, writers.writing,
+                cases.strided, cases.sizes, shards.joined, cases.directories, cases.memory, writers.writing,
             ):  # fmt: skip
                 if not wanted(case):
                     continue

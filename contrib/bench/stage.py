@@ -30,6 +30,7 @@ class Data:
         self.large = 10_000 if tiny else 671_089  # rows of a large slice: 512 MiB
         self.cuts = 20 if tiny else 1000
         self.files = 200 if tiny else 100_000
+        self.shards = 20 if tiny else 1000
         self.rounds = 2 if tiny else 9
         for name in ("data", "cuts", "many", "sparse"):
             (directory / name).mkdir()
