@@ -6,6 +6,7 @@ A theme is a folder beside this file:
     selections/  what a path yields: rows, slices, parts, fields, chains of them
     names/       what exists under which name, and what is listed
     changes/     files that are replaced, rewritten or cut off while they are read
+    joined/      many files as one array: concat and stack
     writing/     what a write changes, what is refused, and what survives a fault
     users/       what other users see and may do
     hostile/     files that were made to do harm, and links that lead out of the source

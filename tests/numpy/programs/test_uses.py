@@ -11,6 +11,7 @@ import pytest
 import oracle
 from checks import assert_same_bytes, read
 from mounting import Mount
+from processes import anonymous_bytes
 
 GIB = 1 << 30
 SPARSE_ROWS = 8 * GIB
@@ -55,12 +56,6 @@ def sparse(tmp_path_factory):
     assert os.stat(path).st_blocks * 512 < 64 << 20, "this disk knows no sparse files"
     with Mount(directory / "source", directory / "mount") as mount:
         yield mount, np.load(path, mmap_mode="r")
-
-
-def anonymous_bytes(pid):
-    """Memory of a process that is its own, not pages of files it maps."""
-    with open(f"/proc/{pid}/status") as status:
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon"))
 
 
 def test_windows_slide_over_an_array_larger_than_memory(sparse):

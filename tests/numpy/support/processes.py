@@ -73,3 +73,9 @@ def start(task, *arguments):
     process = multiprocessing.get_context("fork").Process(target=seeded, daemon=True)
     process.start()
     return process
+
+
+def anonymous_bytes(pid):
+    """Memory of a process that is its own, not pages of files it maps."""
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon"))

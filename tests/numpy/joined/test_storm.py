@@ -10,16 +10,11 @@ import pytest
 
 import joined_storm
 from mounting import Mount, wait_until
+from processes import start
 
 SECONDS = float(os.environ.get("NPYFS_STORM_SECONDS", 5))
 READERS = 8
 ENDED_SECONDS = 60
-
-
-def start(task, *arguments):
-    process = multiprocessing.get_context("fork").Process(target=task, args=arguments, daemon=True)
-    process.start()
-    return process
 
 
 @pytest.fixture(scope="module")

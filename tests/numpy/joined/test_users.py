@@ -2,18 +2,15 @@
 
 import itertools
 import os
-import shutil
-import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import shards
-from checks import read
-from mounting import Mount
-from test_other_users import GROUP, SOMEBODY, USER, as_other_user, attempted, give
+import users
+from checks import attempted, read
+from users import GROUP, SOMEBODY, USER, as_other_user, give, shared_mount
 
 KINDS = [(mode, owner) for mode in (0o644, 0o640, 0o600, 0o604, 0o044) for owner in ((0, 0), (USER, GROUP), (0, GROUP))]
 FOLDERS = [(0o755, (0, 0)), (0o711, (0, 0)), (0o750, (0, GROUP)), (0o700, (USER, GROUP))]
@@ -29,23 +26,19 @@ def fill(folder, kinds):
         give(folder / f"{i}.npy", mode, owner)
 
 
+def of_all_kinds(source):
+    """Directories of two files of every two kinds, and of a few kinds of directories."""
+    for i, kinds in enumerate(itertools.product(KINDS, repeat=2)):
+        fill(source / f"pair {i}", kinds)
+    for i, (kind, folder) in enumerate(itertools.product(KINDS, FOLDERS)):
+        fill(source / f"folder {i}", [kind] * 3)
+        give(source / f"folder {i}", *folder)
+
+
 @pytest.fixture(scope="module")
 def shared():
-    """Directories of two files of every two kinds, and of a few kinds of directories."""
-    directory = Path(tempfile.mkdtemp())
-    try:
-        os.chmod(directory, 0o755)
-        source = directory / "source"
-        source.mkdir(mode=0o755)
-        for i, kinds in enumerate(itertools.product(KINDS, repeat=2)):
-            fill(source / f"pair {i}", kinds)
-        for i, (kind, folder) in enumerate(itertools.product(KINDS, FOLDERS)):
-            fill(source / f"folder {i}", [kind] * 3)
-            give(source / f"folder {i}", *folder)
-        with Mount(source, directory / "mount", "--allow-other") as mount:
-            yield mount
-    finally:
-        shutil.rmtree(directory)
+    with shared_mount(of_all_kinds) as mount:
+        yield mount
 
 
 INNER = ["concat.npy", "concat/rows/0-2.npy", "concat/sources.json", "concat/header.json", "stack/T.raw"]
@@ -93,14 +86,8 @@ def shards_of(folder):
 
 @pytest.fixture
 def own():
-    directory = Path(tempfile.mkdtemp())
-    try:
-        os.chmod(directory, 0o755)
-        fill(directory / "source", [(0o644, (0, 0))] * 5)
-        with Mount(directory / "source", directory / "mount", "--allow-other") as mount:
-            yield mount
-    finally:
-        shutil.rmtree(directory)
+    with shared_mount(lambda source: fill(source, [(0o644, (0, 0))] * 5)) as mount:
+        yield mount
 
 
 def reads(mount):
@@ -144,28 +131,26 @@ def test_the_attributes_are_those_that_all_files_have(own):
         assert found.st_ctime == max(os.stat(path).st_ctime for path in shards_of(own.source))
 
 
-def setfacl(path, user, permissions):
-    """Sets an access list that names a user, in the kernel's form."""
-    entry = lambda tag, bits, who=0xFFFFFFFF: tag.to_bytes(2, "little") + bits.to_bytes(2, "little") + who.to_bytes(4, "little")  # noqa: E731,E501
-    entries = [entry(1, 6), entry(2, permissions, user), entry(4, 4), entry(16, 4), entry(32, 4)]
-    os.setxattr(path, "system.posix_acl_access", (2).to_bytes(4, "little") + b"".join(entries))
+def set_list(path, user, permissions):
+    """Sets an access list that names a user."""
+    os.setxattr(path, users.ACCESS, users.access_list(6, 4, 4, 4, [(user, permissions)]))
 
 
 def test_access_lists_count_where_all_files_have_the_same_and_close_a_join_where_they_differ(own):
     time.sleep(1.3)
     assert reads(own) not in ("EACCES", "EIO")
-    setfacl(own.source / "3.npy", USER, 0)
+    set_list(own.source / "3.npy", USER, 0)
     # The mode bits are as they were.
     assert reads(own) in ("EACCES", "EIO")
     time.sleep(1.3)
     assert reads(own) == "EACCES"
     assert as_other_user(lambda: attempted(os.listdir, own / "concat"), GROUP) == "EACCES"
     for i in range(5):
-        setfacl(own.source / f"{i}.npy", USER, 4)
+        set_list(own.source / f"{i}.npy", USER, 4)
     time.sleep(1.3)
     assert reads(own) == b"".join(array(i).tobytes() for i in range(5)).hex()
     for i in range(5):
-        setfacl(own.source / f"{i}.npy", USER, 0)
+        set_list(own.source / f"{i}.npy", USER, 0)
     time.sleep(1.3)
     assert reads(own) == "EACCES"
 

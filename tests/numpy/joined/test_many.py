@@ -11,7 +11,7 @@ import pytest
 import shards
 from checks import read
 from mounting import Mount
-from test_uses import anonymous_bytes
+from processes import anonymous_bytes
 
 FILES = 10_000
 ROWS = 3

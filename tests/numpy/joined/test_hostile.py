@@ -5,12 +5,12 @@ import os
 import numpy as np
 import pytest
 
-import hostile
+import hostile_files
 import shards
 from checks import assert_absent, read
 from mounting import Mount, wait_until
 
-FILES = dict(hostile.files())
+FILES = dict(hostile_files.files())
 SHOWN = 300
 
 
@@ -23,7 +23,7 @@ def tree(tmp_path_factory):
     for i, blob in enumerate([*FILES.values(), b""]):
         folder = source / str(i)
         folder.mkdir()
-        (folder / "a.npy").write_bytes(hostile.GOOD.blob)
+        (folder / "a.npy").write_bytes(hostile_files.GOOD.blob)
         if i < len(FILES):
             (folder / "b.npy").write_bytes(blob)
     with Mount(source, directory / "mount") as mount:
@@ -54,7 +54,7 @@ def test_a_hostile_file_among_others_is_named_with_what_is_wrong_with_it(tree):
 
 
 def test_the_good_ones_are_an_array_all_the_same(tree):
-    assert np.array_equal(np.load(tree / str(len(FILES)) / "concat.npy"), hostile.GOOD.array, equal_nan=True)
+    assert np.array_equal(np.load(tree / str(len(FILES)) / "concat.npy"), hostile_files.GOOD.array, equal_nan=True)
 
 
 def test_a_file_that_lies_about_its_length_takes_no_memory(tmp_path):
@@ -74,8 +74,8 @@ def test_a_file_that_lies_about_its_length_takes_no_memory(tmp_path):
 def test_files_whose_sizes_add_up_to_more_than_a_number_can_say_are_no_array(tmp_path):
     (tmp_path / "source").mkdir()
     for i in range(4):
-        header = hostile.text("'|V0'", "False", f"({1 << 62}, 0)")
-        (tmp_path / f"source/{i}.npy").write_bytes(hostile.whole(header, 0))
+        header = hostile_files.text("'|V0'", "False", f"({1 << 62}, 0)")
+        (tmp_path / f"source/{i}.npy").write_bytes(hostile_files.whole(header, 0))
     with Mount(tmp_path / "source", tmp_path / "mount") as mount:
         found = os.listdir(mount / "concat")
         assert found == ["error.txt"], found
