@@ -17,11 +17,10 @@ pub fn text(value: &Value) -> String {
 /// `value` on a line, or on several of which those after the first begin with `indent` blanks. The
 /// outermost value always has several, so that files of one kind look alike.
 fn written(value: &Value, indent: Option<usize>) -> String {
-    if let Some(indent @ 1..) = indent {
-        let line = written(value, None);
-        if indent + line.len() <= WIDTH {
-            return line;
-        }
+    if let Some(indent @ 1..) = indent
+        && left_after(value, WIDTH.saturating_sub(indent)).is_some()
+    {
+        return written(value, None);
     }
     let inner = indent.map(|indent| indent + 2);
     let (open, members, close): (_, Vec<String>, _) = match value {
@@ -41,6 +40,29 @@ fn written(value: &Value, indent: Option<usize>) -> String {
             format!("{open}\n{inner}{members}\n{outer}{close}")
         }
         _ => format!("{open}{}{close}", members.join(", ")),
+    }
+}
+
+/// How many of `room` characters are left after `value` on a line; none if it does not fit. A large value is
+/// looked at only until that is clear.
+fn left_after(value: &Value, room: usize) -> Option<usize> {
+    let brackets = "[]".len();
+    let separator = |i: usize| if i == 0 { 0 } else { ", ".len() };
+    match value {
+        Value::Array(items) => {
+            let mut items = items.iter().enumerate();
+            items.try_fold(room.checked_sub(brackets)?, |room, (i, item)| {
+                left_after(item, room.checked_sub(separator(i))?)
+            })
+        }
+        Value::Object(members) => {
+            let mut members = members.iter().enumerate();
+            members.try_fold(room.checked_sub(brackets)?, |room, (i, (key, value))| {
+                let key = escaped(&Value::from(key.as_str())).len() + ": ".len();
+                left_after(value, room.checked_sub(separator(i) + key)?)
+            })
+        }
+        single => room.checked_sub(escaped(single).len()),
     }
 }
 
@@ -73,6 +95,14 @@ mod tests {
         assert_eq!(text(&value), expected);
         assert_eq!(serde_json::from_str::<Value>(&expected).unwrap(), value);
         assert_eq!(text(&json!({})), "{}\n");
+    }
+
+    #[test]
+    fn what_fits_is_known_before_it_is_written() {
+        let value = json!({"a": [1, -2.5, {"b": null}, []], "\u{1b}": "é\"", "c": {"d": [true]}});
+        let len = written(&value, None).len();
+        assert_eq!(left_after(&value, len + 7), Some(7));
+        assert_eq!((left_after(&value, len), left_after(&value, len - 1)), (Some(0), None));
     }
 
     #[test]

@@ -191,6 +191,7 @@ impl File for ChunkFile {
     }
 
     fn weight(&self) -> usize {
-        1 + size_of_val(&*self.index) / crate::tree::SLICE
+        // It alone may keep what is known of the array.
+        self.of.weight() + size_of_val(&*self.index) / crate::tree::SLICE
     }
 }
