@@ -203,3 +203,15 @@ def test_records_are_members_too(own_mount):
     put(own_mount.source, "x", sample)
     got = zarr.open_group(own_mount / ".zarr", mode="r", zarr_format=3)["x"][...]
     assert np.array_equal(got["r"], sample.array["r"], equal_nan=True)
+
+
+def test_many_files_as_one_array_are_one_in_zarr_too(own_mount):
+    parts = [corpus.sample(f"{i}", (4 + i, 3), "<f4", seed=i) for i in range(12)]
+    for sample in parts:
+        put(own_mount.source, f"sub/{sample.name}", sample)
+    joined = np.concatenate([sample.array for sample in parts])
+    for path, view in [("concat.zarr", joined), ("concat/chunks/10,2.zarr", joined), ("concat/T.zarr", joined.T)]:
+        directory = own_mount / "sub" / path
+        assert_same(zarr.open_array(directory, mode="r", zarr_format=3)[...], view, path)
+        assert_same(by_tensorstore(directory), view, path)
+    assert set(members(own_mount / "sub.zarr")) == {sample.name for sample in parts}
