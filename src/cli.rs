@@ -24,6 +24,10 @@ const STATUS: &str = "Exit status: 0; 1 if it could not be done (standard error 
 const ENVIRONMENT: &str = "NPYFS_LOG, in the environment, sets what is logged: off, error, warn (the \
                            default), info, debug, trace";
 
+/// What reads the output of `refs`.
+const REFERENCES: &str = "The output is kerchunk JSON, version 1: fsspec's reference filesystem makes a Zarr \
+                          array of it, or a Zarr group of a directory. Nothing is mounted, and no file changes";
+
 /// Mount a directory so that every NumPy array in it can be sliced by path
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, after_help = STATUS)]
@@ -64,6 +68,9 @@ pub(crate) enum Command {
         #[arg(required = true)]
         paths: Vec<PathBuf>,
     },
+    /// Print where the chunks of arrays lie, for Zarr readers that fetch them from a web server or a bucket
+    #[command(after_help = REFERENCES)]
+    Refs(RefsArgs),
     /// Make the file of an array of zeros, and reserve its disk space
     Create(CreateArgs),
     /// Make sample arrays, mount them, say what to try; Ctrl-C cleans up
@@ -150,6 +157,19 @@ pub(crate) struct CreateArgs {
     /// Reserve no disk space; only set the file's length
     #[arg(long)]
     pub(crate) sparse: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RefsArgs {
+    /// The .npy file, or the directory with any number of them
+    pub(crate) source: PathBuf,
+    /// Where readers find the source's files: https://example.org/data, s3://bucket/data [default: where
+    /// they are on this machine]
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) url: Option<String>,
+    /// The most that a chunk has, unless an item is larger; K, M and G are powers of 1024
+    #[arg(long, value_name = "BYTES", default_value = "4M", value_parser = bytes)]
+    pub(crate) chunk_bytes: u64,
 }
 
 fn order(text: &str) -> Result<Order, String> {

@@ -18,6 +18,7 @@ pub(crate) mod demo;
 pub(crate) mod info;
 mod locate;
 pub(crate) mod mount;
+pub(crate) mod refs;
 
 use locate::Located;
 

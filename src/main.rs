@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Command::Info { paths } => command::info::run(&paths),
         Command::Ls { path } => command::ls(&path),
         Command::Cat { paths } => paths.iter().try_for_each(|path| command::cat::run(path)),
+        Command::Refs(args) => command::refs::run(&args),
         Command::Create(args) => command::create::run(&args),
         Command::Demo => command::demo::run(),
         Command::Watch { identity, mountpoint } => command::watch(&identity, mountpoint),

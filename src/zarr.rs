@@ -3,7 +3,8 @@
 //! An [`Array`] is a view and a grid. Each of its chunks is a [`Layout`]: the elements, and zeros up to
 //! the size that all chunks have. [`v3`] and [`v2`] write the texts beside the chunks and name the chunks,
 //! for the two versions of the format; [`data_type`] says which dtypes they can hold. [`ome`] makes an
-//! image pyramid of an array. There are no codecs but those that say how the bytes lie.
+//! image pyramid of an array. [`references`] says where the chunks lie in the array's file. There are no
+//! codecs but those that say how the bytes lie.
 
 use crate::layout::{Layout, Segment};
 use crate::npy::header::Order;
@@ -13,6 +14,7 @@ use crate::view::View;
 pub mod data_type;
 pub mod json;
 pub mod ome;
+pub mod references;
 pub mod v2;
 pub mod v3;
 

@@ -15,6 +15,9 @@ pub struct Grid {
     axes: Vec<Axis>,
 }
 
+/// How many lengths are tried for one that divides an axis's.
+const MAX_TRIED: usize = 1 << 22;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Axis {
     /// The array's length.
@@ -39,14 +42,30 @@ impl Grid {
     /// rows; or, where one row is larger, parts of a row; and of an array in Fortran order the same
     /// from its last axis on. An item larger than that is a chunk by itself.
     pub fn blocks(view: &View, bytes: u64) -> Grid {
+        // Of nearly one length, so that there is little padding in the last one.
+        Grid::cut(view, bytes, |len, most| len.div_ceil(len.div_ceil(most)))
+    }
+
+    /// The same, but the length of a block divides the axis's, so that no block needs padding: if that
+    /// makes blocks of at least a quarter of `bytes`.
+    pub fn even_blocks(view: &View, bytes: u64) -> Grid {
+        Grid::cut(view, bytes, |len, most| {
+            let lengths = (most.div_ceil(4)..=most).rev().take(MAX_TRIED);
+            let divisor = lengths.into_iter().find(|&chunk| len.is_multiple_of(chunk));
+            divisor.unwrap_or_else(|| len.div_ceil(len.div_ceil(most)))
+        })
+    }
+
+    /// Blocks of at most `bytes`: of the axis that is cut, `cut` makes of its length and the longest that
+    /// a block can be the one that a block has.
+    fn cut(view: &View, bytes: u64, cut: impl Fn(u64, u64) -> u64) -> Grid {
         let mut axes: Vec<Axis> = view.shape().iter().map(|&len| Axis::new(len, 1)).collect();
         // How many items there is room for, from the innermost axis to the outermost.
         let mut room = (bytes / view.dtype().itemsize().max(1)).max(1);
         let shorten = |axis: &mut Axis| {
-            let most = Axis::new(axis.len, room);
-            // Blocks of nearly one length, so that there is little padding in the last one.
-            axis.chunk = Axis::new(axis.len, axis.len.div_ceil(most.count().max(1))).chunk;
-            room = if most.chunk < axis.len { 1 } else { room / axis.chunk };
+            let most = Axis::new(axis.len, room).chunk;
+            axis.chunk = if most < axis.len { cut(axis.len, most) } else { most };
+            room = if most < axis.len { 1 } else { room / most };
         };
         match view.order() {
             Order::C => axes.iter_mut().rev().for_each(shorten),
@@ -155,6 +174,24 @@ mod tests {
         assert_eq!(blocks(&[11], Order::C, 80), [6]);
         assert_eq!(blocks(&[1001], Order::C, 8000), [501]);
         assert_eq!(blocks(&[3, 10], Order::C, 160), [2, 10]);
+    }
+
+    #[test]
+    fn even_blocks_divide_the_axis_unless_they_would_be_small() {
+        let even = |shape: &[u64], order, bytes| {
+            Grid::even_blocks(&view(shape, order), bytes).chunk_shape()
+        };
+        assert_eq!(even(&[100, 10], Order::C, 2400), [25, 10]);
+        assert_eq!(even(&[100, 10], Order::Fortran, 2400), [100, 2]);
+        assert_eq!(even(&[3, 100], Order::C, 240), [1, 25]);
+        assert_eq!(even(&[32], Order::C, 8 * 31), [16]);
+        // 7 would be less than a quarter.
+        assert_eq!(even(&[7 * 101], Order::C, 8 * 80), [79]);
+        assert_eq!(even(&[7 * 101], Order::C, 8 * 28), [7]);
+        assert_eq!(even(&[101], Order::C, 8 * 100), [51]);
+        assert_eq!(even(&[3, 2], Order::C, u64::MAX), [3, 2]);
+        assert_eq!(even(&[0, 4], Order::C, 8), [1, 1]);
+        assert!(even(&[], Order::C, 1).is_empty());
     }
 
     #[test]

@@ -14,6 +14,11 @@ pub fn text(value: &Value) -> String {
     written(value, Some(0)) + "\n"
 }
 
+/// A value on one line. Characters that a terminal would act on are escaped.
+pub fn line(value: &Value) -> String {
+    written(value, None)
+}
+
 /// `value` on a line, or on several of which those after the first begin with `indent` blanks. The
 /// outermost value always has several, so that files of one kind look alike.
 fn written(value: &Value, indent: Option<usize>) -> String {

@@ -1,0 +1,338 @@
+//! `npyfs refs`: kerchunk references, by which Zarr readers fetch the chunks of arrays from wherever their
+//! files are served, with nothing mounted.
+//!
+//! The output is written while the source is read: an array can have very many chunks.
+
+use std::error::Error;
+use std::ffi::{OsStr, OsString};
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::ops::Range;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::write::EncoderWriter;
+use npyfs::layout::Layout;
+use npyfs::meta::{Kind, Meta};
+use npyfs::shown::shown;
+use npyfs::source::{self, ArrayFile, Entry, Found, OpenStorage, Origin, Source, Version, Which};
+use npyfs::tree::Content;
+use npyfs::zarr::references::{Reference, References};
+use npyfs::zarr::{self, json, v3};
+use serde_json::{Map, Value};
+
+use super::{Outcome, advice, unless_closed};
+use crate::cli::RefsArgs;
+
+/// Bytes of a chunk that is written out which are read at once. A multiple of 3, for base64.
+const PIECE: usize = 3 << 18;
+
+pub(crate) fn run(args: &RefsArgs) -> Outcome {
+    match write(args) {
+        // All others name a file of the source.
+        Err(err) if err.is::<io::Error>() => {
+            err.downcast::<io::Error>().map_or(Ok(()), |err| unless_closed(Err(*err)))
+        }
+        done => done,
+    }
+}
+
+/// An [`io::Error`] is one of standard output.
+fn write(args: &RefsArgs) -> Outcome {
+    let path = &args.source;
+    let about = |why: &dyn Display| format!("{}: {why}", shown(path));
+    if let Some(file) = advice::file_of_array(path).filter(|_| !path.exists()) {
+        return Err(about(&format!("there is none; the array is the file {}", shown(&file))).into());
+    }
+    let options = source::Options { follow_symlinks: true, ..Default::default() };
+    let source = Arc::new(Source::open(path, options).map_err(|err| err.to_string())?);
+    let locations = Locations::new(path, args.url.as_deref())?;
+    // Not through the buffer of `io::stdout`, which would look for line ends.
+    let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let mut writer = Writer {
+        source,
+        locations,
+        chunk_bytes: args.chunk_bytes,
+        out: Output { out: BufWriter::new(out), is_empty: true },
+        group: String::new(),
+        left_out: 0,
+    };
+    match writer.source.single() {
+        Some(file) => {
+            let file = file.map_err(|err| err.to_string())?;
+            writer.write_single(&file)?;
+        }
+        None => writer.write_tree()?,
+    }
+    writer.out.finish()?;
+    match writer.left_out {
+        0 => Ok(()),
+        1 => Err(about(&"1 file or directory is left out").into()),
+        many => Err(about(&format!("{many} files and directories are left out")).into()),
+    }
+}
+
+/// Where readers find the files of a source.
+struct Locations {
+    prefix: String,
+    /// Names are escaped as in URLs of the web.
+    is_escaped: bool,
+    /// The name of the source, if it is a single file.
+    single: Option<PathBuf>,
+}
+
+impl Locations {
+    /// Beneath a URL, or where the source is on this machine.
+    fn new(source: &Path, url: Option<&str>) -> Result<Locations, Box<dyn Error>> {
+        let single = (!source.is_dir()).then(|| source.file_name().map(PathBuf::from)).flatten();
+        let prefix = match url {
+            Some(url) => url.strip_suffix('/').unwrap_or(url).to_owned(),
+            None => {
+                // A symlink to a file keeps its name.
+                let directory = match &single {
+                    Some(_) => source.parent().filter(|path| *path != Path::new("")),
+                    None => Some(source),
+                };
+                let directory = directory.unwrap_or(Path::new("."));
+                let directory = directory
+                    .canonicalize()
+                    .map_err(|err| format!("{}: {err}", shown(directory)))?;
+                let directory = directory.to_str().ok_or_else(|| {
+                    format!("{}: the path is not UTF-8, which JSON can hold", shown(&directory))
+                })?;
+                format!("file://{}", directory.strip_suffix('/').unwrap_or(directory))
+            }
+        };
+        // Readers take the URLs of files and buckets as they are.
+        let is_escaped = ["http://", "https://"].iter().any(|scheme| prefix.starts_with(scheme));
+        Ok(Locations { prefix, is_escaped, single })
+    }
+
+    /// The place of a file of the source.
+    fn of(&self, path: &Path) -> Result<String, String> {
+        let path = self.single.as_deref().unwrap_or(path).as_os_str();
+        let path = match (self.is_escaped, path.to_str()) {
+            (true, _) => escaped(path),
+            (false, Some(path)) => path.to_owned(),
+            (false, None) => return Err("its name is not UTF-8, which JSON can hold".to_owned()),
+        };
+        Ok(format!("{}/{path}", self.prefix))
+    }
+}
+
+/// A path as it stands in a URL.
+fn escaped(path: &OsStr) -> String {
+    let escape = |&byte: &u8| match byte {
+        b'/' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    path.as_bytes().iter().map(escape).collect()
+}
+
+/// An array that Zarr can hold, open.
+struct Opened {
+    references: References,
+    version: Arc<Version>,
+    storage: Arc<dyn OpenStorage>,
+    meta: Meta,
+    /// Its `zarr.json`.
+    metadata: Value,
+    url: String,
+}
+
+struct Writer {
+    source: Arc<Source>,
+    locations: Locations,
+    chunk_bytes: u64,
+    out: Output,
+    /// The group that was written last, by its path.
+    group: String,
+    left_out: u64,
+}
+
+impl Writer {
+    /// One array, which is all there is.
+    fn write_single(&mut self, file: &ArrayFile) -> Outcome {
+        let name = self.locations.single.as_deref().unwrap_or(file.path());
+        let name = name.file_stem().unwrap_or_default().to_string_lossy();
+        let array = self.open(file, &name);
+        let array = array.map_err(|why| format!("{}: {why}", shown(self.source.path())))?;
+        self.write_array("", &array)
+    }
+
+    /// A group of all arrays beneath the source, with a group for each directory that has some.
+    fn write_tree(&mut self) -> Outcome {
+        self.out.text(v3::METADATA, &v3::group(Map::new(), None))?;
+        // Directories to go through, each with its group; none if Zarr cannot have one of that name.
+        let mut pending = vec![(self.source.root(), Some(String::new()))];
+        while let Some((directory, group)) = pending.pop() {
+            let entries = match self.entries(&directory) {
+                Ok(entries) => entries,
+                Err(why) if directory.path.as_os_str().is_empty() => return Err(why.into()),
+                Err(why) => {
+                    self.leave_out(&directory.path, &why);
+                    continue;
+                }
+            };
+            let mut directories = Vec::new();
+            for (name, kind) in entries {
+                let path = directory.path.join(&name);
+                if kind != Kind::Directory {
+                    self.write_member(&path, group.as_deref())?;
+                } else if let Ok(Found::Entry(meta)) = self.source.find(&directory, &name) {
+                    let inner = group.as_deref().and_then(|group| member(group, &name));
+                    directories.push((Entry { path: path.into(), id: meta.id }, inner));
+                }
+            }
+            pending.extend(directories.into_iter().rev());
+        }
+        Ok(())
+    }
+
+    /// The entries of a directory by name.
+    fn entries(&self, directory: &Entry) -> Result<Vec<(OsString, Kind)>, String> {
+        let (listing, _) = self.source.list(directory, &|_| None).map_err(|err| err.to_string())?;
+        let entries = listing.entries_after(0);
+        let mut entries: Vec<_> =
+            entries.map(|(_, name, kind)| (name.into_owned(), kind)).collect();
+        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(entries)
+    }
+
+    /// What is at a path, if it is named like an array: a member of a group, or left out with the reason.
+    fn write_member(&mut self, path: &Path, group: Option<&str>) -> Outcome {
+        let opened = match self.source.array_in(path) {
+            Ok(None) => return Ok(()),
+            Ok(Some((file, name))) => {
+                let key = name.zip(group).and_then(|(name, group)| member(group, &name));
+                let key = key.ok_or("Zarr cannot have a member of that name");
+                key.map_err(str::to_owned).and_then(|key| {
+                    let name = key.rsplit('/').next().unwrap_or(&key);
+                    Ok((self.open(&file, name)?, key))
+                })
+            }
+            Err(err) => Err(err.to_string()),
+        };
+        match opened {
+            Ok((array, key)) => {
+                self.write_groups(group.unwrap_or_default())?;
+                self.write_array(&(key + "/"), &array)
+            }
+            Err(why) => {
+                self.leave_out(path, &why);
+                Ok(())
+            }
+        }
+    }
+
+    fn leave_out(&mut self, path: &Path, why: &str) {
+        eprintln!("npyfs: {}: {}; left out", shown(&self.source.path().join(path)), shown(why));
+        self.left_out += 1;
+    }
+
+    /// The groups down to this one that are not there yet. All arrays of a group come one after another.
+    fn write_groups(&mut self, group: &str) -> io::Result<()> {
+        let ends = group.match_indices('/').map(|(at, _)| at).chain([group.len()]);
+        for outer in ends.map(|end| &group[..end]).filter(|outer| !outer.is_empty()) {
+            let rest = self.group.strip_prefix(outer);
+            if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+                let key = format!("{outer}/{}", v3::METADATA);
+                self.out.text(&key, &v3::group(Map::new(), None))?;
+            }
+        }
+        self.group = group.to_owned();
+        Ok(())
+    }
+
+    /// An array whose axes are named after it, or why it is none that Zarr can hold.
+    fn open(&self, file: &ArrayFile, name: &str) -> Result<Opened, String> {
+        let version = file.version(&self.source).map_err(|err| err.to_string())?.0;
+        let version = version.map_err(|unreadable| unreadable.why.clone())?;
+        let opened = file.open(&self.source, Which::AtPath);
+        let (storage, meta) = opened.map_err(|err| err.to_string())?;
+        let references = References::new(version.view.clone(), self.chunk_bytes)
+            .ok_or("its elements do not lie together")?;
+        let names: Vec<String> =
+            (0..version.view.ndim()).map(|axis| format!("{name}_{axis}")).collect();
+        let metadata = v3::array(references.array(), &names, Map::new());
+        let metadata = metadata.map_err(|refusal| refusal.to_string())?;
+        let url = json::line(&self.locations.of(file.path())?.into());
+        Ok(Opened { references, version, storage, meta, metadata, url })
+    }
+
+    /// An array beneath a key, which ends in `/` if it is not empty.
+    fn write_array(&mut self, key: &str, array: &Opened) -> Outcome {
+        self.out.text(&format!("{key}{}", v3::METADATA), &array.metadata)?;
+        for (index, reference) in array.references.chunks() {
+            let out = self.out.key(&format!("{key}{}", v3::key(&index)))?;
+            match reference {
+                Reference::Range(Range { start, end }) => {
+                    write!(out, "[{}, {start}, {}]", array.url, end - start)?;
+                }
+                Reference::Inline(layout) => {
+                    write_inline(out, array, layout)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The path of a member of a group, if it can have one of that name.
+fn member(group: &str, name: &OsStr) -> Option<String> {
+    let name = name.to_str().filter(|name| zarr::is_node_name(name))?;
+    Some(if group.is_empty() { name.to_owned() } else { format!("{group}/{name}") })
+}
+
+/// The bytes of a chunk, a piece at a time.
+fn write_inline(out: &mut impl Write, array: &Opened, layout: Layout) -> Outcome {
+    let len = layout.len();
+    let content = Content::Array {
+        open: array.storage.clone(),
+        version: array.version.clone(),
+        layout,
+        meta: array.meta,
+    };
+    out.write_all(b"\"base64:")?;
+    let mut encoder = EncoderWriter::new(&mut *out, &BASE64);
+    let mut at = 0;
+    while at < len {
+        at += content
+            .read_at(at, PIECE, |piece| encoder.write_all(piece).map(|()| piece.len() as u64))??;
+    }
+    encoder.finish()?;
+    drop(encoder);
+    Ok(out.write_all(b"\"")?)
+}
+
+/// The JSON object, member by member.
+struct Output {
+    out: BufWriter<File>,
+    is_empty: bool,
+}
+
+impl Output {
+    /// Begins a member; its value is to be written next.
+    fn key(&mut self, key: &str) -> io::Result<&mut BufWriter<File>> {
+        let before = if self.is_empty { "{\"version\": 1, \"refs\": {" } else { "," };
+        self.is_empty = false;
+        write!(self.out, "{before}\n{}: ", json::line(&key.into()))?;
+        Ok(&mut self.out)
+    }
+
+    /// A member that is a file of JSON.
+    fn text(&mut self, key: &str, value: &Value) -> io::Result<()> {
+        let text = json::line(&json::line(value).into());
+        self.key(key)?.write_all(text.as_bytes())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.out.write_all(b"\n}}\n")?;
+        self.out.flush()
+    }
+}
