@@ -28,6 +28,9 @@ use serde_json::{Map, Value};
 use super::{Outcome, advice, unless_closed};
 use crate::cli::RefsArgs;
 
+/// As many arrays and groups may a group describe, so that readers need not search for them.
+const MAX_MEMBERS: usize = 1000;
+
 /// Bytes of a chunk that is written out which are read at once. A multiple of 3, for base64.
 const PIECE: usize = 3 << 18;
 
@@ -59,6 +62,7 @@ fn write(args: &RefsArgs) -> Outcome {
         chunk_bytes: args.chunk_bytes,
         out: Output { out: BufWriter::new(out), is_empty: true },
         group: String::new(),
+        members: Some(Map::new()),
         left_out: 0,
     };
     match writer.source.single() {
@@ -152,6 +156,8 @@ struct Writer {
     out: Output,
     /// The group that was written last, by its path.
     group: String,
+    /// The `zarr.json` of all arrays and groups by path, unless there are too many.
+    members: Option<Map<String, Value>>,
     left_out: u64,
 }
 
@@ -162,12 +168,12 @@ impl Writer {
         let name = name.file_stem().unwrap_or_default().to_string_lossy();
         let array = self.open(file, &name);
         let array = array.map_err(|why| format!("{}: {why}", shown(self.source.path())))?;
-        self.write_array("", &array)
+        self.out.text(v3::METADATA, &array.metadata)?;
+        self.write_chunks("", &array)
     }
 
     /// A group of all arrays beneath the source, with a group for each directory that has some.
     fn write_tree(&mut self) -> Outcome {
-        self.out.text(v3::METADATA, &v3::group(Map::new(), None))?;
         // Directories to go through, each with its group; none if Zarr cannot have one of that name.
         let mut pending = vec![(self.source.root(), Some(String::new()))];
         while let Some((directory, group)) = pending.pop() {
@@ -191,7 +197,7 @@ impl Writer {
             }
             pending.extend(directories.into_iter().rev());
         }
-        Ok(())
+        Ok(self.out.text(v3::METADATA, &v3::group(Map::new(), self.members.take()))?)
     }
 
     /// The entries of a directory by name.
@@ -221,7 +227,8 @@ impl Writer {
         match opened {
             Ok((array, key)) => {
                 self.write_groups(group.unwrap_or_default())?;
-                self.write_array(&(key + "/"), &array)
+                self.write_metadata(&key, array.metadata.clone())?;
+                self.write_chunks(&(key + "/"), &array)
             }
             Err(why) => {
                 self.leave_out(path, &why);
@@ -241,8 +248,7 @@ impl Writer {
         for outer in ends.map(|end| &group[..end]).filter(|outer| !outer.is_empty()) {
             let rest = self.group.strip_prefix(outer);
             if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-                let key = format!("{outer}/{}", v3::METADATA);
-                self.out.text(&key, &v3::group(Map::new(), None))?;
+                self.write_metadata(outer, v3::group(Map::new(), None))?;
             }
         }
         self.group = group.to_owned();
@@ -265,11 +271,20 @@ impl Writer {
         Ok(Opened { references, version, storage, meta, metadata, url })
     }
 
-    /// An array beneath a key, which ends in `/` if it is not empty.
-    fn write_array(&mut self, key: &str, array: &Opened) -> Outcome {
-        self.out.text(&format!("{key}{}", v3::METADATA), &array.metadata)?;
+    /// The `zarr.json` of a member of the root.
+    fn write_metadata(&mut self, path: &str, metadata: Value) -> io::Result<()> {
+        self.out.text(&format!("{path}/{}", v3::METADATA), &metadata)?;
+        self.members = self.members.take().filter(|members| members.len() < MAX_MEMBERS);
+        if let Some(members) = &mut self.members {
+            members.insert(path.to_owned(), metadata);
+        }
+        Ok(())
+    }
+
+    /// The chunks of an array beneath a path, which ends in `/` if it is not empty.
+    fn write_chunks(&mut self, path: &str, array: &Opened) -> Outcome {
         for (index, reference) in array.references.chunks() {
-            let out = self.out.key(&format!("{key}{}", v3::key(&index)))?;
+            let out = self.out.key(&format!("{path}{}", v3::key(&index)))?;
             match reference {
                 Reference::Range(Range { start, end }) => {
                     write!(out, "[{}, {start}, {}]", array.url, end - start)?;

@@ -1,0 +1,211 @@
+"""References as fsspec, zarr-python and VirtualiZarr read them: over HTTP, with nothing mounted."""
+
+import json
+import os
+import resource
+import subprocess
+
+import fsspec
+import numpy as np
+import obstore
+import pytest
+import zarr
+from obspec_utils.registry import ObjectStoreRegistry
+from virtualizarr.manifests import ChunkManifest, ManifestArray, ManifestGroup, ManifestStore
+from zarr.core.metadata.v3 import ArrayV3Metadata
+
+import corpus
+import dtypes
+import mounting
+from expected import assert_same, v3_holds
+from range_server import serving
+
+
+def references(source, *options):
+    """What `npyfs refs` prints, and what it says of files that it leaves out."""
+    done = mounting.run(mounting.program(), "refs", source, *map(str, options), check=False)
+    parsed = json.loads(done.stdout)
+    assert parsed["version"] == 1
+    assert done.returncode == (1 if done.stderr else 0), done.stderr
+    return parsed["refs"], done.stderr
+
+
+def store(refs):
+    is_local = not any(isinstance(value, list) and value[0].startswith("http") for value in refs.values())
+    remote = {} if is_local else {"remote_protocol": "http", "remote_options": {"asynchronous": True}}
+    filesystem = fsspec.filesystem(
+        "reference",
+        fo={"version": 1, "refs": refs},
+        asynchronous=True,
+        skip_instance_cache=True,
+        **remote,
+    )
+    return zarr.storage.FsspecStore(filesystem, read_only=True)
+
+
+def open_array(refs):
+    return zarr.open_array(store(refs), mode="r", zarr_format=3)
+
+
+def open_group(refs):
+    return zarr.open_group(store(refs), mode="r", zarr_format=3)
+
+
+def save(directory, samples):
+    directory.mkdir(parents=True, exist_ok=True)
+    for sample in samples:
+        (directory / f"{sample.name}.npy").write_bytes(sample.blob)
+    return directory
+
+
+def inline(refs):
+    """The keys of the chunks that are written out."""
+    return [key for key, value in refs.items() if isinstance(value, str) and value.startswith("base64:")]
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 64, 100, 4096])
+def test_every_dtype_and_order_over_http(tmp_path, chunk_bytes):
+    samples = list(corpus.every_dtype())
+    with serving(save(tmp_path / "data", samples)) as server:
+        refs, said = references(tmp_path / "data", "--url", server.url, "--chunk-bytes", chunk_bytes)
+        group = open_group(refs)
+        for sample in samples:
+            if v3_holds(sample.array.dtype):
+                assert_same(group[sample.name][...], sample.array, sample.name)
+                assert len(inline({k: v for k, v in refs.items() if k.startswith(sample.name + "/")})) <= 1
+            else:
+                assert sample.name not in group
+                assert f"/{sample.name}.npy: " in said
+    assert len(list(group.members())) > 100
+    assert said.splitlines()[-1].endswith("files and directories are left out")
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 12, 40, 4096])
+def test_every_shape_over_http(tmp_path, chunk_bytes):
+    samples = [s for s in corpus.every_shape() if v3_holds(s.array.dtype)]
+    with serving(save(tmp_path / "data", samples)) as server:
+        refs, said = references(tmp_path / "data", "--url", server.url, "--chunk-bytes", chunk_bytes)
+        group = open_group(refs)
+        for sample in samples:
+            assert_same(group[sample.name][...], sample.array, sample.name)
+    assert not said and len(samples) == 2 * len(corpus.SHAPES)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_arrays_and_chunks(tmp_path, seed):
+    rng = np.random.default_rng([19, seed])
+    shape = tuple(rng.integers(1, 40, rng.integers(1, 4)))
+    dtype = rng.choice([name for name in dtypes.PLAIN if v3_holds(dtypes.PLAIN[name])])
+    sample = corpus.sample("x", shape, dtypes.PLAIN[dtype], rng.choice(["C", "F"]), tail=b"more")
+    path = save(tmp_path, [sample]) / "x.npy"
+    refs, _ = references(path, "--chunk-bytes", int(rng.integers(1, sample.array.nbytes + 99)))
+    assert_same(open_array(refs)[...], sample.array, path)
+    # No range ends after the array, where there may be other bytes, or none.
+    end = sample.offset + sample.array.nbytes
+    assert all(start + len <= end for _, start, len in (v for v in refs.values() if isinstance(v, list)))
+    assert len(inline(refs)) <= 1
+
+
+def test_nothing_is_written_out_where_the_rows_of_a_chunk_divide_the_array(tmp_path):
+    for order in "CF":
+        path = save(tmp_path, [corpus.sample(order, (1000, 1000), "<f4", order)]) / f"{order}.npy"
+        refs, _ = references(path, "--chunk-bytes", "120K")
+        shape = [25, 1000] if order == "C" else [1000, 25]
+        assert json.loads(refs["zarr.json"])["chunk_grid"]["configuration"]["chunk_shape"] == shape
+        assert not inline(refs)
+
+
+def test_two_rows_ask_for_one_chunk_and_nothing_else(tmp_path):
+    sample = corpus.sample("x", (1000, 100), "<f8")
+    save(tmp_path, [sample])
+    with serving(tmp_path) as server:
+        refs, _ = references(tmp_path / "x.npy", "--url", server.url, "--chunk-bytes", "80000")
+        assert_same(open_array(refs)[530:532], sample.array[530:532], "two rows")
+        assert server.served == [("/x.npy", sample.offset + 5 * 80000, 80000)]
+
+
+# What a URL has to escape, and what a shell, a path or JSON might.
+NAMES = ["plain", "with space", "50%", "50%25", "a#b", "a?b=c&d", "é", "日本", "a+b", "q\"'", "{{u}}", "a:b", "\u202e"]
+
+
+def test_arrays_of_any_name_in_directories_of_any_name(tmp_path):
+    for name in NAMES:
+        save(tmp_path / "data" / name / "deep", [corpus.sample(name, (5, 4), "<i4")])
+    expected = corpus.sample("", (5, 4), "<i4").array
+    with serving(tmp_path / "data") as server:
+        for options in [], ["--url", server.url], ["--url", server.url + "/"]:
+            refs, said = references(tmp_path / "data", *options)
+            assert not said
+            group = open_group(refs)
+            for name in NAMES:
+                assert_same(group[f"{name}/deep/{name}"][...], expected, name)
+    members = {name for name, _ in group.members(max_depth=None)}
+    assert members == {path for name in NAMES for path in (name, f"{name}/deep", f"{name}/deep/{name}")}
+
+
+def test_what_zarr_cannot_name_is_left_out(tmp_path):
+    bad = ["__reserved/x.npy", "...d/y.npy", os.fsdecode(b"\xff.npy"), "broken.npy", "out.npy"]
+    good = ["a/x.npy", "x.npy", "x/inside.npy"]
+    for name in bad + good:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        np.save(tmp_path / name, np.arange(3))
+    (tmp_path / "broken.npy").write_text("no array")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").write_text("no array")
+    (tmp_path / "...d").rename(tmp_path / "...")
+    (tmp_path / "out.npy").unlink()
+    (tmp_path / "out.npy").symlink_to("nowhere")
+    refs, said = references(tmp_path)
+    groups = {key.removesuffix("/zarr.json") for key in refs if key.endswith("/zarr.json")}
+    # An array gives its name way to a directory, as in a mount.
+    assert groups == {"a", "a/x", "x.npy.d", "x", "x/inside"}
+    *lines, last = said.splitlines()
+    assert len(lines) == 4 and last.endswith(": 4 files and directories are left out")
+    for name in "__reserved/x.npy", ".../y.npy", r"\xff.npy", "broken.npy":
+        assert any(f"{name}: " in line and line.endswith("; left out") for line in lines), (name, said)
+
+
+def test_the_axes_are_named_so_that_no_two_arrays_share_one(tmp_path):
+    save(tmp_path, [corpus.sample("a", (2, 3), "<i4"), corpus.sample("a_1", (4,), "<i4")])
+    group = open_group(references(tmp_path)[0])
+    assert group["a"].metadata.dimension_names == ("a_0", "a_1")
+    assert group["a_1"].metadata.dimension_names == ("a_1_0",)
+
+
+def test_virtualizarr_reads_ranges(tmp_path):
+    samples = [corpus.sample(order, (100, 30), ">f4", order) for order in "CF"]
+    save(tmp_path, samples)
+    refs, _ = references(tmp_path, "--chunk-bytes", 1200)
+
+    def array(name):
+        chunks = {k.removeprefix(f"{name}/c/"): v for k, v in refs.items() if k.startswith(f"{name}/c/")}
+        entries = {
+            key.replace("/", "."): dict(zip(("path", "offset", "length"), value))
+            for key, value in chunks.items()
+        }
+        metadata = ArrayV3Metadata.from_dict(json.loads(refs[f"{name}/zarr.json"]))
+        return ManifestArray(metadata=metadata, chunkmanifest=ChunkManifest(entries))
+
+    arrays = {sample.name: array(sample.name) for sample in samples}
+    registry = ObjectStoreRegistry({"file://": obstore.store.LocalStore()})
+    store = ManifestStore(ManifestGroup(arrays=arrays), registry=registry)
+    group = zarr.open_group(store, mode="r", zarr_format=3)
+    for sample in samples:
+        assert_same(group[sample.name][...], sample.array, sample.name)
+
+
+def test_a_terabyte_takes_no_memory(tmp_path):
+    path = tmp_path / "big.npy"
+    shape = (1 << 27, 1 << 10)
+    with path.open("wb") as file:
+        header = {"descr": "<f8", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        offset = file.tell()
+        file.truncate(offset + (1 << 40))
+    with (tmp_path / "refs.json").open("wb") as out:
+        command = [mounting.program(), "refs", path]
+        limit = lambda: resource.setrlimit(resource.RLIMIT_DATA, (32 << 20, 32 << 20))
+        subprocess.run(command, stdout=out, check=True, timeout=60, preexec_fn=limit)
+    refs = json.loads((tmp_path / "refs.json").read_text())["refs"]
+    assert len(refs) == 1 + (1 << 18)
+    assert refs["c/262143/0"][1:] == [offset + (1 << 40) - (4 << 20), 4 << 20]
