@@ -24,6 +24,7 @@ use chunks::Chunk;
 use fields::Escaped;
 pub use grid::Grid;
 use parts::Part;
+pub(crate) use parts::split;
 use slice::Expression;
 use usage::Usage;
 use windows::{Window, Windows};

@@ -8,6 +8,8 @@ use crate::npy::header::{Header, Order};
 use crate::npy::literal::Text;
 use crate::view::View;
 
+pub mod npy_stack;
+
 /// `USAGE.txt` of a whole mount, for arrays of any name and shape.
 pub const NAMESPACE: &str = "\
 Beside each array X.npy stands a directory X that describes it and holds every slice of it. Every slice

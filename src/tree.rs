@@ -25,6 +25,7 @@ mod group;
 mod listing;
 mod mirror;
 mod node;
+mod npy_stack;
 mod rights;
 mod text;
 mod writing;

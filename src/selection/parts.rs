@@ -31,6 +31,12 @@ pub(super) fn listed_name(n: u64, i: u64) -> String {
     width(n).pad(i)
 }
 
+/// How `len` rows become `n` parts: `(each, more)`, where the first `more` parts have `each + 1` rows, and
+/// the others `each`.
+pub(crate) fn split(len: u64, n: u64) -> (u64, u64) {
+    (len / n, len % n)
+}
+
 impl Part {
     pub(super) fn from_name(name: &str, n: u64) -> Result<Part, Refusal> {
         match width(n).parse(name) {
@@ -44,10 +50,10 @@ impl Part {
         self.i.to_string()
     }
 
-    /// The rows of the part. The first `len % n` parts have one more than the others.
+    /// The rows of the part.
     fn rows(&self, view: &View) -> Option<Steps> {
         let len = *view.shape().first()?;
-        let (each, more) = (len / self.n, len % self.n);
+        let (each, more) = split(len, self.n);
         let start = self.i * each + self.i.min(more);
         Some(Steps { start, step: 1, len: each + u64::from(self.i < more) })
     }

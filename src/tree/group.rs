@@ -7,12 +7,14 @@ use super::array::Array;
 use super::describe::Described;
 use super::listing::{Known, Listing, Made, Places};
 use super::node::{Directory, Found};
+use super::npy_stack::StackInfo;
 use super::text::{Text, USAGE};
 use super::{Backing, Node, Options, Tree, as_text};
 use crate::encoding::Encoding;
 use crate::error::Error;
 use crate::meta::Kind;
 use crate::selection::{Grid, Group};
+use crate::text::npy_stack;
 
 /// A directory of selectors of an array.
 #[derive(Debug)]
@@ -30,6 +32,9 @@ impl GroupDirectory {
         let (array, view) = (&self.array, &self.array.view);
         if name == USAGE && self.group.has_usage() {
             return Ok(Text::usage(array, Some(self.group.clone())));
+        }
+        if let (Group::PartsOf(n), npy_stack::INFO) = (&self.group, name) {
+            return StackInfo::node(array, *n);
         }
         if let Some((stem, encoding)) = Encoding::strip(name) {
             if (&self.group, encoding) == (&Group::Chunks, Encoding::Zarr) {
