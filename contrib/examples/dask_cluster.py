@@ -58,7 +58,7 @@ def main():
         make(f"{source}/readings.npy")
         limit = (MIB << 20) * 3 // 4
         cluster = LocalCluster(
-            n_workers=3, threads_per_worker=1, memory_limit=limit, dashboard_address=None,
+            n_workers=3, threads_per_worker=1, memory_limit=limit, dashboard_address=":0",
             local_directory=directory,
         )  # fmt: skip
         with mounted(source, mountpoint), cluster, Client(cluster) as client:

@@ -30,7 +30,7 @@ def machine(directory, source, scheduler):
     os.mkdir(directory)
     subprocess.run([NPYFS, "mount", source, f"{directory}/mnt"], check=True)
     command = f"{sys.executable} -m dask worker --nworkers 2 --nthreads 1 --no-dashboard"
-    words = [*command.split(), "--memory-limit", f"{MIB * 3 // 4}MiB", "--local-directory", directory, scheduler]
+    words = [*command.split(), "--local-directory", directory, scheduler]
     workers = subprocess.Popen(words, cwd=directory, stderr=subprocess.DEVNULL)
     try:
         yield
@@ -53,11 +53,11 @@ def main():
         rows = (MIB << 20) // (4 * 16)
         np.save(f"{source}/readings.npy", np.random.default_rng(1).integers(0, 1000, (rows, 16), "<i4"))
 
-        cluster = stack.enter_context(LocalCluster(n_workers=0, dashboard_address=None))
+        cluster = stack.enter_context(LocalCluster(n_workers=0, dashboard_address=":0"))
         for name in MACHINES:
             stack.enter_context(machine(f"{directory}/{name}", source, cluster.scheduler_address))
         client = stack.enter_context(Client(cluster))
-        client.wait_for_workers(4)
+        client.wait_for_workers(4, timeout=120)
 
         os.chdir(f"{directory}/{MACHINES[0]}")
         array = da.from_npy_stack(PATH)
