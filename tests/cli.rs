@@ -90,10 +90,47 @@ fn ls_lists_a_directory_of_a_mount_as_it_is() {
 #[test]
 fn a_reader_that_has_enough_is_no_error() {
     let env = TestEnv::new();
-    let script = r#"set -o pipefail; "$0" ls "$1/big/parts/1000000" | head -n 1; "$0" cat "$1/big.npy" | head -c 3"#;
+    let script = r#"set -o pipefail; "$0" ls "$1/big/parts/1000000" | head -n 1; "$0" cat "$1/big.npy" | head -c 3; "$0" refs --chunk-bytes 8 "$1" | head -c 3"#;
     let ran = run(Command::new("bash").args(["-c", script, program()]).arg(env.data()));
     assert!(ran.status.success(), "{}", stderr(&ran));
-    assert_eq!(ran.stdout, b"000000.npy\n\x93NU");
+    assert_eq!(ran.stdout, b"000000.npy\n\x93NU{\"v");
+}
+
+#[test]
+fn refs_say_where_the_chunks_lie() {
+    let env = TestEnv::new();
+    let refs = npyfs([
+        "refs".as_ref(),
+        env.path("data/big.npy").as_os_str(),
+        "--url=https://example.org/a b/".as_ref(),
+        "--chunk-bytes=40000".as_ref(),
+    ]);
+    let json: serde_json::Value = serde_json::from_slice(&refs.stdout).unwrap();
+    assert_eq!(json["version"], 1);
+    let url = "https://example.org/a b/big.npy";
+    assert_eq!(json["refs"]["c/0/0"], serde_json::json!([url, 128, 40000]));
+    assert_eq!(json["refs"]["c/1/0"], serde_json::json!([url, 40128, 40000]));
+    assert_eq!(json["refs"].as_object().unwrap().len(), 3);
+    let directory = std::fs::canonicalize(env.data()).unwrap();
+    let local = String::from_utf8(on(&env, "refs", "data").stdout).unwrap();
+    assert!(local.contains(&format!("[\"file://{}/big.npy\", 128, ", directory.to_str().unwrap())));
+}
+
+#[test]
+fn refs_of_what_is_no_array_are_none_and_the_reason_is_said() {
+    let env = TestEnv::new();
+    std::fs::write(env.data().join("bad.npy"), "no array").unwrap();
+    for (path, why) in [
+        ("data/bad.npy", "not a .npy file: it does not start with \\x93NUMPY"),
+        ("data/big", "there is none; the array is the file "),
+        ("data/nowhere", "No such file or directory"),
+        ("data", "1 file or directory is left out"),
+    ] {
+        let refs = on(&env, "refs", path);
+        assert_eq!(refs.status.code(), Some(1), "{path}");
+        assert!(stderr(&refs).contains(why), "{path}: {}", stderr(&refs));
+        assert_eq!(refs.stdout.is_empty(), path != "data", "{path}");
+    }
 }
 
 #[test]

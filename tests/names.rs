@@ -48,6 +48,8 @@ fn no_command_shows_a_name_as_it_is() {
             vec!["info".as_ref(), missing.as_os_str()],
             vec!["ls".as_ref(), missing.as_os_str()],
             vec!["cat".as_ref(), missing.as_os_str()],
+            vec!["refs".as_ref(), array.as_os_str()],
+            vec!["refs".as_ref(), missing.as_os_str()],
             vec!["umount".as_ref(), directory.as_os_str()],
             vec!["mount".as_ref(), missing.as_os_str(), directory.as_os_str()],
             vec!["mount".as_ref(), array.as_os_str(), directory.as_os_str()],

@@ -70,7 +70,8 @@ impl Part {
 }
 
 pub(super) fn usage(_: &View) -> Usage {
-    let title =
-        "Part i of n nearly equal parts along axis 0, for \"I am process i of n\": n/i.".to_owned();
+    let title = "Part i of n nearly equal parts along axis 0, for \"I am process i of n\": n/i.\n\
+                 dask.array.from_npy_stack reads the directory n as one array, by n/info."
+        .to_owned();
     (title, vec!["4/0".to_owned(), "4/3".to_owned()])
 }
