@@ -12,6 +12,7 @@ for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):  # settings for other pro
     os.environ.pop(name, None)
 
 import cases  # noqa: E402
+import chunks  # noqa: E402
 import loader  # noqa: E402
 import report  # noqa: E402
 import shards  # noqa: E402
@@ -31,7 +32,7 @@ def machine():
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if "model name" in line), "")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     virtual = " (virtual)" if "hypervisor" in Path("/proc/cpuinfo").read_text() else ""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "zarr", "h5py", "ratarmount"))
+    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "zarr", "tensorstore", "dask", "h5py", "ratarmount"))
     return (
         f"{os.cpu_count()} cores of {cpu}{virtual}, {memory:.0f} GiB, Linux {platform.release()}; "
         f"Python {platform.python_version()}, {packages}, {package('bindfs')}, {package('squashfuse')}"
@@ -58,7 +59,8 @@ def main():
             for case in (
                 cases.cold, cases.whole_file, cases.large_rows, cases.small_rows, cases.many_readers,
                 loader.data_loader,
-                cases.strided, cases.sizes, shards.joined, cases.directories, cases.memory, writers.writing,
+                cases.strided, chunks.zarr_reads, chunks.chunk_bytes, chunks.dask_sum, chunks.zarr_group,
+                cases.sizes, shards.joined, cases.directories, cases.memory, writers.writing,
             ):  # fmt: skip
                 if not wanted(case):
                     continue

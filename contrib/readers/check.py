@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1] / "tests/numpy"))
+sys.path.insert(0, str(HERE.parents[1] / "tests/numpy/support"))
 
 import corpus  # noqa: E402
 from mounting import Mount  # noqa: E402
