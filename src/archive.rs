@@ -28,7 +28,7 @@ mod member;
 mod members;
 
 pub use directory::{Directory, Entry, Listed};
-pub use member::{Fault, Member, MemberError};
+pub use member::{Fault, Member, MemberError, Place};
 use members::{Builder, Record};
 pub use members::{LeftOut, NameFault};
 
@@ -94,6 +94,11 @@ impl Archive {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
+    }
+
+    /// About how many bytes of memory it takes.
+    pub fn footprint(&self) -> usize {
+        size_of::<Archive>() + self.names.capacity() + self.records.capacity() * size_of::<Record>()
     }
 
     /// The members that are left out because of their names.

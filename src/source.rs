@@ -18,8 +18,11 @@ use crate::error::Error;
 use crate::meta::{FileId, Kind, Meta};
 
 mod access_lists;
+mod archives;
 mod border;
+mod extent;
 mod files;
+mod in_archive;
 mod join;
 mod links;
 mod listing;
@@ -30,12 +33,17 @@ mod origin;
 mod rights;
 mod version;
 
+pub use archives::ArchiveOrWhy;
+use archives::Archives;
 use border::Directory;
+pub use extent::Extent;
 pub use files::{Files, OpenFile};
+pub use in_archive::{InArchive, MemberEntry, entry_at, entry_of, member_of_stem, places_of};
 use join::Joins;
 pub use join::{How, Join, Shards};
 use links::Target;
 pub use listing::{DirectoryVersion, Listing};
+pub use names::Holds;
 pub use origin::{ArrayFile, OpenStorage, Origin, Which};
 pub use rights::Access;
 pub use version::{Unreadable, Version, VersionOrWhy};
@@ -58,6 +66,7 @@ pub struct Source {
     asks_kernel: bool,
     files: Files,
     joins: Joins,
+    archives: Archives,
 }
 
 /// How to treat a source.
@@ -84,8 +93,8 @@ pub struct Entry {
 pub enum Found {
     /// An entry of the source.
     Entry(Meta),
-    /// The directory of an array.
-    Array(ArrayFile, Meta),
+    /// The directory beside a file.
+    Beside(ArrayFile, Meta),
 }
 
 impl Source {
@@ -119,6 +128,7 @@ impl Source {
             asks_kernel: for_others && rustix::process::geteuid().is_root(),
             files: Files::default(),
             joins: Joins::default(),
+            archives: Archives::default(),
         })
     }
 
@@ -154,7 +164,7 @@ impl Source {
         opened.map(drop).map_err(|err| Error::io(&self.path, err))
     }
 
-    /// The array of the source, if the source is one file.
+    /// The file that the source is, if it is one.
     pub fn single(&self) -> Option<Result<ArrayFile, Error>> {
         let name = self.single.as_ref()?;
         let path: Arc<Path> = Path::new(name).into();
@@ -162,9 +172,9 @@ impl Source {
         Some(found.map(|meta| ArrayFile { path, id: meta.id, is_refused: false }))
     }
 
-    /// Whether it is one file.
-    pub fn is_single(&self) -> bool {
-        self.single.is_some()
+    /// Whether it is one file, with this path.
+    pub fn is_single(&self, path: &Path) -> bool {
+        self.single.as_ref().is_some_and(|name| path == Path::new(name))
     }
 
     /// Leaves out the mount that serves this source, given its device (`major:minor`) and path. Followed
@@ -209,6 +219,12 @@ impl Source {
     /// The files that are open.
     pub fn files(&self) -> &Files {
         &self.files
+    }
+
+    /// Closes files that nobody reads, and forgets archives that nobody looks into.
+    pub fn tidy(&self) {
+        self.files.close_idle();
+        self.archives.forget_idle();
     }
 
     /// The absolute path that it was opened by.

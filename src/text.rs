@@ -54,22 +54,50 @@ Without such an ending, a name is a directory. Most names are not listed, but th
 are plain, or padded with zeros as in the listings. Complex arrays have fields/real and fields/imag. In
 the name of a field, write `.`, `/` and `%` as `%2E`, `%2F` and `%25`.
 
-If the source has a file or directory X of its own, the array's directory is X.npy.d. If X.npy is no
-array that can be sliced, X/error.txt says why. `npyfs info` of a path that does not exist says why.
+An archive X.npz has a directory X of its members, as if they were files: X/a.npy, and X/a with every
+slice of it. A member that is compressed has no slices; np.savez does not compress.
+
+If the source has a file or directory X of its own, the array's directory is X.npy.d, and the archive's
+is X.npz.d. If X.npy is no array that can be sliced, X/error.txt says why. `npyfs info` of a path that
+does not exist says why.
 ";
 
 /// Where the bytes of an array are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place<'a> {
     /// In a file, by its path inside the source
-    File(&'a str),
+    File(Cow<'a, str>),
+    /// In a member of an archive
+    Member {
+        /// The archive's path inside the source.
+        file: Cow<'a, str>,
+        /// The member's name in the archive.
+        member: Cow<'a, str>,
+    },
     /// In the `.npy` files of a directory, which are so many
     Joined {
         /// Its path inside the source.
-        directory: &'a str,
+        directory: Cow<'a, str>,
         /// How many files.
         files: usize,
     },
+}
+
+impl Place<'_> {
+    fn members(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Place::File(file) => vec![("source", string(file))],
+            Place::Member { file, member } => {
+                vec![("source", string(file)), ("member", string(member))]
+            }
+            Place::Joined { directory, files } => {
+                let directory = string(directory);
+                let joined =
+                    format!("{{\"directory\": {directory}, \"axis\": 0, \"files\": {files}}}");
+                vec![("joined", joined)]
+            }
+        }
+    }
 }
 
 /// `header.json` of a view: one JSON object.
@@ -78,17 +106,9 @@ pub enum Place<'a> {
 /// version of the backing file, or of the first one. Offsets, strides and sizes are in bytes; with `offset`,
 /// `shape` and `strides` any program can map the backing file itself. For many files `sources.json` has
 /// what that takes.
-pub fn header_json(place: Place<'_>, expression: &str, version: (u8, u8), view: &View) -> String {
-    let first = match place {
-        Place::File(source) => ("source", string(source)),
-        Place::Joined { directory, files } => {
-            let directory = string(directory);
-            let joined = format!("{{\"directory\": {directory}, \"axis\": 0, \"files\": {files}}}");
-            ("joined", joined)
-        }
-    };
-    let mut members = vec![
-        first,
+pub fn header_json(place: &Place<'_>, expression: &str, version: (u8, u8), view: &View) -> String {
+    let mut members = place.members();
+    members.extend([
         ("expression", string(expression)),
         ("descr", view.dtype().descr().to_json()),
         ("shape", list(view.shape())),
@@ -98,8 +118,8 @@ pub fn header_json(place: Place<'_>, expression: &str, version: (u8, u8), view: 
         ("nbytes", view.nbytes().to_string()),
         ("fortran_order", (view.order() == Order::Fortran).to_string()),
         ("format_version", list(&[version.0, version.1])),
-    ];
-    if matches!(place, Place::File(_)) {
+    ]);
+    if !matches!(place, Place::Joined { .. }) {
         members.push(("offset", view.offset().to_string()));
         members.push(("strides", list(view.strides())));
     }
@@ -109,9 +129,9 @@ pub fn header_json(place: Place<'_>, expression: &str, version: (u8, u8), view: 
 
 /// `header.json` of an array that cannot be served: what its header says, and nothing that would
 /// have to be known of its data.
-pub fn header_json_of_unreadable(source: &str, header: &Header) -> String {
-    object(&[
-        ("source", string(source)),
+pub fn header_json_of_unreadable(place: &Place<'_>, header: &Header) -> String {
+    let mut members = place.members();
+    members.extend([
         ("expression", string("a")),
         ("descr", header.dtype.descr().to_json()),
         ("shape", list(&header.shape)),
@@ -119,7 +139,13 @@ pub fn header_json_of_unreadable(source: &str, header: &Header) -> String {
         ("fortran_order", (header.order == Order::Fortran).to_string()),
         ("format_version", list(&[header.version.0, header.version.1])),
         ("offset", header.data_offset.to_string()),
-    ])
+    ]);
+    object(&members)
+}
+
+/// What `npyfs info` says of an archive: one JSON object.
+pub fn archive_json(source: &str, members: usize) -> String {
+    object(&[("source", string(source)), ("members", members.to_string())])
 }
 
 /// `sources.json` of many files as one array: each with its rows `[start, stop]` of that array, and the byte
@@ -218,7 +244,7 @@ mod tests {
             data_offset: 128,
         };
         let view = View::of_header(&header).unwrap();
-        let json = header_json(Place::File("sub/iq.npy"), "a[0:5]", (1, 0), &view);
+        let json = header_json(&Place::File("sub/iq.npy".into()), "a[0:5]", (1, 0), &view);
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(
             value,
@@ -233,14 +259,17 @@ mod tests {
                 },
             })
         );
-        let place = Place::Joined { directory: "run \"1\"", files: 3 };
-        let joined = header_json(place, "a", (1, 0), &view);
+        let place = Place::Joined { directory: "run \"1\"".into(), files: 3 };
+        let joined = header_json(&place, "a", (1, 0), &view);
         let value: serde_json::Value = serde_json::from_str(&joined).unwrap();
         let expected = serde_json::json!({"directory": "run \"1\"", "axis": 0, "files": 3});
         assert_eq!((&value["joined"], &value["shape"]), (&expected, &serde_json::json!([5])));
         let absent = ["source", "offset", "strides"];
         assert!(absent.iter().all(|member| value.get(member).is_none()), "{joined}");
-        let unreadable = header_json_of_unreadable("sub/iq.npy", &header);
-        assert!(serde_json::from_str::<serde_json::Value>(&unreadable).unwrap().is_object());
+        let place = Place::Member { file: "sub/iq.npz".into(), member: "a.npy".into() };
+        let unreadable = header_json_of_unreadable(&place, &header);
+        let unreadable: serde_json::Value = serde_json::from_str(&unreadable).unwrap();
+        let (file, member) = ("sub/iq.npz".into(), "a.npy".into());
+        assert_eq!((&unreadable["source"], &unreadable["member"]), (&file, &member));
     }
 }

@@ -15,6 +15,7 @@ use crate::meta::{Kind, Meta, NAME_MAX};
 use crate::quota::Quota;
 use crate::source::{Source, Which};
 
+mod archive;
 mod array;
 mod backing;
 mod content;
@@ -32,7 +33,7 @@ mod writing;
 mod zarr;
 
 pub use array::Array;
-use array::{OriginDirectory, WHOLE};
+use array::WHOLE;
 pub use backing::{Attr, Backing, NoArray};
 pub use content::Content;
 pub use describe::Described;
@@ -95,10 +96,10 @@ impl Tree {
         self.options.writable
     }
 
-    /// What the empty path means: the source directory, or the array of a single file.
+    /// What the empty path means: the source directory, or the directory beside a single file.
     pub fn root(&self) -> Result<Node, Error> {
         match self.source.single() {
-            Some(file) => Ok(Node::Directory(Arc::new(OriginDirectory::new(file?)))),
+            Some(file) => Ok(Node::beside(file?)),
             None => Ok(Node::of_entry(self.source.root(), Kind::Directory)),
         }
     }
@@ -106,8 +107,8 @@ impl Tree {
     fn is_root(&self, node: &Node) -> bool {
         match node.backing() {
             Backing::Entry(entry) => node.is_directory() && entry.path.as_os_str().is_empty(),
-            // If the source is one file, the array's directory is the root.
-            Backing::Array(_) => self.source.is_single(),
+            // If the source is one file, the directory beside it is the root.
+            Backing::Array(origin) => self.source.is_single(origin.path()),
             _ => false,
         }
     }

@@ -13,6 +13,13 @@ pub struct Directory {
     depth: usize,
 }
 
+impl Directory {
+    /// How many positions its entries may be at.
+    pub fn positions(&self) -> usize {
+        self.end - self.start
+    }
+}
+
 /// What a directory has under a name.
 #[derive(Clone, Copy, Debug)]
 pub enum Entry<'a> {
@@ -39,6 +46,18 @@ impl Archive {
         Directory { start: 0, end: self.records.len(), depth: 0 }
     }
 
+    /// The directory of this path, which ends with a slash unless it is empty.
+    pub fn directory(&self, path: &[u8]) -> Option<Directory> {
+        let mut directory = self.root();
+        for name in path.split_inclusive(|&byte| byte == b'/') {
+            match self.entry(directory, name.strip_suffix(b"/")?)? {
+                Entry::Directory(below) => directory = below,
+                Entry::Member(_) => return None,
+            }
+        }
+        Some(directory)
+    }
+
     /// What a directory of this archive has under a name.
     pub fn entry(&self, directory: Directory, name: &[u8]) -> Option<Entry<'_>> {
         let records = self.records_of(directory);
@@ -51,6 +70,16 @@ impl Archive {
     pub fn entries(&self, directory: Directory, from: usize) -> impl Iterator<Item = Listed<'_>> {
         let first = self.listed_at(directory, from);
         std::iter::successors(first, move |listed| self.listed_at(directory, listed.next))
+    }
+
+    /// The entry of a directory that begins at a position, any below [`Directory::positions`]; none
+    /// if another goes on there.
+    pub fn entry_at(&self, directory: Directory, at: usize) -> Option<Listed<'_>> {
+        let records = self.records_of(directory);
+        let name = self.name_in(directory, *records.get(at)?);
+        let before = at.checked_sub(1).and_then(|before| records.get(before));
+        let goes_on = before.is_some_and(|before| self.name_in(directory, *before) == name);
+        if goes_on { None } else { self.listed_at(directory, at) }
     }
 
     /// The member of this name, through all directories.

@@ -14,6 +14,17 @@ use crate::storage::{ReadError, Storage};
 /// A local header, without the name and the extra fields that follow.
 const LOCAL_HEADER: usize = 30;
 
+/// Where a member is in the archive's file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Where the header is that stands before its data.
+    pub header_at: u64,
+    /// That header, with the member's name and without its extra fields.
+    pub header: Box<[u8]>,
+    /// The bytes of the file that are its data.
+    pub data: Range<u64>,
+}
+
 /// A member of an archive.
 #[derive(Clone, Copy, Debug)]
 pub struct Member<'a> {
@@ -44,6 +55,11 @@ impl<'a> Member<'a> {
 
     /// Which bytes of the archive's file are its data. Looks at the header before them.
     pub fn data_range(self, storage: &dyn Storage) -> Result<Range<u64>, MemberError> {
+        self.place(storage).map(|place| place.data)
+    }
+
+    /// Where it is, from the header before its data.
+    pub fn place(self, storage: &dyn Storage) -> Result<Place, MemberError> {
         self.size()?;
         let mut header = vec![0; LOCAL_HEADER + self.name().len()];
         storage.read_at(self.record.header, &mut header).map_err(|err| match err {
@@ -61,7 +77,8 @@ impl<'a> Member<'a> {
         if usize::from(name_len) != name.len() || name != self.name() {
             return Err(self.error(Fault::Name));
         }
-        self.range_after(header.len() + usize::from(extra_len))
+        let data = self.range_after(header.len() + usize::from(extra_len))?;
+        Ok(Place { header_at: self.record.header, header: header.into(), data })
     }
 
     /// Where its data is, after a header of this length.
@@ -108,8 +125,14 @@ pub enum Fault {
 
 impl fmt::Display for MemberError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the member '{}' ", shown(OsStr::from_bytes(&self.name)))?;
-        match &self.fault {
+        write!(f, "the member '{}' {}", shown(OsStr::from_bytes(&self.name)), self.fault)
+    }
+}
+
+/// The end of a sentence about the member.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Fault::Compressed => {
                 f.write_str("is compressed; np.savez writes archives that are not")
             }

@@ -48,8 +48,8 @@ fn describe(path: &Path) -> Outcome {
     }
     let found = Located::new(path)?;
     match found.tree.describe(&found.node).map_err(|err| found.error(&err))? {
-        Described::Array { header_json, notes } => {
-            unless_closed(io::stdout().write_all(header_json.as_bytes()))?;
+        Described::Array { header_json: json, notes } | Described::Archive { json, notes } => {
+            unless_closed(io::stdout().write_all(json.as_bytes()))?;
             for note in notes {
                 eprintln!("npyfs: {}: {note}", shown(path));
             }

@@ -30,7 +30,7 @@ impl Fs {
     /// sooner if there is more.
     pub fn tidy(&self, now: Instant) -> Tidied {
         self.retries.give_up(now);
-        self.tree.source().files().close_idle();
+        self.tree.source().tidy();
         self.listings.tidy(now);
         let mut inodes = self.inodes();
         inodes.shrink();

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use super::OpenStorage;
+use super::extent::Extent;
 use super::version::{self, Parsed, Version, VersionOrWhy};
 use crate::error::{Error, shortened};
 use crate::meta::{FileId, Meta, Stamp};
@@ -32,6 +33,18 @@ const MAX_CLOSED: usize = 1024;
 /// for it.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// How many headers are known of a file. A member whose header is not among them is known again by the
+/// bytes of its header.
+const MAX_HEADERS: usize = 8;
+
+/// What a header said.
+#[derive(Clone, Debug)]
+struct Known {
+    /// The stamp that the file had then, if any change since shows in a later one.
+    as_of: Option<Stamp>,
+    parsed: Parsed,
+}
+
 /// A backing file that is open.
 #[derive(Debug)]
 pub struct OpenFile {
@@ -39,9 +52,9 @@ pub struct OpenFile {
     /// The same file opened again, of which a copy has been made since.
     copy: OnceLock<LocalFile>,
     name: String,
-    /// What the header said when it was read last, with the stamp that the file had then, if any change since
-    /// shows in a later one.
-    header: Mutex<Option<(Option<Stamp>, Parsed)>>,
+    /// What the headers said that were read last, the latest one first: of the file, or of some members if it
+    /// is an archive.
+    headers: Mutex<Vec<Known>>,
     used: Mutex<Instant>,
     /// The file open for writing, while somebody writes.
     writer: Mutex<Weak<Writer>>,
@@ -107,28 +120,50 @@ impl OpenFile {
         let _ = self.copy.set(copy);
     }
 
-    /// The array as the header has it now: the same [`Version`] as before if the header is the same.
+    /// The array in an extent, as its header has it now: the same [`Version`] as before if the header is the
+    /// same.
     ///
     /// The header is read again unless nothing can have changed it since. Reading it is quick; parsing it is not.
-    pub fn version(&self, meta: &Meta) -> Result<VersionOrWhy, Error> {
+    pub fn version(&self, extent: &Extent, meta: &Meta) -> Result<VersionOrWhy, Error> {
         let stamp = Some(meta.stamp()).filter(Stamp::is_settled);
-        let known = lock(&self.header).clone();
-        if let Some((as_of @ Some(_), parsed)) = &known
-            && *as_of == stamp
+        let known = lock(&self.headers).iter().find(|known| known.parsed.is_of(extent)).cloned();
+        if let Some(known) = &known
+            && known.as_of.is_some()
+            && known.as_of == stamp
         {
-            return Ok(parsed.version());
+            return Ok(known.parsed.version());
         }
         // Before the header is read: whoever comes to write later leaves a trace.
         let as_of = stamp.filter(|stamp| !self.may_have_unseen_changes(*stamp));
-        let still = known.map(|(_, parsed)| parsed).filter(|it| it.is_still(self, meta.size));
-        let parsed = match still {
+        let known = known.map(|known| known.parsed);
+        let parsed = match known.filter(|parsed| parsed.is_still(self, meta.size)) {
             Some(parsed) => parsed,
-            None => Parsed::read(self, meta.size, &self.name)?,
+            None => {
+                let parsed = Parsed::read(self, extent, meta.size, &self.name)?;
+                // The archive may have been written anew since the extent was found.
+                if !extent.is_marked(self) {
+                    return Err(self.rewritten());
+                }
+                parsed
+            }
         };
         let version = parsed.version();
-        let as_of = as_of.filter(|_| !matches!(parsed, Parsed::Cut(_)));
-        *lock(&self.header) = Some((as_of, parsed));
+        let mut headers = lock(&self.headers);
+        headers.retain(|known| !known.parsed.is_of(extent));
+        headers.truncate(MAX_HEADERS - 1);
+        if !matches!(parsed, Parsed::Cut(_)) {
+            headers.insert(0, Known { as_of, parsed });
+        }
         Ok(version)
+    }
+
+    /// Whether the header of a version was read not long ago.
+    fn is_known(&self, version: &Version) -> bool {
+        lock(&self.headers).iter().any(|known| known.parsed.is_of(&version.extent))
+    }
+
+    fn rewritten(&self) -> Error {
+        Error::Rewritten { file: self.name.clone() }
     }
 
     fn touch(&self) {
@@ -174,7 +209,19 @@ impl OpenStorage for OpenFile {
     }
 
     fn check(&self, version: &Version, meta: &Meta) -> Result<(), Error> {
-        version::check(version, &self.version(meta)?, self, meta)
+        if version.extent != Extent::WHOLE {
+            if meta.size < version.view.data().end {
+                return Err(version.short(self, meta.size));
+            }
+            let has_header = !version.bytes.is_empty();
+            if !(has_header && self.is_known(version)) && version.is_in(self, meta.size) {
+                return Ok(());
+            }
+            if !has_header {
+                return Err(self.rewritten());
+            }
+        }
+        version::check(version, &self.version(&version.extent, meta)?, self, meta)
     }
 
     fn file(&self) -> Option<&OpenFile> {
@@ -225,7 +272,7 @@ impl Files {
             local: open()?,
             copy: OnceLock::new(),
             name: shortened(shown(path).to_string()),
-            header: Mutex::new(None),
+            headers: Mutex::default(),
             used: Mutex::new(Instant::now()),
             writer: Mutex::default(),
             unwritten: Mutex::default(),

@@ -16,7 +16,8 @@ use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 
 use super::border::Directory;
-use super::{Entry, Source, names};
+use super::names::{self, Holds};
+use super::{Entry, Source};
 use crate::error::Error;
 use crate::meta::{FileId, Kind, Meta, Stamp, kind_of};
 
@@ -40,7 +41,7 @@ pub struct Listing {
     depends_on_links: bool,
 }
 
-/// An entry in eight bytes. The directory of an array has no name of its own.
+/// An entry in eight bytes. The directory beside a file has no name of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Packed {
     start: u32,
@@ -54,13 +55,11 @@ enum What {
     Entry(Kind),
     /// An entry that is not served, but has its name
     LeftOut,
-    /// The directory `X` of `X.npy`, whose name is a part of that
+    /// The directory `X` of `X.npy` or `X.npz`, whose name is a part of that
     ArrayDirectory,
-    /// Its directory `X.npy.d`
+    /// Its directory `X.npy.d` or `X.npz.d`
     SecondDirectory,
 }
-
-const SECOND: &[u8] = b".d";
 
 /// The version of a directory.
 #[derive(Clone, Copy, Debug)]
@@ -117,7 +116,7 @@ fn name_of(names: &[u8], entry: Packed) -> Cow<'_, [u8]> {
     let start = entry.start as usize;
     let name = &names[start..start + usize::from(entry.len)];
     match entry.what {
-        What::SecondDirectory => Cow::Owned([name, SECOND].concat()),
+        What::SecondDirectory => Cow::Owned([name, names::SECOND].concat()),
         _ => Cow::Borrowed(name),
     }
 }
@@ -150,7 +149,7 @@ impl Builder {
         alike.into_iter().any(|(_, entry)| *name_of(&self.names, *entry) == *name.as_bytes())
     }
 
-    /// The directory of the array in a file of this listing.
+    /// The directory beside a file of this listing.
     fn directory_of(&self, file: Packed) -> Option<(u64, Packed)> {
         let name = name_of(&self.names, file);
         let directory = names::directory_of(OsStr::from_bytes(&name), |name| self.has(name))?;
@@ -205,7 +204,8 @@ impl Source {
             } else {
                 kind_of(entry.file_type())
             };
-            depends_on_links |= follows || kind == Some(Kind::Symlink) && names::is_npy(name_here);
+            depends_on_links |=
+                follows || kind == Some(Kind::Symlink) && Holds::of(name_here).is_some();
             let kind = kind.filter(|_| !self.is_left_out(directory, name_here));
             builder.add(name, kind.map_or(What::LeftOut, What::Entry))?;
         }
@@ -217,7 +217,7 @@ impl Source {
                 What::Entry(Kind::File) => true,
                 What::Entry(Kind::Symlink) => {
                     let name = name_of(&builder.names, *entry);
-                    self.array_at(directory, OsStr::from_bytes(&name)).is_some()
+                    self.array_file_at(directory, OsStr::from_bytes(&name)).is_some()
                 }
                 _ => false,
             })
@@ -261,9 +261,21 @@ mod tests {
     #[test]
     fn a_listing_has_each_entry_and_each_array_s_directory_once() {
         let directory = tempfile::tempdir().unwrap();
-        for name in
-            ["a.npy", "b.npy", "b", ".npy", "c.NPY", "d.npy", "d", "d.npy.d", "long.npy.npy"]
-        {
+        for name in [
+            "a.npy",
+            "b.npy",
+            "b",
+            ".npy",
+            "c.NPY",
+            "d.npy",
+            "d",
+            "d.npy.d",
+            "long.npy.npy",
+            "b.npz",
+            "g.npz",
+            "d.npz",
+            "d.npz.d",
+        ] {
             fs::write(directory.path().join(name), "").unwrap();
         }
         fs::create_dir(directory.path().join("e.npy")).unwrap();
@@ -293,13 +305,19 @@ mod tests {
             "b",
             "b.npy",
             "b.npy.d/",
+            "b.npz",
+            "b.npz.d/",
             "c.NPY",
             "d",
             "d.npy",
             "d.npy.d",
+            "d.npz",
+            "d.npz.d",
             "e.npy/",
             "f.npy",
             "f.npy.d/",
+            "g/",
+            "g.npz",
             "long.npy/",
             "long.npy.npy",
         ];

@@ -1,4 +1,4 @@
-//! What a name in a directory is: an entry, or the directory of an array.
+//! What a name in a directory is: an entry, or the directory beside one.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -10,12 +10,13 @@ use rustix::io::Errno;
 
 use super::border::Directory;
 use super::links::Target;
-use super::{ArrayFile, Entry, Found, Source, names};
+use super::names::{self, Holds};
+use super::{ArrayFile, Entry, Found, Source};
 use crate::error::Error;
 use crate::meta::{Kind, Meta};
 
 impl Source {
-    /// What `name` is in a directory: an entry of the source first, then the directory of an array.
+    /// What `name` is in a directory: an entry of the source first, then the directory beside one.
     pub fn find(&self, directory: &Entry, name: &OsStr) -> Result<Found, Error> {
         let found = self.find_in(directory, name);
         if matches!(found, Err(Error::NotFound(_))) && directory.id == self.root_id {
@@ -42,8 +43,8 @@ impl Source {
             if names::directory_of(&file, is_taken).as_deref() != Some(name) {
                 continue;
             }
-            if let Some((array, meta)) = self.array_at(&dir, &file) {
-                return Ok(Found::Array(array, meta));
+            if let Some((file, meta)) = self.array_file_at(&dir, &file) {
+                return Ok(Found::Beside(file, meta));
             }
         }
         Err(Error::not_found("there is no such file in the source"))
@@ -53,26 +54,27 @@ impl Source {
     /// [`Source::find`] that the name is not an entry of the source.
     pub fn array_of_stem(&self, directory: &Entry, stem: &str) -> Result<ArrayFile, Error> {
         let dir = self.directory(directory, OFlags::PATH)?;
-        self.array_at(&dir, &names::file_of_stem(stem))
+        self.array_file_at(&dir, &names::file_of_stem(stem))
             .map(|(file, _)| file)
             .ok_or_else(|| Error::not_found("there is no such file in the source"))
     }
 
-    /// The array of the file or symlink at a path, and the name of its directory if it has one.
-    pub fn array_in(&self, path: &Path) -> Result<Option<(ArrayFile, Option<OsString>)>, Error> {
+    /// The file or symlink at a path, if it holds an array or members, and the name of the directory beside
+    /// it if it has one.
+    pub fn array_file(&self, path: &Path) -> Result<Option<(ArrayFile, Option<OsString>)>, Error> {
         let (dir, name) = self.parent(path)?;
         let is_taken = |name: &OsStr| Meta::of_entry(&dir.fd, name).is_ok();
-        let array = self.array_at(&dir, name);
-        Ok(array.map(|(file, _)| (file, names::directory_of(name, is_taken))))
+        let found = self.array_file_at(&dir, name);
+        Ok(found.map(|(file, _)| (file, names::directory_of(name, is_taken))))
     }
 
-    /// The array of a file or symlink `X.npy`, if it has one.
-    pub(super) fn array_at(
+    /// The file or symlink of a name, if there is a directory beside it.
+    pub(super) fn array_file_at(
         &self,
         directory: &Directory<'_>,
         name: &OsStr,
     ) -> Option<(ArrayFile, Meta)> {
-        if !names::is_npy(name) {
+        if Holds::of(name).is_none() {
             return None;
         }
         if self.is_left_out(directory, name) {

@@ -1,17 +1,18 @@
 //! Where arrays come from.
 //!
 //! An array is looked up by a path, and what has the path can be another file a moment later. An
-//! [`Origin`] stands for what was looked up: a file of the source ([`ArrayFile`]), or many of them as one array
-//! ([`super::Join`]). It can be asked what it holds now, and who may read it; and it can be opened, as an
-//! [`OpenStorage`].
+//! [`Origin`] stands for what was looked up: a file of the source ([`ArrayFile`]), a member of an archive
+//! ([`super::InArchive`]), or many files as one array ([`super::Join`]). It can be asked what it holds now, and who
+//! may read it; and it can be opened, as an [`OpenStorage`].
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::version::{Unreadable, Version, VersionOrWhy};
-use super::{OpenFile, Source};
+use super::{Extent, Holds, OpenFile, Source};
 use crate::acl::AccessList;
 use crate::caller::Caller;
 use crate::error::Error;
@@ -32,8 +33,23 @@ pub enum Which {
 /// Every method returns [`Error::Stale`] if something else is at the path by now, and what was looked up is
 /// not open.
 pub trait Origin: fmt::Debug + Send + Sync {
-    /// Its path in the source, by which messages and `header.json` call it.
+    /// Its path in the source, by which messages call it.
     fn path(&self) -> &Path;
+
+    /// The path of the file that has its bytes.
+    fn file_path(&self) -> &Path {
+        self.path()
+    }
+
+    /// What it is called in that file, if the file is an archive.
+    fn member(&self) -> Option<Cow<'_, str>> {
+        None
+    }
+
+    /// Why its values cannot be written on any mount, if that is so.
+    fn why_read_only(&self) -> Option<&'static str> {
+        None
+    }
 
     /// Its identity.
     fn id(&self) -> FileId;
@@ -79,7 +95,7 @@ pub trait OpenStorage: Storage {
     }
 }
 
-/// A file that has an array's directory beside it.
+/// A file that has a directory beside it: that of its array, or of its members if it is an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArrayFile {
     /// Its path below the source; that of the symlink if it is one.
@@ -88,6 +104,13 @@ pub struct ArrayFile {
     pub id: FileId,
     /// It is a symlink that is not followed, since it leads out of the source or through a closed directory.
     pub is_refused: bool,
+}
+
+impl ArrayFile {
+    /// What it holds, by its name.
+    pub fn holds(&self) -> Holds {
+        self.path.file_name().and_then(Holds::of).unwrap_or(Holds::Array)
+    }
 }
 
 impl Origin for ArrayFile {
@@ -105,7 +128,7 @@ impl Origin for ArrayFile {
             return Ok((Err(source.why_refused(&self.path)?), meta));
         }
         match source.open_file(&self.path, self.id) {
-            Ok((open, meta)) => Ok((open.version(&meta)?, meta)),
+            Ok((open, meta)) => Ok((open.version(&Extent::WHOLE, &meta)?, meta)),
             // The array's directory says so.
             Err(Error::Io { source: err, .. }) if err.kind() == io::ErrorKind::PermissionDenied => {
                 Ok((Err(Unreadable::new(err, None)), self.meta(source)?))

@@ -5,10 +5,11 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use super::extent::{Extent, has_at};
 use super::{OpenStorage, Origin, Shards};
 use crate::error::{Error, shortened};
 use crate::meta::Meta;
-use crate::npy::header::{Header, HeaderError};
+use crate::npy::header::{Header, HeaderError, Order};
 use crate::shown::shown;
 use crate::storage::Storage;
 use crate::view::View;
@@ -17,10 +18,12 @@ use crate::view::View;
 /// array.
 #[derive(Debug)]
 pub struct Version {
-    /// The header.
+    /// The header. Its data's offset is that in the whole file.
     pub header: Header,
-    /// Its bytes, up to the data.
+    /// The header's bytes, up to the data; none if there is no header in the file.
     pub bytes: Vec<u8>,
+    /// Where in the file it is.
+    pub extent: Extent,
     /// The whole array.
     pub view: View,
     /// The files that it consists of, if they are many.
@@ -28,14 +31,36 @@ pub struct Version {
 }
 
 impl Version {
-    /// Whether another version has the same header, and is of the same files. Most often it is this very one.
+    /// The bytes of an extent as they are, an array of bytes; none where no file has so many.
+    pub fn of_bytes(extent: Extent, size: u64) -> Option<Version> {
+        let header = Header {
+            version: (1, 0),
+            dtype: View::of_bytes(0)?.dtype().clone(),
+            order: Order::C,
+            shape: vec![extent.len_in(size)],
+            data_offset: extent.start(),
+        };
+        let view = View::of_header(&header)?;
+        Some(Version { header, bytes: Vec::new(), extent, view, joined: None })
+    }
+
+    /// Whether another version has the same header at the same place, and is of the same files. Most often it is
+    /// this very one.
     pub fn is_same_as(&self, other: &Version) -> bool {
         let is_of_same_files = || match (&self.joined, &other.joined) {
             (None, None) => true,
             (Some(shards), Some(others)) => shards.is_same_as(others),
             _ => false,
         };
-        std::ptr::eq(self, other) || self.header == other.header && is_of_same_files()
+        let is_equal = || self.header == other.header && self.extent == other.extent;
+        std::ptr::eq(self, other) || is_equal() && is_of_same_files()
+    }
+
+    /// Whether a storage of `size` bytes still holds it, with the same bytes of header.
+    pub(super) fn is_in(&self, storage: &dyn Storage, size: u64) -> bool {
+        self.view.data().end <= size
+            && self.extent.is_marked(storage)
+            && has_at(storage, self.extent.start(), &self.bytes)
     }
 
     /// The error for a storage with too few bytes for the array.
@@ -48,7 +73,7 @@ impl Version {
         // A record's field takes some ten bytes in the file; here it has a field, a dtype and a name
         // of its own.
         let fields = if self.header.dtype.as_record().is_some() { 16 } else { 0 };
-        size_of::<Version>() + self.bytes.len() * (1 + fields)
+        size_of::<Version>() + self.bytes.len() * (1 + fields) + self.extent.footprint()
     }
 }
 
@@ -91,18 +116,25 @@ pub(super) enum Parsed {
     /// An array, while the file begins with the same header and is long enough.
     Whole(Arc<Version>),
     /// No array, while the file has the same size and begins with these bytes.
-    Not { size: u64, begins_with: Arc<[u8]>, why: Arc<Unreadable> },
+    Not { extent: Extent, size: u64, begins_with: Arc<[u8]>, why: Arc<Unreadable> },
     /// No array; but the file was cut off while it was read, so that says nothing of any later moment.
     Cut(Arc<Unreadable>),
 }
 
 impl Parsed {
-    /// Reads the header at the beginning of a storage of `size` bytes, which messages call `name`.
-    pub(super) fn read(storage: &dyn Storage, size: u64, name: &str) -> Result<Parsed, Error> {
+    /// Reads the header at the beginning of an extent of a storage of `size` bytes, which messages call
+    /// `name`.
+    pub(super) fn read(
+        storage: &dyn Storage,
+        extent: &Extent,
+        size: u64,
+        name: &str,
+    ) -> Result<Parsed, Error> {
+        let (start, len) = (extent.start(), extent.len_in(size));
         // Everything that was read; none if the file was cut off meanwhile.
         let looked_at = RefCell::new(Some(Vec::new()));
         let read = |offset: u64, buf: &mut [u8]| {
-            let read = storage.read_at(offset, buf);
+            let read = storage.read_at(start + offset, buf);
             let mut looked_at = looked_at.borrow_mut();
             match &mut *looked_at {
                 // The last read of a byte is what counts for the header.
@@ -114,13 +146,14 @@ impl Parsed {
             }
             Ok(read?)
         };
-        let header = Header::read(size, read);
+        let header = Header::read(len, read)
+            .map(|header| Header { data_offset: start + header.data_offset, ..header });
         let looked_at = looked_at.into_inner();
         let (why, header) = match header {
-            Ok(header) => match whole(&header, size) {
+            Ok(header) => match whole(&header, start, len) {
                 Ok(view) => {
-                    let bytes = looked_at.unwrap_or_default();
-                    let version = Version { header, bytes, view, joined: None };
+                    let (bytes, extent) = (looked_at.unwrap_or_default(), extent.clone());
+                    let version = Version { header, bytes, extent, view, joined: None };
                     return Ok(Parsed::Whole(version.into()));
                 }
                 Err(why) => (why, Some(header)),
@@ -133,7 +166,9 @@ impl Parsed {
         };
         let why = Unreadable::new(why, header);
         Ok(match looked_at {
-            Some(bytes) => Parsed::Not { size, begins_with: bytes.into(), why },
+            Some(bytes) => {
+                Parsed::Not { extent: extent.clone(), size, begins_with: bytes.into(), why }
+            }
             None => Parsed::Cut(why),
         })
     }
@@ -141,12 +176,19 @@ impl Parsed {
     /// Whether a storage of `size` bytes still is what this was read from.
     pub(super) fn is_still(&self, storage: &dyn Storage, size: u64) -> bool {
         match self {
-            Parsed::Whole(version) => {
-                version.view.data().end <= size && begins_with(storage, &version.bytes)
+            Parsed::Whole(version) => version.is_in(storage, size),
+            Parsed::Not { extent, size: was, begins_with: bytes, .. } => {
+                *was == size && extent.is_marked(storage) && has_at(storage, extent.start(), bytes)
             }
-            Parsed::Not { size: was, begins_with: bytes, .. } => {
-                *was == size && begins_with(storage, bytes)
-            }
+            Parsed::Cut(_) => false,
+        }
+    }
+
+    /// Whether this was found in an extent, and may be found there again.
+    pub(super) fn is_of(&self, extent: &Extent) -> bool {
+        match self {
+            Parsed::Whole(version) => version.extent == *extent,
+            Parsed::Not { extent: own, .. } => own == extent,
             Parsed::Cut(_) => false,
         }
     }
@@ -159,25 +201,17 @@ impl Parsed {
     }
 }
 
-/// The array that a header describes in a file of `size` bytes.
-fn whole(header: &Header, size: u64) -> Result<View, String> {
+/// The array that a header describes in `len` bytes of a file from `start` on.
+fn whole(header: &Header, start: u64, len: u64) -> Result<View, String> {
     if header.dtype.has_objects() {
         let why = "the array holds Python objects, which are pickled and have no bytes to slice";
         return Err(why.to_owned());
     }
     let view = View::of_header(header).ok_or_else(|| HeaderError::TooBig.to_string())?;
-    match view.data().end {
-        needs if needs > size => Err(format!("header says {needs} bytes, the file has {size}")),
+    match view.data().end - start {
+        needs if needs > len => Err(format!("header says {needs} bytes, the file has {len}")),
         _ => Ok(view),
     }
-}
-
-fn begins_with(storage: &dyn Storage, bytes: &[u8]) -> bool {
-    let mut now = [0; 4096];
-    bytes.chunks(now.len()).zip(0u64..).all(|(chunk, number)| {
-        let now = &mut now[..chunk.len()];
-        storage.read_at(number * 4096, now).is_ok() && now == chunk
-    })
 }
 
 /// Checks that an open file still holds a version of an array, and all of it.

@@ -8,7 +8,7 @@ use super::encoded::Encoded;
 use super::group::GroupDirectory;
 use super::listing::{Known, Listing, Made};
 use super::node::{Directory, Found};
-use super::text::{HEADER, SOURCES, Text, USAGE, about_unreadable};
+use super::text::{HEADER, SOURCES, Text, USAGE, about_unreadable, place_of};
 use super::{Backing, NoArray, Node, Options, Tree, as_text};
 use crate::encoding::Encoding;
 use crate::error::Error;
@@ -55,18 +55,14 @@ impl Array {
 
     /// The text of its `header.json`.
     pub fn header_json(&self) -> String {
-        let (source, directory);
         let place = match &self.version.joined {
-            Some(shards) => {
-                directory = shards.directory().to_string_lossy();
-                Place::Joined { directory: &directory, files: shards.count() }
-            }
-            None => {
-                source = self.origin.path().to_string_lossy();
-                Place::File(&source)
-            }
+            Some(shards) => Place::Joined {
+                directory: shards.directory().to_string_lossy(),
+                files: shards.count(),
+            },
+            None => place_of(&*self.origin),
         };
-        text::header_json(place, &self.expression, self.version.header.version, &self.view)
+        text::header_json(&place, &self.expression, self.version.header.version, &self.view)
     }
 
     /// The text of its `sources.json`, if it is all of many files.
@@ -209,7 +205,7 @@ impl Directory for OriginDirectory {
                 let whole = Arc::new(Array::whole(&self.0, version));
                 // Where the mount is one array, nothing stands beside it.
                 match Encoding::strip(name) {
-                    Some(("", encoding)) if tree.source.is_single() => {
+                    Some(("", encoding)) if tree.source.is_single(self.0.path()) => {
                         whole.encoded(encoding, &tree.options)?
                     }
                     _ => whole.entry(name, &tree.options)?,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Array, Node, Tree};
 use crate::encoding::Encoding;
 use crate::error::Error;
-use crate::source::{Origin, VersionOrWhy};
+use crate::source::{Holds, Origin, VersionOrWhy};
 
 /// A node, described.
 #[derive(Debug)]
@@ -14,6 +14,13 @@ pub enum Described {
     Array {
         /// Its `header.json`.
         header_json: String,
+        /// Further remarks for its owner.
+        notes: Vec<String>,
+    },
+    /// It is an archive of arrays.
+    Archive {
+        /// What is to be said of it.
+        json: String,
         /// Further remarks for its owner.
         notes: Vec<String>,
     },
@@ -62,13 +69,14 @@ impl Tree {
         }
     }
 
-    /// Fails if the source cannot be read, or is a single file that is no array.
+    /// Fails if the source cannot be read, or is a single file that is no array and no archive.
     pub fn check(&self) -> Result<(), Error> {
         let Some(found) = self.source.single() else { return self.source.check_readable() };
         let file = found?;
-        match file.version(&self.source)?.0 {
-            Ok(_) => Ok(()),
-            Err(unreadable) => Err(Error::not_found(unreadable.sentence(&file))),
-        }
+        let unreadable = match file.holds() {
+            Holds::Array => file.version(&self.source)?.0.err(),
+            Holds::Members => self.source.archive(&file)?.0.err(),
+        };
+        unreadable.map_or(Ok(()), |why| Err(Error::not_found(why.sentence(&file))))
     }
 }

@@ -44,6 +44,14 @@ impl Encoded {
         }
     }
 
+    /// Why the array is not written on any mount, if that is so.
+    fn why_read_only(&self) -> Option<&'static str> {
+        match self.of.version.joined {
+            Some(_) => Some("many files as one array are not written; write the files themselves"),
+            None => self.of.origin.why_read_only(),
+        }
+    }
+
     /// The array that is in the file.
     fn array(&self) -> Result<Arc<Array>, Error> {
         match &self.selector {
@@ -69,8 +77,7 @@ impl File for Encoded {
     }
 
     fn target(&self, _opened: &Content) -> Result<Target, Error> {
-        if !self.is_writable() {
-            let why = "many files as one array are not written; write the files themselves";
+        if let Some(why) = self.why_read_only() {
             return Err(Error::NotPermitted(format!("{}: {why}", self.shown())));
         }
         let array = self.array()?;
@@ -83,7 +90,7 @@ impl File for Encoded {
     }
 
     fn is_writable(&self) -> bool {
-        self.of.version.joined.is_none()
+        self.why_read_only().is_none()
     }
 
     fn describe(&self, _tree: &Tree) -> Result<Described, Error> {

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::sync::Arc;
 
+use super::archive::ArchiveDirectory;
 use super::array::{Array, OriginDirectory};
 use super::describe::Described;
 use super::listing::{Known, Listing};
@@ -14,7 +15,9 @@ use crate::error::{Error, shortened};
 use crate::layout::Layout;
 use crate::meta::{Kind, Meta};
 use crate::shown::shown;
-use crate::source::{self, Entry, Join, Origin, Source, Which};
+use crate::source::{
+    self, ArrayFile, Entry, Extent, Holds, InArchive, Join, Origin, Source, Which,
+};
 
 /// A directory of the source.
 #[derive(Debug)]
@@ -33,6 +36,14 @@ impl Node {
             Kind::File => Node::File(Arc::new(SourceFile(entry))),
         }
     }
+
+    /// The directory beside a file of the source.
+    pub(super) fn beside(file: ArrayFile) -> Node {
+        match file.holds() {
+            Holds::Array => Node::Directory(Arc::new(OriginDirectory::new(file))),
+            Holds::Members => ArchiveDirectory::node(InArchive::all(file)),
+        }
+    }
 }
 
 impl Directory for SourceDirectory {
@@ -48,9 +59,7 @@ impl Directory for SourceDirectory {
                 let kind = meta.kind.unwrap_or(Kind::File);
                 return Ok((Node::of_entry(entry, kind), Some(meta)));
             }
-            Ok(source::Found::Array(file, meta)) => {
-                return Ok((Node::Directory(Arc::new(OriginDirectory::new(file))), Some(meta)));
-            }
+            Ok(source::Found::Beside(file, meta)) => return Ok((Node::beside(file), Some(meta))),
             Err(err @ Error::NotFound(_)) => err,
             Err(err) => return Err(err),
         };
@@ -104,7 +113,7 @@ impl Directory for SourceDirectory {
 }
 
 /// An array in an encoding, which stands beside its directory.
-fn beside(
+pub(super) fn beside(
     tree: &Tree,
     origin: &Arc<dyn Origin>,
     encoding: Option<Encoding>,
@@ -150,7 +159,7 @@ impl File for SourceFile {
             let path = shortened(shown(&*self.0.path).to_string());
             Err(Error::NotPermitted(format!("{path}: {why}")))
         };
-        let version = match open.version(meta)? {
+        let version = match open.version(&Extent::WHOLE, meta)? {
             Ok(version) => version,
             Err(why) => return not(format!("only arrays can be written: {}", why.why)),
         };
@@ -177,14 +186,17 @@ impl File for SourceFile {
 impl Tree {
     /// What an entry that is no directory is.
     pub(super) fn describe_entry(&self, entry: &Entry) -> Result<Described, Error> {
-        let Some((file, directory)) = self.source.array_in(&entry.path)? else {
+        let Some((file, directory)) = self.source.array_file(&entry.path)? else {
             return Ok(Described::no_array("not an array: its name does not end in .npy"));
         };
-        let origin: Arc<dyn Origin> = Arc::new(file);
-        let version = origin.version(&self.source)?.0;
         let note = directory.is_none().then(|| {
             "it has no directory, since other entries already have the names for it".to_owned()
         });
+        if file.holds() == Holds::Members {
+            return self.describe_archive(&file, note);
+        }
+        let origin: Arc<dyn Origin> = Arc::new(file);
+        let version = origin.version(&self.source)?.0;
         Ok(Described::of_version(&origin, version, note))
     }
 }

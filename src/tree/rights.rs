@@ -6,12 +6,14 @@
 //! else is left of them, the write bit stands in: it permits nothing on a read-only mount or for what cannot
 //! be written, and the list goes on to count.
 
+use std::sync::Arc;
+
 use super::{Backing, Node, Tree};
 use crate::acl;
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::meta::Kind;
-use crate::source::Which;
+use crate::source::{Origin, Which};
 
 const READ: u16 = 0o4;
 const WRITE: u16 = 0o2;
@@ -77,7 +79,9 @@ impl Tree {
 
     /// The permissions of a node whose file has these.
     fn permissions(&self, node: &Node, of_file: u16) -> u16 {
-        let may_write = self.options.writable;
+        let is_never_written = |origin: &Arc<dyn Origin>| origin.why_read_only().is_some();
+        let may_write =
+            self.options.writable && !node.backing().origin().is_some_and(is_never_written);
         match node {
             _ if node.is_entry() && may_write => of_file,
             _ if matches!(node.backing(), Backing::Beneath(..)) => match node.kind() {

@@ -12,7 +12,7 @@ use crate::encoding::Encoding;
 use crate::error::Error;
 use crate::meta::{Kind, Meta};
 use crate::selection::Group;
-use crate::source::{Unreadable, Which};
+use crate::source::{Origin, Unreadable, Which};
 use crate::text;
 
 /// What an array is.
@@ -79,11 +79,20 @@ impl Text {
                 format!("{}\n", unreadable.sentence(&**origin))
             }
             Says::HeaderOf(NoArray { origin, unreadable, .. }) => {
-                let source = origin.path().to_string_lossy();
+                let place = place_of(&**origin);
                 let header = unreadable.header.as_ref();
-                header.map(|h| text::header_json_of_unreadable(&source, h)).unwrap_or_default()
+                header.map(|h| text::header_json_of_unreadable(&place, h)).unwrap_or_default()
             }
         }
+    }
+}
+
+/// Where the array of an origin is, which is no other than in one file.
+pub(super) fn place_of(origin: &dyn Origin) -> text::Place<'_> {
+    let file = origin.file_path().to_string_lossy();
+    match origin.member() {
+        Some(member) => text::Place::Member { file, member },
+        None => text::Place::File(file),
     }
 }
 

@@ -25,7 +25,7 @@ use crate::npy::header::Header;
 use crate::shown::shown;
 use crate::source::border::Directory;
 use crate::source::version::Parsed;
-use crate::source::{ArrayFile, Source, Unreadable, Version};
+use crate::source::{ArrayFile, Extent, Source, Unreadable, Version};
 use crate::sync::lock;
 
 /// The most files that are made one array.
@@ -200,7 +200,7 @@ impl<'a> Look<'a> {
 
     /// What a name stands for, if it is one of the files.
     fn found(&self, listed: &Name) -> Result<Option<(ArrayFile, Meta)>, End> {
-        match self.source.array_at(self.directory, &listed.name) {
+        match self.source.array_file_at(self.directory, &listed.name) {
             Some((file, _)) if file.is_refused => {
                 Err(End::Wrong(self.source.why_refused(&file.path)?.why.clone()))
             }
@@ -264,7 +264,7 @@ impl<'a> Look<'a> {
         let size = open.size_at_open();
         let parsed = match self.last.take().filter(|last| last.is_still(&open, size)) {
             Some(parsed) => parsed,
-            None => Parsed::read(&open, size, &file.path.to_string_lossy())?,
+            None => Parsed::read(&open, &Extent::WHOLE, size, &file.path.to_string_lossy())?,
         };
         let version = self.last.insert(parsed).version();
         match version {

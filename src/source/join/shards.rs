@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::meta::{FileId, Meta, Stamp};
 use crate::npy::dtype::DType;
 use crate::npy::header::{Header, Order};
-use crate::source::{Entry, Source, Unreadable, Version};
+use crate::source::{Entry, Extent, Source, Unreadable, Version};
 use crate::sync::lock;
 use crate::view::View;
 
@@ -150,7 +150,7 @@ impl Each {
         let (version, dtype) = (*version, dtype.clone());
         let shape = view.shape().to_vec();
         let header = Header { version, dtype, order: Order::C, shape, data_offset: 0 };
-        Some(Version { header, bytes: Vec::new(), view, joined: None })
+        Some(Version { header, bytes: Vec::new(), extent: Extent::WHOLE, view, joined: None })
     }
 
     /// Bytes of a row.

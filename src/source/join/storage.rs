@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::meta::{FileId, Meta};
 use crate::runs::Pieces;
 use crate::shown::shown;
-use crate::source::{OpenFile, OpenStorage, Source, Version};
+use crate::source::{Extent, OpenFile, OpenStorage, Source, Version};
 use crate::storage::{Joined, Parts, ReadError, Section, Storage};
 
 /// From how many files at most bytes are given at an open. Each has to be opened.
@@ -112,7 +112,8 @@ impl Parts for Files {
 impl Data {
     fn check(&self) -> Result<(), ReadError> {
         let (shards, number) = (&self.shards, self.number);
-        let now = self.file.meta().and_then(|meta| Ok((self.file.version(&meta)?, meta)));
+        let now =
+            self.file.meta().and_then(|meta| Ok((self.file.version(&Extent::WHOLE, &meta)?, meta)));
         let (version, meta) = now.map_err(|err| shards.failed_to_open(number, &err))?;
         match version {
             Ok(version) if !shards.is_still(number, &version.header) => {

@@ -1,0 +1,146 @@
+//! Archives that somebody looks into. The central directory of each is read once for every version of the
+//! file, and shared by all readers.
+//!
+//! The stamp of a file stands for its central directory. A change that leaves no trace in the stamp, such as
+//! a store through a map, may go unseen there; but no member is served without a look at the header before
+//! its data.
+
+use std::io;
+use std::mem;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::version::Unreadable;
+use super::{ArrayFile, OpenFile, OpenStorage, Origin, Source};
+use crate::archive::{Archive, ArchiveError};
+use crate::error::Error;
+use crate::meta::{FileId, Meta, Stamp};
+use crate::sync::lock;
+
+/// How many bytes all archives may take, except that there may always be one.
+const BUDGET: usize = 64 << 20;
+
+/// How many there may be.
+const MAX_ARCHIVES: usize = 64;
+
+/// How long one is kept that nobody looks into.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// What is in an archive, or why that cannot be said.
+pub type ArchiveOrWhy = Result<Arc<Archive>, Arc<Unreadable>>;
+
+/// The archives that were looked into last.
+#[derive(Debug, Default)]
+pub(super) struct Archives {
+    /// The one used last comes last.
+    slots: Mutex<Vec<Arc<Slot>>>,
+}
+
+/// One archive. Whoever wants it while it is read waits here, and for no other.
+#[derive(Debug)]
+struct Slot {
+    id: FileId,
+    read: Mutex<Read>,
+    used: Mutex<(Instant, usize)>,
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+struct Read {
+    archive: Option<ArchiveOrWhy>,
+    /// The stamp that the file had before; none if it may have changed since and left no trace.
+    as_of: Option<Stamp>,
+    /// What was logged of it.
+    logged: String,
+}
+
+impl Source {
+    /// What is in an archive now, and the file's attributes.
+    pub fn archive(&self, file: &ArrayFile) -> Result<(ArchiveOrWhy, Meta), Error> {
+        let unreadable = |why, meta| Ok((Err(why), meta));
+        if file.is_refused {
+            let meta = file.meta(self)?;
+            return unreadable(self.why_refused(&file.path)?, meta);
+        }
+        match self.open_file(&file.path, file.id) {
+            Ok((open, meta)) => Ok((self.archives.of(&open, &meta)?, meta)),
+            // The archive's directory says so.
+            Err(Error::Io { source: err, .. }) if err.kind() == io::ErrorKind::PermissionDenied => {
+                unreadable(Unreadable::new(err, None), file.meta(self)?)
+            }
+            Err(err) => Err(err),
+        }
+    }
+}
+
+impl Archives {
+    fn of(&self, open: &OpenFile, meta: &Meta) -> Result<ArchiveOrWhy, Error> {
+        let slot = self.slot(meta.id);
+        let mut read = lock(&slot.read);
+        let stamp = Some(meta.stamp()).filter(Stamp::is_settled);
+        if let Some(archive) = &read.archive
+            && read.as_of.is_some()
+            && read.as_of == stamp
+        {
+            return Ok(archive.clone());
+        }
+        let archive = match Archive::read(open) {
+            Ok(archive) => Ok(Arc::new(archive)),
+            // It was cut off while it was read, and that is what is wrong.
+            Err(ArchiveError::Io(err)) if err.kind() != io::ErrorKind::UnexpectedEof => {
+                return Err(Error::io(open.name(), err));
+            }
+            Err(err) => Err(Unreadable::new(err, None)),
+        };
+        if let Ok(archive) = &archive {
+            let left_out = archive.left_out().to_string();
+            if !left_out.is_empty() && left_out != read.logged {
+                log::warn!("{}: {left_out}", open.name());
+            }
+            read.logged = left_out;
+        }
+        let bytes = archive.as_ref().map_or(0, |archive| archive.footprint());
+        let before = mem::replace(&mut read.archive, Some(archive.clone()));
+        read.as_of = stamp;
+        lock(&slot.used).1 = bytes;
+        drop(read);
+        let surplus = shrink(&mut lock(&self.slots));
+        // Large ones take a moment to drop.
+        drop((before, surplus));
+        Ok(archive)
+    }
+
+    /// The slot of a file, which becomes the one used last.
+    fn slot(&self, id: FileId) -> Arc<Slot> {
+        let mut slots = lock(&self.slots);
+        let slot = match slots.iter().position(|slot| slot.id == id) {
+            Some(at) => slots.remove(at),
+            None => {
+                let (read, used) = (Mutex::default(), Mutex::new((Instant::now(), 0)));
+                Arc::new(Slot { id, read, used })
+            }
+        };
+        lock(&slot.used).0 = Instant::now();
+        slots.push(slot.clone());
+        slot
+    }
+
+    /// Forgets archives that nobody has looked into for a while.
+    pub(super) fn forget_idle(&self) {
+        let now = Instant::now();
+        let is_idle =
+            |slot: &mut Arc<Slot>| now.saturating_duration_since(lock(&slot.used).0) >= IDLE;
+        let idle: Vec<_> = lock(&self.slots).extract_if(.., is_idle).collect();
+        drop(idle);
+    }
+}
+
+/// Takes out what is too much, that used longest ago first.
+fn shrink(slots: &mut Vec<Arc<Slot>>) -> Vec<Arc<Slot>> {
+    let mut surplus = Vec::new();
+    let bytes = |slots: &[Arc<Slot>]| slots.iter().map(|slot| lock(&slot.used).1).sum::<usize>();
+    while slots.len() > 1 && (slots.len() > MAX_ARCHIVES || bytes(slots) > BUDGET) {
+        surplus.push(slots.remove(0));
+    }
+    surplus
+}
