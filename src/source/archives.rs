@@ -6,7 +6,6 @@
 //! its data.
 
 use std::io;
-use std::mem;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -84,6 +83,8 @@ impl Archives {
         {
             return Ok(archive.clone());
         }
+        // Not two of them at once, if nobody else uses the old one.
+        read.archive = None;
         let archive = match Archive::read(open) {
             Ok(archive) => Ok(Arc::new(archive)),
             // It was cut off while it was read, and that is what is wrong.
@@ -100,13 +101,13 @@ impl Archives {
             read.logged = left_out;
         }
         let bytes = archive.as_ref().map_or(0, |archive| archive.footprint());
-        let before = mem::replace(&mut read.archive, Some(archive.clone()));
+        read.archive = Some(archive.clone());
         read.as_of = stamp;
         lock(&slot.used).1 = bytes;
         drop(read);
         let surplus = shrink(&mut lock(&self.slots));
-        // Large ones take a moment to drop.
-        drop((before, surplus));
+        // A large one takes a moment to drop.
+        drop(surplus);
         Ok(archive)
     }
 

@@ -141,15 +141,16 @@ def mapped(header, blob):
     return np.ndarray(shape, dtype, blob, header["offset"], meant)
 
 
-def assert_header(mount, chain, sample, source=None):
+def assert_header(mount, chain, sample, source=None, member=None):
     """Everything that header.json says, the mapping and the expression included."""
     path = mount / chain.path / "header.json"
     header = json.loads(read(path))
-    for member, value in oracle.described(chain.view).items():
-        assert header[member] == value, f"{path}: {member} is {header[member]}, not {value}"
+    for key, value in oracle.described(chain.view).items():
+        assert header[key] == value, f"{path}: {key} is {header[key]}, not {value}"
     if not chain.view.dtype.names:
         assert not header.get("fields"), f"{path}: fields where there are none"
     assert header["source"] == (source or f"{sample.name}.npy"), path
+    assert header.get("member") == member, path
     assert header["format_version"] == list(sample.version), path
     assert len(header["strides"]) == chain.view.ndim, path
     assert_array(mapped(header, sample.blob), chain.view, f"{path}, mapped")

@@ -16,10 +16,12 @@ import os
 import random
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 
 import oracle
+import zips
 
 RECORD = np.dtype([("a", "<i8"), ("b", "<i8")])
 SHAPE = (400, 64)
@@ -70,9 +72,10 @@ def cut(path, array):
 
     Every other time in its last page: a request that ends there is what could show its zeros.
     """
-    blob = oracle.saved(array)
+    blob = bytes_of(path, array)
     last_page = len(blob) // PAGE * PAGE
-    at = 8 * (random.randrange(random.choice([0, last_page]), len(blob)) // 8)
+    first = first_byte(path) % 8
+    at = first + 8 * (random.randrange(random.choice([0, last_page]), len(blob) - 8) // 8)
     with open(path, "r+b", buffering=0) as file:
         file.truncate(at)
         pause()
@@ -83,18 +86,22 @@ def cut(path, array):
 
 
 def save(path, array):
-    np.save(path, array)
+    if is_archive(path):
+        np.savez(path, x=array)
+    else:
+        np.save(path, array)
 
 
 def replace(path, array):
-    new = path.parents[2] / f"new {path.parent.name}"
-    new.write_bytes(oracle.saved(array))
+    # Beside the source, on the same disk.
+    new = path.parents[2] / f"new {path.parent.name} {path.name}"
+    new.write_bytes(bytes_of(path, array))
     os.replace(new, path)
 
 
 @functools.cache
 def memory(path):
-    return np.load(path, mmap_mode="r+")
+    return np.memmap(path, RECORD, "r+", first_byte(path), SHAPE)
 
 
 def store(path, array):
@@ -103,7 +110,7 @@ def store(path, array):
 
 
 def store_and_close(path, array):
-    np.load(path, mmap_mode="r+")[...] = array
+    np.memmap(path, RECORD, "r+", first_byte(path), SHAPE)[...] = array
 
 
 def any_way(path, array):
@@ -111,6 +118,8 @@ def any_way(path, array):
 
 
 FILES = {"cut": cut, "saved": save, "replaced": replace, "stored": store, "mixed": any_way}
+FILES |= {f"archive {name}": change for name, change in FILES.items()}
+REPLACED = ["replaced", "archive replaced"]
 NUMBERS = {name: number for number, name in enumerate(FILES, start=1)}
 
 
@@ -124,15 +133,31 @@ BEGUN, DONE = 0, 1
 
 
 def source_file(directory, name):
-    return directory / "source" / name / "x.npy"
+    """The file whose array has the path `name/x` in the mount: itself there, or a member of an archive."""
+    source = directory / "source"
+    return source / f"{name}.npz" if name.startswith("archive") else source / name / "x.npy"
+
+
+def is_archive(path):
+    return path.suffix == ".npz"
+
+
+def bytes_of(path, array):
+    return zips.saved(x=array) if is_archive(path) else oracle.saved(array)
+
+
+@functools.cache
+def first_byte(path):
+    """Where the array's data is, in every version of the file."""
+    return bytes_of(path, places()).index(places().tobytes())
 
 
 def prepare(directory):
     (directory / "versions").write_bytes(bytes(16 * (len(FILES) + 1)))
     for name, number in NUMBERS.items():
         path = source_file(directory, name)
-        path.parent.mkdir(parents=True)
-        np.save(path, content(number, 0))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save(path, content(number, 0))
 
 
 def change(directory, name):
@@ -202,11 +227,11 @@ def judged(directory, mount, way, name, view):
     except OSError as error:
         code = errno.errorcode.get(error.errno, str(error))
         # A name that is replaced always exists.
-        known = name != "replaced" and code in ("EIO", "ESTALE", "ENOENT")
+        known = name not in REPLACED and code in ("EIO", "ESTALE", "ENOENT")
         return code if known else f"WRONG: {error}"
     except (ValueError, EOFError) as error:
-        # A slice is never short.
-        known = view == WHOLE and any(text in str(error) for text in SHORT)
+        # A slice is never short, nor is a member of an archive.
+        known = is_whole_file(name, view) and any(text in str(error) for text in SHORT)
         return "short" if known else f"WRONG: {error}"
     return verdict(got, name, view, oldest, int(version[BEGUN]))
 
@@ -228,21 +253,25 @@ def verdict(got, name, view, oldest, newest):
             f" {places[at]:#x} is expected, of versions {oldest} to {newest} of file {NUMBERS[name]}"
         )
     if missing.any():
-        return zeros(places, missing, view)
-    if name == "replaced" and version.size and (version != version[0]).any():
+        return zeros(places, missing, name, view)
+    if name in REPLACED and version.size and (version != version[0]).any():
         return f"WRONG: versions {np.unique(version)} in one file, from {oldest} to {newest}"
     return "ok"
 
 
-def zeros(places, missing, view):
+def is_whole_file(name, view):
+    return view == WHOLE and not name.startswith("archive")
+
+
+def zeros(places, missing, name, view):
     """Of a file that was cut off in this very moment, the last page can lose its tail.
 
     A whole file is the kernel's own affair: a map of it is the file's own memory, in which the zeros
     begin wherever it was cut off and end wherever the writer, who is filling them in, has come to.
     """
-    if view == WHOLE:
+    if is_whole_file(name, view):
         return "zeros in a whole file"
-    offset = HEADER + ((places >> 16) - 1) * 8
+    offset = first_byte(source_file(Path(), name)) + ((places >> 16) - 1) * 8
     pages = np.unique(offset[missing] // PAGE)
     held = {page: offset[~missing & (offset // PAGE == page)] for page in pages}
     tails = all(np.all(held[page] < offset[missing & (offset // PAGE == page)].min()) for page in pages)
