@@ -118,8 +118,8 @@ def any_way(path, array):
 
 
 FILES = {"cut": cut, "saved": save, "replaced": replace, "stored": store, "mixed": any_way}
-FILES |= {f"archive {name}": change for name, change in FILES.items()}
-REPLACED = ["replaced", "archive replaced"]
+FILES |= {f"archive-{name}": change for name, change in FILES.items()}
+REPLACED = ["replaced", "archive-replaced"]
 NUMBERS = {name: number for number, name in enumerate(FILES, start=1)}
 
 
