@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use rustix::fs::{Mode, OFlags, StatVfs};
 use rustix::io::Errno;
@@ -224,7 +225,7 @@ impl Source {
     /// Closes files that nobody reads, and forgets archives that nobody looks into.
     pub fn tidy(&self) {
         self.files.close_idle();
-        self.archives.forget_idle();
+        self.archives.forget_idle(Instant::now());
     }
 
     /// The absolute path that it was opened by.

@@ -126,13 +126,23 @@ impl Archives {
         slot
     }
 
-    /// Forgets archives that nobody has looked into for a while.
-    pub(super) fn forget_idle(&self) {
-        let now = Instant::now();
-        let is_idle =
-            |slot: &mut Arc<Slot>| now.saturating_duration_since(lock(&slot.used).0) >= IDLE;
-        let idle: Vec<_> = lock(&self.slots).extract_if(.., is_idle).collect();
+    /// Forgets archives that nobody has looked into for a while, and nobody is reading a listing of.
+    pub(super) fn forget_idle(&self, now: Instant) {
+        let idle: Vec<_> = lock(&self.slots).extract_if(.., |slot| slot.is_idle(now)).collect();
         drop(idle);
+    }
+}
+
+impl Slot {
+    fn is_idle(&self, now: Instant) -> bool {
+        if now.saturating_duration_since(lock(&self.used).0) < IDLE {
+            return false;
+        }
+        // One that is being read is no idle one, and must not keep others waiting.
+        self.read.try_lock().is_ok_and(|read| match &read.archive {
+            Some(Ok(archive)) => Arc::strong_count(archive) == 1,
+            _ => true,
+        })
     }
 }
 
@@ -144,4 +154,55 @@ fn shrink(slots: &mut Vec<Arc<Slot>>) -> Vec<Arc<Slot>> {
         surplus.push(slots.remove(0));
     }
     surplus
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(bytes: usize) -> Arc<Slot> {
+        let id = Meta::of_this_process().id;
+        Arc::new(Slot { id, read: Mutex::default(), used: Mutex::new((Instant::now(), bytes)) })
+    }
+
+    #[test]
+    fn archives_take_no_more_than_there_is_for_them_but_one_may_take_anything() {
+        for (bytes, kept) in [
+            (&[1, 2, 3][..], &[1, 2, 3][..]),
+            (&[BUDGET, 1, 2], &[1, 2]),
+            (&[1, 2, BUDGET + 1], &[BUDGET + 1]),
+            (&[BUDGET / 2; 3], &[BUDGET / 2; 2]),
+            (&[0; MAX_ARCHIVES + 2], &[0; MAX_ARCHIVES]),
+        ] {
+            let mut slots: Vec<_> = bytes.iter().copied().map(slot).collect();
+            let surplus = shrink(&mut slots).len();
+            let left: Vec<usize> = slots.iter().map(|slot| lock(&slot.used).1).collect();
+            assert_eq!(left, kept);
+            assert_eq!(surplus, bytes.len() - kept.len());
+        }
+    }
+
+    #[test]
+    fn one_that_nobody_looks_into_is_forgotten_unless_somebody_has_it() {
+        let archives = Archives::default();
+        let held = slot(0);
+        let archive = Archive::read(&crate::storage::LocalFile::new(empty()).unwrap()).unwrap();
+        let archive = Arc::new(archive);
+        lock(&held.read).archive = Some(Ok(archive.clone()));
+        lock(&archives.slots).extend([slot(0), held]);
+        archives.forget_idle(Instant::now());
+        assert_eq!(lock(&archives.slots).len(), 2);
+        archives.forget_idle(Instant::now() + IDLE);
+        assert_eq!(lock(&archives.slots).len(), 1);
+        drop(archive);
+        archives.forget_idle(Instant::now() + IDLE);
+        assert!(lock(&archives.slots).is_empty());
+    }
+
+    /// An archive of nothing.
+    fn empty() -> std::fs::File {
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, &[b"PK\x05\x06", &[0; 18][..]].concat()).unwrap();
+        file
+    }
 }

@@ -113,6 +113,26 @@ pub fn counting(shape: &[u64]) -> Vec<u8> {
     bytes
 }
 
+/// The bytes of an archive of these members, stored as they are.
+pub fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let (mut file, mut directory) = (Vec::new(), Vec::new());
+    for (name, data) in members {
+        // Versions, flags, method, time and date, and a checksum that is none.
+        let mut common = [[10, 0].as_slice(), &[0; 8], &[0; 4]].concat();
+        common.extend([data.len() as u32; 2].map(u32::to_le_bytes).concat());
+        common.extend((name.len() as u16).to_le_bytes());
+        common.extend([0; 2]);
+        directory.extend([b"PK\x01\x02".as_slice(), &[10, 0], &common, &[0; 10]].concat());
+        directory.extend((file.len() as u32).to_le_bytes());
+        directory.extend(name.as_bytes());
+        file.extend([b"PK\x03\x04".as_slice(), &common, name.as_bytes(), data].concat());
+    }
+    let count = (members.len() as u16).to_le_bytes();
+    let lengths = [directory.len(), file.len()].map(|len| (len as u32).to_le_bytes()).concat();
+    let end = [b"PK\x05\x06".as_slice(), &[0; 4], &count, &count, &lengths, &[0; 2]].concat();
+    [file, directory, end].concat()
+}
+
 /// A directory `data` with an array `big.npy` of 1000 rows of 10, and a mountpoint `mnt`.
 pub struct TestEnv {
     directory: TempDir,

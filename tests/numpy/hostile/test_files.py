@@ -21,6 +21,7 @@ from checks import (
     read,
 )
 from mounting import wait_until
+from processes import peak_and_now, worked
 
 FILES = dict(hostile.files())
 OBJECTS = [name for name in FILES if name.startswith("objects-")]
@@ -142,18 +143,6 @@ def test_the_pickles_would_do_something():
         assert hostile.MARKER.exists()
     finally:
         hostile.MARKER.unlink(missing_ok=True)
-
-
-def peak_and_now(process):
-    """The most memory that a process has had, and what it has, in bytes."""
-    status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
-    return (int(status[key].split()[0]) << 10 for key in ("VmHWM", "VmRSS"))
-
-
-def worked(process):
-    """Seconds that all threads of a process have worked; other processes do not count into it."""
-    times = (process / "stat").read_text().rpartition(")")[2].split()[11:13]
-    return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
 
 
 def look(tree, name):

@@ -79,3 +79,16 @@ def anonymous_bytes(pid):
     """Memory of a process that is its own, not pages of files it maps."""
     with open(f"/proc/{pid}/status") as status:
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon"))
+
+
+def peak_and_now(process):
+    """The most memory that a process has had, and what it has, in bytes."""
+    status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+    peak, now = (int(status[key].split()[0]) << 10 for key in ("VmHWM", "VmRSS"))
+    return peak, now
+
+
+def worked(process):
+    """Seconds that all threads of a process have worked; other processes do not count into it."""
+    times = (process / "stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")

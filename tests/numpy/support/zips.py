@@ -58,6 +58,13 @@ def end_record(count, size, start, disk=0):
     return struct.pack("<4sHHHHLLH", b"PK\5\6", disk, disk, count & 0xFFFF, count & 0xFFFF, size, start, 0)
 
 
+def long_end(count, size, start):
+    """The end of an archive of more members than the last record has room for."""
+    long = struct.pack("<4sQHHLLQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, start)
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, start + size, 1)
+    return long + locator + end_record(0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
+
+
 def by_hand(items, end=None):
     """The bytes of an archive of these items. `end` makes the last record of the directory's size and start."""
     file, directory = bytearray(), bytearray()
