@@ -60,7 +60,8 @@ def main():
                 cases.cold, cases.whole_file, cases.large_rows, cases.small_rows, cases.many_readers,
                 loader.data_loader,
                 cases.strided, chunks.zarr_reads, chunks.chunk_bytes, chunks.dask_sum, chunks.zarr_group,
-                cases.sizes, shards.joined, cases.directories, cases.memory, writers.writing,
+                cases.members, cases.sizes, shards.joined, cases.directories, cases.memory,
+                writers.writing,
             ):  # fmt: skip
                 if not wanted(case):
                     continue

@@ -286,6 +286,36 @@ def sizes(data, mounts, say):
             yield alternate(f"{name} of rows of 1 GiB", sides, rounds, "0.9 to 1.1", after, 3 * rows * ROW)
 
 
+def members(data, mounts):
+    """A member of an archive, which is stored where it is unaligned, beside a .npy of the same bytes."""
+    directory = data.directory / "archives"
+    directory.mkdir()
+    os.link(data.directory / "cuts/large.npy", directory / "file.npy")
+    np.savez(directory / "archive.npz", member=mapped(directory / "file.npy"))
+    os.sync()
+    half, small = data.large // 2, data.large - SMALL
+    slices = {
+        "40 KB of rows": (lambda n: f"rows/{3 * n % small}-{3 * n % small + SMALL}.npy", data.cuts, SMALL * ROW),
+        f"{half * ROW / 2**20:.0f} MiB of rows": (lambda n: f"rows/{n}-{n + half}.npy", data.rounds, half * ROW),
+        f"8 columns, {half * 64 / 2**20:.0f} MiB": (
+            lambda n: f"slice/{n}:{n + half},8:16.npy", data.rounds, half * 64
+        ),
+    }  # fmt: skip
+    with stage.npyfs(directory, data.directory / "of archives") as mount:
+        stage.read_ahead(mount)
+        arrays = {"npyfs": mount / "archive/member", "of a .npy": mount / "file"}
+        for array in arrays.values():  # Both are in memory, and mapped.
+            for name, _, _ in slices.values():
+                np.load(array / name(0))
+        for case, (name, rounds, size) in slices.items():
+            sides = {side: lambda n, array=array: load(array / name(n)) for side, array in arrays.items()}
+
+            def after(n, side):
+                forget(arrays[side] / name(n))
+
+            yield alternate(f"{case} of a member of an .npz, first read", sides, rounds, "≥ 0.95", after, 3 * size)
+
+
 def directories(data, mounts, say):
     """A directory of as many arrays as there are files in it."""
     many, times = data.directory / "many", []
