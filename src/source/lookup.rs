@@ -74,9 +74,7 @@ impl Source {
         directory: &Directory<'_>,
         name: &OsStr,
     ) -> Option<(ArrayFile, Meta)> {
-        if Holds::of(name).is_none() {
-            return None;
-        }
+        Holds::of(name)?;
         if self.is_left_out(directory, name) {
             return None;
         }
