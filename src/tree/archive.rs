@@ -11,7 +11,7 @@ use super::listing::{Known, Listing, Made, Places};
 use super::mirror::beside;
 use super::node::{Directory, File, Found, Target};
 use super::text::{about_unreadable, listed_of_unreadable};
-use super::{Backing, Content, NoArray, Node, Tree, as_text};
+use super::{Backing, Content, NoArray, Node, Tree, as_text, zarr};
 use crate::archive::{self, Archive};
 use crate::caller::Caller;
 use crate::encoding::{Encoding, FileEncoding};
@@ -48,6 +48,12 @@ impl Directory for ArchiveDirectory {
         let archive = match archive {
             Ok(archive) => archive,
             Err(unreadable) => {
+                // To a reader of Zarr that knows an array from before, what is missing is zeros.
+                if let Some((_, Encoding::Zarr | Encoding::OmeZarr)) =
+                    name.to_str().and_then(Encoding::strip)
+                {
+                    return Err(zarr::unreadable(&*self.origin, &unreadable));
+                }
                 let no_array = NoArray { origin: self.origin.clone(), unreadable, meta };
                 return Ok((about_unreadable(no_array, as_text(name)?)?, Some(meta)));
             }
