@@ -19,7 +19,9 @@ use base64::write::EncoderWriter;
 use npyfs::layout::Layout;
 use npyfs::meta::{Kind, Meta};
 use npyfs::shown::shown;
-use npyfs::source::{self, ArrayFile, Entry, Found, OpenStorage, Origin, Source, Version, Which};
+use npyfs::source::{
+    self, ArrayFile, Entry, Found, Holds, OpenStorage, Origin, Source, Version, Which,
+};
 use npyfs::tree::Content;
 use npyfs::zarr::references::{Reference, References};
 use npyfs::zarr::{self, json, v3};
@@ -212,9 +214,8 @@ impl Writer {
 
     /// What is at a path, if it is named like an array: a member of a group, or left out with the reason.
     fn write_member(&mut self, path: &Path, group: Option<&str>) -> Outcome {
-        let opened = match self.source.array_in(path) {
-            Ok(None) => return Ok(()),
-            Ok(Some((file, name))) => {
+        let opened = match self.source.array_file(path) {
+            Ok(Some((file, name))) if file.holds() == Holds::Array => {
                 let key = name.zip(group).and_then(|(name, group)| member(group, &name));
                 let key = key.ok_or("Zarr cannot have a member of that name");
                 key.map_err(str::to_owned).and_then(|key| {
@@ -222,6 +223,8 @@ impl Writer {
                     Ok((self.open(&file, name)?, key))
                 })
             }
+            // Archives are no members, nor is what holds no array.
+            Ok(_) => return Ok(()),
             Err(err) => Err(err.to_string()),
         };
         match opened {
