@@ -204,6 +204,11 @@ impl Pieces<'_> {
         Pieces { at: place(range.start), end: place(range.end), ..self }
     }
 
+    /// The same pieces, and those of the next `len` bytes of the view.
+    pub fn followed_by(self, len: u64) -> Self {
+        Pieces { end: self.end.saturating_add(len).min(self.runs.len), ..self }
+    }
+
     /// Whether there are many runs, several of them to a page of memory.
     pub fn are_dense(&self) -> bool {
         const PAGE: u64 = 4096;

@@ -5,13 +5,16 @@
 //! and much faster for small ones, since no page of a map has to be faulted in. And what it returns
 //! is what the file has, no more: past its end there is nothing, rather than zeros or a signal.
 //!
-//! Strided bytes are gathered from a map of the file, one for all readers, made when the first of
-//! them comes. This is the only home of `mmap` and of the unsafe code that goes with it. The
-//! question it has to answer is: *what if the file is truncated while it is mapped?* Then the pages
-//! past its new end are gone, and touching them raises SIGBUS. So a map is touched only by the module
-//! `strided`, under a guard that turns the signal into an error (the module `fault`). The
-//! last page of a file is mapped whole, and reads as zeros beyond the file's end; that is why the
-//! size is looked at after gathering, too.
+//! Strided bytes of a file that a network may have to be asked for are read in spans (the module
+//! `spans`). Those of other files are gathered from a map of the file, one for all readers, made when
+//! the first of them comes.
+//!
+//! This is the only home of `mmap` and of the unsafe code that goes with it. The question it has to
+//! answer is: *what if the file is truncated while it is mapped?* Then the pages past its new end are
+//! gone, and touching them raises SIGBUS. So a map is touched only by the module `strided`, under a
+//! guard that turns the signal into an error (the module `fault`). The last page of a file is mapped
+//! whole, and reads as zeros beyond the file's end; that is why the size is looked at after
+//! gathering, too.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
@@ -29,6 +32,7 @@ use crate::runs::Pieces;
 mod closing;
 mod fault;
 mod filesystem;
+mod spans;
 mod strided;
 mod writer;
 
@@ -141,11 +145,15 @@ impl Storage for LocalFile {
 
     fn gather(&self, pieces: Pieces<'_>, out: &mut [u8], needs: u64) -> Result<(), ReadError> {
         check_size(self, needs)?;
-        let map = self.map();
-        if !map.is_ok_and(|map| strided::gather(map, pieces.clone(), out).is_ok()) {
-            // Cut off; or a page cannot be had though it is not: the disk is broken, or a hole of a
-            // file on tmpfs needs memory as soon as it is mapped, and there is none left. Or there
-            // is no room for another map.
+        let gathered = if self.answers_at_once() {
+            self.map().is_ok_and(|map| strided::gather(map, pieces.clone(), out).is_ok())
+        } else {
+            spans::gather(&self.open.file, pieces.clone(), out).is_ok()
+        };
+        if !gathered {
+            // Cut off; or a page cannot be had though it is not: the disk is broken (perhaps only
+            // between the stretches), or a hole of a file on tmpfs needs memory as soon as it is
+            // mapped, and there is none left. Or there is no room for another map.
             check_size(self, needs)?;
             read_pieces(self, pieces, out)?;
         }

@@ -22,16 +22,24 @@ fn local_file(bytes: &[u8]) -> (File, LocalFile) {
     (file.into_file(), LocalFile::new(read_only).unwrap())
 }
 
+/// The same, as if a network had to be asked for it.
+fn far_file(bytes: &[u8]) -> (File, LocalFile) {
+    let (file, local) = local_file(bytes);
+    (file, LocalFile { filesystem: Filesystem::Other, ..local })
+}
+
 #[test]
 fn pieces_are_copied_together() {
     let bytes: Vec<u8> = (0..=255).cycle().take(10_000).collect();
-    let (_file, local) = local_file(&bytes);
-    for step in [2, 3, 7, 4096] {
-        let runs = every(step, 10_000);
-        let mut out = vec![0; runs.len() as usize];
-        local.gather(runs.pieces(0, runs.len()), &mut out, 10_000).unwrap();
-        let expected: Vec<u8> = bytes.iter().copied().step_by(step as usize).collect();
-        assert_eq!(out, expected);
+    for (_file, local) in [local_file(&bytes), far_file(&bytes)] {
+        for step in [2, 3, 7, 4096] {
+            let runs = every(step, 10_000);
+            let mut out = vec![0; runs.len() as usize];
+            local.gather(runs.pieces(0, runs.len()), &mut out, 10_000).unwrap();
+            let expected: Vec<u8> = bytes.iter().copied().step_by(step as usize).collect();
+            assert_eq!(out, expected);
+        }
+        assert_eq!(local.open.map.get().is_some(), local.answers_at_once());
     }
 }
 
@@ -90,22 +98,25 @@ fn items_are_copied_from_and_to_where_they_are_whatever_their_length_and_order()
 
 #[test]
 fn a_buffer_that_pieces_do_not_fill_is_an_error() {
-    let (_file, local) = local_file(&[0; 100]);
     let runs = every(2, 100);
-    for wrong in [49, 51] {
-        assert!(local.gather(runs.pieces(0, runs.len()), &mut vec![0; wrong], 100).is_err());
+    for (_file, local) in [local_file(&[0; 100]), far_file(&[0; 100])] {
+        for wrong in [49, 51] {
+            assert!(local.gather(runs.pieces(0, runs.len()), &mut vec![0; wrong], 100).is_err());
+        }
     }
 }
 
 #[test]
 fn a_file_that_is_too_short_is_an_error_before_it_is_touched() {
-    let (file, local) = local_file(&[7; 10_000]);
-    file.set_len(9_999).unwrap();
     let runs = every(2, 10_000);
-    let mut out = vec![0; 5_000];
-    let gathered = local.gather(runs.pieces(0, 5_000), &mut out, 10_000);
-    assert!(matches!(gathered, Err(ReadError::Short { has: 9_999 })));
-    assert!(local.open.map.get().is_none());
+    for (file, local) in [local_file(&[7; 10_000]), far_file(&[7; 10_000])] {
+        file.set_len(9_999).unwrap();
+        let mut out = vec![0; 5_000];
+        let gathered = local.gather(runs.pieces(0, 5_000), &mut out, 10_000);
+        assert!(matches!(gathered, Err(ReadError::Short { has: 9_999 })));
+        assert!(local.open.map.get().is_none());
+        assert!(out.iter().all(|&b| b == 0));
+    }
 }
 
 #[test]
@@ -138,6 +149,20 @@ fn a_page_that_goes_away_is_an_error_and_no_signal() {
     let mut out = vec![9; 20_000];
     local.gather(runs.pieces(0, 20_000), &mut out, 40_000).unwrap();
     assert_eq!((out[4], out[5], out[19_999]), (7, 0, 0));
+}
+
+/// The same where no map is made of the file.
+#[test]
+fn a_file_that_is_cut_off_while_it_is_read_far_away_is_too_short() {
+    let (file, local) = far_file(&[7; 40_000]);
+    file.set_len(10).unwrap();
+    let (runs, mut out) = (every(2, 40_000), vec![0; 20_000]);
+    let gathered = spans::gather(&local.open.file, runs.pieces(0, 20_000), &mut out);
+    assert_eq!(gathered.map_err(|err| err.kind()), Err(io::ErrorKind::UnexpectedEof));
+    assert!(matches!(
+        read_pieces(&local, runs.pieces(0, 20_000), &mut out),
+        Err(ReadError::Short { has: 10 })
+    ));
 }
 
 #[test]
