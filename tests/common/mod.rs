@@ -22,6 +22,7 @@ use npyfs::tree::{Options, Tree};
 use tempfile::TempDir;
 
 pub mod model;
+pub mod slow;
 
 /// How long anything may take that should take no time, however busy the machine is.
 pub const PATIENCE: Duration = Duration::from_secs(60);
