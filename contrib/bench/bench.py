@@ -16,6 +16,7 @@ import chunks  # noqa: E402
 import loader  # noqa: E402
 import report  # noqa: E402
 import shards  # noqa: E402
+import slow  # noqa: E402
 import stage  # noqa: E402
 import writers  # noqa: E402
 from rounds import warm_memory  # noqa: E402
@@ -59,8 +60,8 @@ def main():
             for case in (
                 cases.cold, cases.whole_file, cases.large_rows, cases.small_rows, cases.many_readers,
                 loader.data_loader,
-                cases.strided, chunks.zarr_reads, chunks.chunk_bytes, chunks.dask_sum, chunks.zarr_group,
-                cases.members, cases.sizes, shards.joined, cases.directories, cases.memory,
+                cases.strided, slow.slow_source, chunks.zarr_reads, chunks.chunk_bytes, chunks.dask_sum,
+                chunks.zarr_group, cases.members, cases.sizes, shards.joined, cases.directories, cases.memory,
                 writers.writing,
             ):  # fmt: skip
                 if not wanted(case):

@@ -15,6 +15,7 @@ import zarr
 ROOT = Path(__file__).resolve().parents[2]
 NPYFS = ROOT / "target/release/npyfs"
 FLOOR = ROOT / "target/release/examples/floor"
+SLOW = ROOT / "target/release/examples/slow"
 COLUMNS = 100
 ROW = COLUMNS * 8
 SMALL = 50  # rows of a small slice: 40 KB
@@ -32,7 +33,8 @@ class Data:
         self.files = 200 if tiny else 100_000
         self.shards = 20 if tiny else 1000
         self.rounds = 2 if tiny else 9
-        for name in ("data", "cuts", "many", "sparse"):
+        self.slow_rows = 2_000 if tiny else 100_000
+        for name in ("data", "cuts", "many", "sparse", "slow-data"):
             (directory / name).mkdir()
         self.big = directory / "data/big.npy"
         self._arrays()
@@ -57,6 +59,8 @@ class Data:
             self.directory / "data/records.npy", "w+", RECORD, (self.rows * 16,)
         )
         records["a"], records["b"], records["c"] = 1, 2, np.arange(len(records))
+        np.save(self.directory / "slow-data/big.npy", big[: self.slow_rows])
+        np.save(self.directory / "slow-data/records.npy", records[: self.slow_rows * 40])
         for name, rows in {"GiB": (1 << 30) // ROW, "TiB": (1 << 40) // ROW}.items():
             path = self.directory / f"sparse/{name}.npy"
             np.lib.format.open_memmap(path, "w+", "<f8", (rows, COLUMNS)).flush()
@@ -138,6 +142,15 @@ def gathering_floor(data, file, layout):
     with mounted(at, FLOOR, file, at, str(min(os.cpu_count(), 4)), numbers) as mount:
         read_ahead(mount)
         yield mount
+
+
+@contextlib.contextmanager
+def slow_source(data, milliseconds):
+    """The arrays on a filesystem that takes so long for each request, and npyfs over it; nothing of either is
+    in memory."""
+    far, at = data.directory / "slow", data.directory / "slow-npyfs"
+    with mounted(far, SLOW, data.directory / "slow-data", far, str(milliseconds)), npyfs(far, at):
+        yield far, at
 
 
 def daemon_of(mountpoint):
