@@ -24,13 +24,13 @@ use rawzip::{ErrorKind, MAX_CENTRAL_DIRECTORY_RECORD_SIZE, ReaderAt, ZipLocator}
 use crate::storage::Storage;
 
 mod directory;
+mod entries;
 mod member;
-mod members;
 
 pub use directory::{Directory, Entry, Listed};
+use entries::{Builder, Record};
+pub use entries::{LeftOut, NameFault};
 pub use member::{Fault, Member, MemberError, Place};
-use members::{Builder, Record};
-pub use members::{LeftOut, NameFault};
 
 /// The most members that an archive may have.
 pub const MAX_MEMBERS: u64 = 1 << 20;

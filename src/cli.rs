@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use npyfs::escape::shown;
 use npyfs::npy::dtype::DType;
 use npyfs::npy::header::Order;
 use npyfs::npy::typed::{self, Shape};
-use npyfs::shown::shown;
 
 mod options;
 

@@ -7,9 +7,9 @@ use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use npyfs::escape::shown;
 use npyfs::meta::Kind;
 use npyfs::mount::{Gone, Place, Process, in_words};
-use npyfs::shown::shown;
 
 mod advice;
 pub(crate) mod cat;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use crate::escape::shown;
 use crate::selection::Refusal;
-use crate::shown::shown;
 
 /// The longest path that a message shows in full, in bytes.
 const MAX_SHOWN: usize = 512;

@@ -10,33 +10,33 @@ use rustix::fs::StatVfs;
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::inode::{Ino, Inodes, ROOT};
+use crate::locks::lock;
 use crate::messages;
 use crate::meta::Stamp;
 use crate::quota::Share;
 use crate::source::Which;
-use crate::sync::lock;
 use crate::tree::{Attr, Content, Node, Tree};
 
 mod directories;
 mod eviction;
+mod handle_quota;
 mod handles;
 mod invalidation;
 mod listings;
 mod opening;
 mod page_cache;
 mod retries;
-mod shares;
 mod writing;
 
 pub use directories::DirEntry;
 use directories::DirectoryHandle;
 pub use eviction::Tidied;
+use handle_quota::Shares;
 use handles::Handles;
 use invalidation::Changes;
 use listings::Listings;
 pub use opening::{Access, Kernel, Opened, Way};
 use retries::Retries;
-use shares::Shares;
 use writing::WriteHandle;
 
 /// A filesystem over a tree. Every method may be called from any thread.

@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 
-use crate::end_to_end::EndToEnd;
+use crate::concatenated::Concatenated;
 use crate::npy::header::Order;
 use crate::runs::Runs;
 use crate::storage::{ReadError, Storage};
@@ -26,7 +26,7 @@ pub use writing::WriteError;
 /// The bytes of a virtual file.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    segments: EndToEnd<Segment>,
+    segments: Concatenated<Segment>,
     /// Bytes that the storage must have for the elements to be whole.
     needs: u64,
 }
@@ -54,7 +54,7 @@ impl Layout {
             let len = segment.len();
             (segment, len)
         });
-        let segments = EndToEnd::new(segments)?;
+        let segments = Concatenated::new(segments)?;
         Some(Layout { segments, needs })
     }
 

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`caller`], [`credentials`], [`quota`] | who asks, with whose rights it is looked at, and how much each may have |
 //! | [`acl`] | POSIX access lists, which the kernel enforces |
-//! | [`shown`], [`messages`] | names as they may be shown; the last messages of the log |
+//! | [`escape`], [`messages`] | names as they may be shown; the last messages of the log |
 //! | [`meta`] | the attributes of files |
 //! | [`npy`] | the .npy format: literals, dtypes, headers |
 //! | [`view`], [`runs`] | which bytes are the elements, and where they lie together |
@@ -24,30 +24,30 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
+pub mod escape;
 pub mod npy;
 pub mod runs;
 pub mod selection;
-pub mod shown;
 pub mod view;
 
 pub mod acl;
 pub mod archive;
 pub mod caller;
+mod concatenated;
 pub mod credentials;
 pub mod encoding;
-mod end_to_end;
 pub mod error;
 pub mod fs;
 pub mod fuse;
 pub mod inode;
 pub mod layout;
+mod locks;
 pub mod messages;
 pub mod meta;
 pub mod mount;
 pub mod quota;
 pub mod source;
 pub mod storage;
-mod sync;
 pub mod text;
 pub mod tree;
 pub mod zarr;

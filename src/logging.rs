@@ -10,8 +10,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use npyfs::escape::shown;
 use npyfs::messages;
-use npyfs::shown::shown;
 
 mod syslog;
 

@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use npyfs::shown::shown;
+use npyfs::escape::shown;
 
 mod cli;
 mod command;

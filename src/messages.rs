@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use log::Level;
 
-use crate::sync::lock;
+use crate::locks::lock;
 
 /// How many messages are kept, and how many bytes of them.
 const MAX_MESSAGES: usize = 200;

@@ -11,29 +11,29 @@ use std::time::{Duration, Instant};
 
 use fuser::{Config, Session, SessionACL};
 
+use crate::escape::shown;
 use crate::fs::Fs;
 use crate::fuse::Adapter;
-use crate::shown::shown;
 use crate::source::{self, Source};
 use crate::storage;
 use crate::tree::{self, Tree};
 
 mod connection;
 mod device;
+mod housekeeping;
 mod mountpoint;
 mod place;
 mod privileges;
 mod processes;
 mod table;
-mod upkeep;
 
 use connection::Connection;
+use housekeeping::{CloseChanges, keep_fresh, keep_tidy, write_back};
 use mountpoint::Mountpoint;
 pub use place::{Gone, Place, unmount};
 pub use privileges::give_up_privileges;
 pub use processes::{Process, in_words};
 pub use table::enclosing;
-use upkeep::{CloseChanges, keep_fresh, keep_tidy, write_back};
 
 /// How to mount.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use crate::sync::lock;
+use crate::locks::lock;
 
 /// The amount. A user may have three quarters of what the others leave, so there is always some left for one
 /// more.

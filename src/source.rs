@@ -19,23 +19,23 @@ use crate::error::Error;
 use crate::meta::{FileId, Kind, Meta};
 
 mod access_lists;
-mod archives;
+mod archive_cache;
 mod border;
 mod extent;
 mod files;
+mod group_members;
 mod in_archive;
 mod join;
 mod links;
 mod listing;
 mod lookup;
-mod members;
 mod names;
 mod origin;
 mod rights;
 mod version;
 
-pub use archives::ArchiveOrWhy;
-use archives::Archives;
+pub use archive_cache::ArchiveOrWhy;
+use archive_cache::Archives;
 use border::Directory;
 pub use extent::Extent;
 pub use files::{Files, OpenFile};

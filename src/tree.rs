@@ -19,15 +19,15 @@ mod archive;
 mod array;
 mod backing;
 mod content;
-mod control;
 mod describe;
 mod encoded;
 mod group;
 mod listing;
 mod mirror;
+mod modes;
+mod mount_files;
 mod node;
 mod npy_stack;
-mod rights;
 mod text;
 mod writing;
 mod zarr;
@@ -121,8 +121,8 @@ impl Tree {
         let Node::Directory(directory) = parent else { return Err(Error::NotADirectory) };
         let (node, meta) = match directory.clone().lookup(self, name) {
             Err(Error::NotFound(why)) => {
-                let control = self.is_root(parent).then(|| control::in_root(name)).flatten();
-                (control.ok_or(Error::NotFound(why))?, None)
+                let of_mount = self.is_root(parent).then(|| mount_files::in_root(name)).flatten();
+                (of_mount.ok_or(Error::NotFound(why))?, None)
             }
             found => found?,
         };

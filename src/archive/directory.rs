@@ -1,8 +1,8 @@
 //! Directories of an archive: what is above its members.
 
 use super::Archive;
+use super::entries::{Record, compare, components};
 use super::member::Member;
-use super::members::{Record, compare, components};
 
 /// A directory of an archive: the members below it, which are in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

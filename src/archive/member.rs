@@ -7,8 +7,8 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 
 use super::Archive;
-use super::members::{Form, Record};
-use crate::shown::shown;
+use super::entries::{Form, Record};
+use crate::escape::shown;
 use crate::storage::{ReadError, Storage};
 
 /// A local header, without the name and the extra fields that follow.

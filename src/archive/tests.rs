@@ -250,7 +250,7 @@ fn members_whose_names_are_no_paths_are_left_out_and_harm_no_other() {
         assert_eq!(walk(&archive), ["a.npy/b.npy", "c"], "{name:?}");
         assert_eq!(data(&file, &archive, "a.npy/b.npy"), b"b");
         let expected =
-            format!("a member is left out: its name '{}' {why}", crate::shown::shown(name));
+            format!("a member is left out: its name '{}' {why}", crate::escape::shown(name));
         assert_eq!(archive.left_out().to_string(), expected);
     }
     for name in [path(&"x".repeat(255), 16), path("x", 2048), "...".into(), " ".into()] {

@@ -5,7 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use npyfs::encoding::Encoding;
-use npyfs::shown::shown;
+use npyfs::escape::shown;
 
 const NPY: &str = ".npy";
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use npyfs::caller::Caller;
-use npyfs::shown::shown;
+use npyfs::escape::shown;
 use npyfs::source::Which;
 use npyfs::tree::Described;
 

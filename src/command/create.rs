@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::HumanBytes;
+use npyfs::escape::shown;
 use npyfs::npy::dtype::DType;
 use npyfs::npy::header::{self, Header, HeaderError, Order};
 use npyfs::npy::typed;
-use npyfs::shown::shown;
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 use rustix::process::Resource;

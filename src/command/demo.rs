@@ -7,11 +7,11 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 
+use npyfs::escape::shown;
 use npyfs::mount::{End, Options};
 use npyfs::npy::dtype::DType;
 use npyfs::npy::header::{self, Order};
 use npyfs::npy::literal;
-use npyfs::shown::shown;
 
 use super::mount::{ask_on_signal, say_in_use};
 use super::{Outcome, unless_closed};

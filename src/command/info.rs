@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use npyfs::encoding::Encoding;
-use npyfs::shown::shown;
+use npyfs::escape::shown;
 use npyfs::tree::Described;
 
 use super::advice;

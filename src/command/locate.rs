@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::advice;
 use npyfs::error::Error;
-use npyfs::shown::shown;
+use npyfs::escape::shown;
 use npyfs::source::{self, Source};
 use npyfs::tree::{Node, Options, Tree};
 

@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 
+use npyfs::escape::shown;
 use npyfs::mount::{End, GRACE, Options, Place, Process};
-use npyfs::shown::shown;
 use npyfs::tree;
 use rustix::process::{Resource, Rlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};

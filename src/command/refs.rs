@@ -16,9 +16,9 @@ use std::sync::Arc;
 
 use base64::engine::general_purpose::STANDARD as BASE64;
 use base64::write::EncoderWriter;
+use npyfs::escape::shown;
 use npyfs::layout::Layout;
 use npyfs::meta::{Kind, Meta};
-use npyfs::shown::shown;
 use npyfs::source::{
     self, ArrayFile, Entry, Found, Holds, OpenStorage, Origin, Source, Version, Which,
 };

@@ -8,12 +8,12 @@ use super::listings::Ticket;
 use super::{Fs, Handle};
 use crate::caller::Caller;
 use crate::error::Error;
+use crate::escape::shown;
 use crate::inode::Ino;
+use crate::locks::lock;
 use crate::meta::Kind;
 use crate::quota::Share;
-use crate::shown::shown;
 use crate::source::Which;
-use crate::sync::lock;
 use crate::tree::{Attr, DOTS, Listing, Node};
 
 #[derive(Debug)]

@@ -11,8 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use super::Handle;
 use crate::inode::Ino;
 use crate::layout::Layout;
+use crate::locks::lock;
 use crate::meta::FileId;
-use crate::sync::lock;
 use crate::tree::Content;
 
 /// Some bytes of a file that were written.

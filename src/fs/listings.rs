@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::locks::lock;
 use crate::meta::FileId;
 use crate::source::{DirectoryVersion, Listing};
-use crate::sync::lock;
 
 /// How many bytes all listings may take, except that there may always be one.
 const BUDGET: usize = 64 << 20;

@@ -16,8 +16,8 @@
 use super::opening::Kernel;
 use super::{FileHandle, Fs};
 use crate::inode::Opening;
+use crate::locks::lock;
 use crate::meta::Stamp;
-use crate::sync::lock;
 
 /// The largest file that is given, in bytes: what the kernel reads ahead of any file by default.
 const MAX_GIVEN: usize = 128 << 10;

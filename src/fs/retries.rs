@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use crate::caller::Caller;
 use crate::inode::Ino;
+use crate::locks::lock;
 use crate::meta::FileId;
 use crate::source::OpenStorage;
-use crate::sync::lock;
 
 /// How many threads may be at it at once. Any others get ESTALE if they have bad luck.
 const MAX_THREADS: usize = 1024;

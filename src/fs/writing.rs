@@ -9,9 +9,9 @@ use super::invalidation::{But, Change};
 use super::{FileHandle, Fs, Handle};
 use crate::caller::Caller;
 use crate::error::{Error, shortened};
+use crate::escape::shown;
 use crate::inode::{Ino, ROOT};
 use crate::meta::FileId;
-use crate::shown::shown;
 use crate::tree::{Attr, Writing};
 
 /// What a file that is open for writing has besides.

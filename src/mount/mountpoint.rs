@@ -11,8 +11,8 @@ use rustix::io::Errno;
 
 use super::table::{self, FILESYSTEM_TYPE};
 use super::{Error, Place};
+use crate::escape::shown;
 use crate::meta::{FileId, Meta};
-use crate::shown::shown;
 
 /// A directory that can be mounted on.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ use super::mountpoint::path_of_descriptor;
 use super::processes::{self, Process};
 use super::table::{self, Entry, FILESYSTEM_TYPE, Identity};
 use super::{Error, device};
-use crate::shown::shown;
+use crate::escape::shown;
 
 /// A mount, and where it was last seen.
 #[derive(Clone, Debug)]

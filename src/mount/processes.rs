@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::table::Entry;
-use crate::shown::shown;
+use crate::escape::shown;
 
 /// A process.
 #[derive(Clone, Debug, PartialEq, Eq)]

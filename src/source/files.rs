@@ -10,11 +10,11 @@ use super::OpenStorage;
 use super::extent::Extent;
 use super::version::{self, Parsed, Version, VersionOrWhy};
 use crate::error::{Error, shortened};
+use crate::escape::shown;
+use crate::locks::lock;
 use crate::meta::{FileId, Meta, Stamp};
 use crate::runs::Pieces;
-use crate::shown::shown;
 use crate::storage::{LocalFile, ReadError, Storage, Writer, await_closed};
-use crate::sync::lock;
 
 /// How long a file stays open that nobody reads. To map a large one again takes many page faults.
 const IDLE: Duration = Duration::from_secs(10);

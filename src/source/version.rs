@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::extent::{Extent, has_at};
 use super::{OpenStorage, Origin, Shards};
 use crate::error::{Error, shortened};
+use crate::escape::shown;
 use crate::meta::Meta;
 use crate::npy::header::{Header, HeaderError, Order};
-use crate::shown::shown;
 use crate::storage::Storage;
 use crate::view::View;
 

@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 
 use super::{ReadError, Section, Storage, short};
-use crate::end_to_end::EndToEnd;
+use crate::concatenated::Concatenated;
 use crate::runs::{Piece, Pieces};
 
 /// Storages one after another: an array whose rows are spread over several files.
@@ -37,7 +37,7 @@ pub trait Parts: fmt::Debug + Send + Sync {
 
 /// Sections that are open all the time.
 #[derive(Clone, Debug)]
-pub struct Sections(EndToEnd<Section>);
+pub struct Sections(Concatenated<Section>);
 
 impl Parts for Sections {
     type Part = Section;
@@ -66,7 +66,7 @@ impl Joined {
             let len = part.len();
             (part, len)
         };
-        let parts = EndToEnd::new(parts.into_iter().map(with_len))?;
+        let parts = Concatenated::new(parts.into_iter().map(with_len))?;
         (parts.len() <= i64::MAX as u64).then_some(Joined { parts: Sections(parts) })
     }
 }

@@ -12,7 +12,7 @@
 //! This is the only home of `mmap` and of the unsafe code that goes with it. The question it has to
 //! answer is: *what if the file is truncated while it is mapped?* Then the pages past its new end are
 //! gone, and touching them raises SIGBUS. So a map is touched only by the module `strided`, under a
-//! guard that turns the signal into an error (the module `fault`). The last page of a file is mapped
+//! guard that turns the signal into an error (the module `sigbus`). The last page of a file is mapped
 //! whole, and reads as zeros beyond the file's end; that is why the size is looked at after
 //! gathering, too.
 
@@ -29,15 +29,15 @@ use super::{ReadError, Storage, check_size, read_pieces, short};
 use crate::meta::Meta;
 use crate::runs::Pieces;
 
-mod closing;
-mod fault;
+mod background_close;
 mod filesystem;
+mod sigbus;
 mod spans;
 mod strided;
 mod writer;
 
-use closing::ClosedApart;
-pub use closing::await_closed;
+use background_close::ClosedApart;
+pub use background_close::await_closed;
 use filesystem::Filesystem;
 pub use writer::{Unwritten, Writer};
 

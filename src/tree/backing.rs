@@ -8,8 +8,8 @@ use std::time::SystemTime;
 
 use super::{Node, Tree};
 use crate::error::Error;
+use crate::escape::shown;
 use crate::meta::{Kind, Meta};
-use crate::shown::shown;
 use crate::source::{Entry, OpenStorage, Origin, Unreadable, Version, Which};
 
 /// What is behind a node.

@@ -12,9 +12,9 @@ use super::{Backing, Content, Node, Tree, zarr};
 use crate::caller::Caller;
 use crate::encoding::Encoding;
 use crate::error::{Error, shortened};
+use crate::escape::shown;
 use crate::layout::Layout;
 use crate::meta::{Kind, Meta};
-use crate::shown::shown;
 use crate::source::{
     self, ArrayFile, Entry, Extent, Holds, InArchive, Join, Origin, Source, Which,
 };

@@ -7,12 +7,12 @@ use super::{Content, Node, Target, Tree};
 use crate::caller::Caller;
 use crate::credentials;
 use crate::error::{Error, shortened};
+use crate::escape::shown;
 use crate::layout::{Incoming, Layout, WriteError, described};
+use crate::locks::lock;
 use crate::meta::Meta;
-use crate::shown::shown;
 use crate::source::{Access, OpenStorage, Version, Which};
 use crate::storage::Writer;
-use crate::sync::lock;
 use crate::view::View;
 
 /// A file open for writing.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::shown::is_plain;
+use crate::escape::is_plain;
 
 /// Characters of a line, the key not counted.
 const WIDTH: usize = 90;

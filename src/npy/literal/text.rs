@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use crate::shown::is_plain;
+use crate::escape::is_plain;
 
 /// A Python `str`, as WTF-8: UTF-8, except that a lone surrogate (U+D800 to U+DFFF), which an escape
 /// such as `'\ud800'` can write, is encoded as three bytes in the same manner.

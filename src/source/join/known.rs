@@ -9,11 +9,11 @@ use rustix::fs::OFlags;
 use super::look::Failing;
 use super::{Join, Shards};
 use crate::error::Error;
+use crate::locks::lock;
 use crate::meta::{Meta, Stamp};
 use crate::source::Source;
 use crate::source::border::Directory;
 use crate::source::version::VersionOrWhy;
-use crate::sync::lock;
 
 /// How many arrays are known, and how many bytes of memory they take. One array may take more.
 const MAX_JOINS: usize = 64;

@@ -20,13 +20,13 @@ use super::rights::Together;
 use super::shards::{Contribution, Each, Now, Seen, Shard, Shards};
 use crate::acl::{self, AccessList};
 use crate::error::Error;
+use crate::escape::shown;
+use crate::locks::lock;
 use crate::meta::{Meta, Stamp};
 use crate::npy::header::Header;
-use crate::shown::shown;
 use crate::source::border::Directory;
 use crate::source::version::Parsed;
 use crate::source::{ArrayFile, Extent, Source, Unreadable, Version};
-use crate::sync::lock;
 
 /// The most files that are made one array.
 const MAX_FILES: usize = 1 << 20;

@@ -11,11 +11,11 @@ use super::{How, Join};
 use crate::acl::{self, AccessList};
 use crate::caller::Caller;
 use crate::error::Error;
+use crate::locks::lock;
 use crate::meta::{FileId, Meta, Stamp};
 use crate::npy::dtype::DType;
 use crate::npy::header::{Header, Order};
 use crate::source::{Entry, Extent, Source, Unreadable, Version};
-use crate::sync::lock;
 use crate::view::View;
 
 /// The files of one version of an array, whatever their values and attributes are. It takes about a hundred

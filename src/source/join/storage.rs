@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use super::shards::Shards;
 use crate::error::Error;
+use crate::escape::shown;
 use crate::meta::{FileId, Meta};
 use crate::runs::Pieces;
-use crate::shown::shown;
 use crate::source::{Extent, OpenFile, OpenStorage, Source, Version};
 use crate::storage::{Joined, Parts, ReadError, Section, Storage};
 

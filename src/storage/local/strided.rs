@@ -2,7 +2,7 @@
 
 use memmap2::MmapRaw;
 
-use super::fault;
+use super::sigbus;
 use crate::runs::{Axis, Piece, Pieces};
 
 /// Some of the bytes are not there.
@@ -73,7 +73,8 @@ unsafe fn copy_all(
         let mut job = Job { map, together, into_map, pieces: batch, count };
         // SAFETY: `size_in_map` proved that every byte of the pieces lies in the map, and there are
         // as many at `together`. `copy` owns nothing, and does not unwind.
-        unsafe { fault::catch(guarded.clone(), copy, &mut job) }.map_err(|fault::Fault| Missing)?;
+        unsafe { sigbus::catch(guarded.clone(), copy, &mut job) }
+            .map_err(|sigbus::Fault| Missing)?;
         // SAFETY: at most one past the end.
         together = unsafe { together.add(bytes) };
     }

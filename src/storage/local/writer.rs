@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::FallocateFlags;
 
-use super::closing::ClosedApart;
+use super::background_close::ClosedApart;
 use super::filesystem::Filesystem;
 use super::strided;
 use crate::runs::Pieces;

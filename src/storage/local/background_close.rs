@@ -12,7 +12,7 @@ use std::sync::{Condvar, LazyLock, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::sync::lock;
+use crate::locks::lock;
 
 /// Something that is open on a filesystem, and is dropped where nobody has to wait for it, whoever
 /// comes to be the last to let go of it.

@@ -6,21 +6,21 @@ use smallvec::SmallVec;
 
 /// Things end to end, each as long as was said of it.
 #[derive(Clone, Debug)]
-pub(crate) struct EndToEnd<T> {
+pub(crate) struct Concatenated<T> {
     /// Each with the position where it ends. A header and the elements are two.
     items: SmallVec<[(T, u64); 2]>,
 }
 
-impl<T> EndToEnd<T> {
+impl<T> Concatenated<T> {
     /// Each with its length; `None` where all of them together are longer than a number can say.
-    pub(crate) fn new(items: impl IntoIterator<Item = (T, u64)>) -> Option<EndToEnd<T>> {
+    pub(crate) fn new(items: impl IntoIterator<Item = (T, u64)>) -> Option<Concatenated<T>> {
         let mut end = 0u64;
         let place = |(item, len)| {
             end = end.checked_add(len)?;
             Some((item, end))
         };
         let items = items.into_iter().map(place).collect::<Option<_>>()?;
-        Some(EndToEnd { items })
+        Some(Concatenated { items })
     }
 
     /// The length of all.
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_range_meets_what_it_has_a_position_in_common_with() {
-        let all = EndToEnd::new([('a', 3), ('b', 0), ('c', 2), ('d', 4), ('e', 0)]).unwrap();
+        let all = Concatenated::new([('a', 3), ('b', 0), ('c', 2), ('d', 4), ('e', 0)]).unwrap();
         let within = |range| all.within(range).collect::<Vec<_>>();
         assert_eq!(all.len(), 9);
         assert_eq!(within(0..9), [(&'a', 0..3), (&'c', 0..2), (&'d', 0..4)]);
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn what_is_too_long_for_a_number_is_nothing() {
-        assert!(EndToEnd::new([('a', u64::MAX), ('b', 0)]).is_some());
-        assert!(EndToEnd::new([('a', u64::MAX), ('b', 1)]).is_none());
+        assert!(Concatenated::new([('a', u64::MAX), ('b', 0)]).is_some());
+        assert!(Concatenated::new([('a', u64::MAX), ('b', 1)]).is_none());
     }
 }

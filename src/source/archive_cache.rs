@@ -13,8 +13,8 @@ use super::version::Unreadable;
 use super::{ArrayFile, OpenFile, OpenStorage, Origin, Source};
 use crate::archive::{Archive, ArchiveError};
 use crate::error::Error;
+use crate::locks::lock;
 use crate::meta::{FileId, Meta, Stamp};
-use crate::sync::lock;
 
 /// How many bytes all archives may take, except that there may always be one.
 const BUDGET: usize = 64 << 20;

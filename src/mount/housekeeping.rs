@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use fuser::{INodeNo, Notifier};
 
 use super::End;
+use crate::escape::shown;
 use crate::fs::Fs;
-use crate::shown::shown;
 
 /// How often to tidy up, after there was little to do and after there was more.
 const AT_REST: Duration = Duration::from_secs(1);

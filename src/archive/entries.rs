@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use rawzip::{CompressionMethod, ZipFileHeaderRecord};
 
 use super::{Archive, ArchiveError, MAX_MEMBERS};
-use crate::shown::shown;
+use crate::escape::shown;
 
 /// The longest name of a member, in bytes, and the longest component of one. No path is longer.
 const MAX_NAME: usize = 4096;
