@@ -39,6 +39,7 @@ def tree(tmp_path_factory):
         put(source, path, sample)
     (source / "empty").mkdir()
     (source / "sub/notes.txt").write_text("no array")
+    np.savez(source / "sub/archive.npz", member=ARRAYS["point"].array)
     (source / "sub/link.npy").symlink_to("a.npy")
     (source / "broken.npy").write_bytes(b"no array")
     (source / "long.npy").write_bytes(corpus.sample("long", (3,), "<f16").blob)
