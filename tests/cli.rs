@@ -117,6 +117,18 @@ fn refs_say_where_the_chunks_lie() {
 }
 
 #[test]
+fn refs_of_a_mount_are_those_of_its_source() {
+    let env = TestEnv::new();
+    let mounted = env.mount(&[]);
+    for path in ["", "big.npy"] {
+        let of_mount = npyfs(["refs".into(), mounted.path(path).into_os_string()]);
+        let of_source = on(&env, "refs", &format!("data/{path}"));
+        assert_eq!(of_mount.stdout, of_source.stdout, "{path}: {}", stderr(&of_mount));
+        assert!(of_source.status.success());
+    }
+}
+
+#[test]
 fn refs_of_what_is_no_array_are_none_and_the_reason_is_said() {
     let env = TestEnv::new();
     std::fs::write(env.data().join("bad.npy"), "no array").unwrap();
@@ -225,12 +237,13 @@ fn info_says_which_forms_an_array_lacks_and_why() {
         stderr(&info)
     };
     assert_eq!(notes("data/big"), "");
-    let row = env.path("data/big/rows/0").display().to_string();
+    assert_eq!(notes("data/big/rows/0"), "", "most arrays are no images");
+    let image = on(&env, "info", "data/big/rows/0.ome.zarr");
+    let path = env.path("data/big/rows/0.ome.zarr").display().to_string();
     assert_eq!(
-        notes("data/big/rows/0"),
+        stderr(&image),
         format!(
-            "npyfs: {row}: there is no .ome.zarr of it: an image has 2 to 5 axes (tczyx, or the last of \
-             them); the array has 1\n"
+            "npyfs: {path}: an image has 2 to 5 axes (tczyx, or the last of them); the array has 1\n"
         )
     );
     let header = "{'descr': '<f16', 'fortran_order': False, 'shape': (2,)}".to_owned();

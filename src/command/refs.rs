@@ -48,7 +48,9 @@ pub(crate) fn run(args: &RefsArgs) -> Outcome {
 
 /// An [`io::Error`] is one of standard output.
 fn write(args: &RefsArgs) -> Outcome {
-    let path = &args.source;
+    // Of a mount, what counts is its source: chunks lie in the files there.
+    let source = npyfs::mount::enclosing(&args.source);
+    let path = &source.map_or(args.source.clone(), |(source, within)| source.join(within));
     let about = |why: &dyn Display| format!("{}: {why}", shown(path));
     if let Some(file) = advice::file_of_array(path).filter(|_| !path.exists()) {
         return Err(about(&format!("there is none; the array is the file {}", shown(&file))).into());
