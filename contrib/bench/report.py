@@ -32,7 +32,8 @@ def plot(results, path):
     """Each case a row, each side a dot at its ratio, with the spread; to the right npyfs is faster."""
     figure, axes = plt.subplots(figsize=(11, 0.42 * len(results) + 1.5), layout="constrained")
     names = list(dict.fromkeys(side for result in results for side in list(result.times)[1:]))
-    colours = dict(zip(names, plt.get_cmap("tab20").colors))
+    colour_at = plt.get_cmap("nipy_spectral")
+    colours = {name: colour_at((place + 0.5) / len(names)) for place, name in enumerate(names)}
     for row, result in enumerate(reversed(results)):
         for side in list(result.times)[1:]:
             ratio, low, high = result.ratios(side)

@@ -191,7 +191,8 @@ impl Fs {
             Listing::Source(shared, version) => {
                 Reading::Shared(self.listings.hold(shared.clone(), *version))
             }
-            Listing::Made(_) => Reading::Made(listing.clone()),
+            Listing::Made(made) if made.is_kept() => Reading::Made(listing.clone()),
+            Listing::Made(_) => Reading::Anew,
         };
         self.set_reading(directory, reading);
         Ok(Some(listing))

@@ -93,7 +93,7 @@ impl Directory for ArchiveDirectory {
         Ok(match tree.source.archive(self.place.archive())?.0 {
             Ok(archive) => {
                 let directory = self.place.directory_in(&archive)?;
-                Listing::Made(Made::of([]).then(Members { archive, directory }))
+                Listing::Made(Made::of([]).then(Members { archive, directory }).not_kept())
             }
             Err(unreadable) => listed_of_unreadable(&unreadable),
         })

@@ -28,6 +28,7 @@ pub enum Listing {
 pub struct Made {
     noted: Vec<(OsString, Kind)>,
     places: Option<Box<dyn Places>>,
+    is_kept: bool,
 }
 
 /// Places that entries can be at.
@@ -58,12 +59,23 @@ impl Listing {
 impl Made {
     /// These entries.
     pub fn of(noted: impl IntoIterator<Item = (OsString, Kind)>) -> Made {
-        Made { noted: noted.into_iter().collect(), places: None }
+        Made { noted: noted.into_iter().collect(), places: None, is_kept: true }
     }
 
     /// These entries, and then those of `places`.
     pub fn then(self, places: impl Places + 'static) -> Made {
         Made { places: Some(Box::new(places)), ..self }
+    }
+
+    /// The same, but made anew each time that a reader goes on: whoever only has a directory open must not keep the
+    /// memory that it takes.
+    pub fn not_kept(self) -> Made {
+        Made { is_kept: false, ..self }
+    }
+
+    /// Whether a reader who goes on keeps it.
+    pub fn is_kept(&self) -> bool {
+        self.is_kept
     }
 
     fn entries_after(&self, after: u64) -> impl Iterator<Item = Listed<'_>> {

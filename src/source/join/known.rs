@@ -1,7 +1,7 @@
 //! The arrays of many files that are known, so that the files need not all be looked at for each lookup.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
@@ -19,6 +19,9 @@ use crate::source::version::VersionOrWhy;
 const MAX_JOINS: usize = 64;
 const MAX_BYTES: usize = 64 << 20;
 
+/// How many bytes all versions may take that are known or that somebody has open. One may always be there.
+const MAX_LIVE: usize = 4 * MAX_BYTES;
+
 /// The files are looked at again after this time at the earliest, and after so many times the time that it takes.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 const LOOK_SHARE: u32 = 100;
@@ -27,8 +30,19 @@ const LOOK_SHARE: u32 = 100;
 const RETRIES: usize = 16;
 
 /// The arrays that are known, the one that was asked for last at the end.
-#[derive(Debug, Default)]
-pub(in crate::source) struct Joins(Mutex<Vec<Arc<Slot>>>);
+#[derive(Debug)]
+pub(in crate::source) struct Joins {
+    slots: Mutex<Vec<Arc<Slot>>>,
+    /// All versions that there are, and how many bytes they may take.
+    live: Mutex<Vec<Weak<Shards>>>,
+    max_live: usize,
+}
+
+impl Default for Joins {
+    fn default() -> Self {
+        Joins { slots: Mutex::default(), live: Mutex::default(), max_live: MAX_LIVE }
+    }
+}
 
 /// Room for one array. Whoever looks at its files holds the lock, so that all others wait for what comes of it.
 #[derive(Debug)]
@@ -56,7 +70,7 @@ pub(super) struct Known {
 
 impl Joins {
     fn slot(&self, join: &Join) -> Arc<Slot> {
-        let mut slots = lock(&self.0);
+        let mut slots = lock(&self.slots);
         let found = slots.iter().position(|slot| slot.join == *join);
         let slot = match found {
             Some(place) => slots.remove(place),
@@ -97,6 +111,7 @@ impl Joins {
             }
             match join.look(source, known.as_ref()) {
                 Ok(now) => {
+                    self.admit(&now.shards)?;
                     slot.footprint.store(now.shards.footprint(), Ordering::Relaxed);
                     let found = (now.shards.clone(), now.version.clone());
                     *known = Some(now);
@@ -113,6 +128,22 @@ impl Joins {
             }
         }
         Err(Error::Stale)
+    }
+}
+
+impl Joins {
+    /// Counts a new version, unless those that there are take too much memory. A version stays for as long as somebody has
+    /// it open, and each change of a file makes another.
+    fn admit(&self, new: &Arc<Shards>) -> Result<(), Error> {
+        let mut live = lock(&self.live);
+        live.retain(|shards| shards.strong_count() > 0);
+        let taken: usize = live.iter().filter_map(Weak::upgrade).map(|it| it.footprint()).sum();
+        if taken > 0 && taken + new.footprint() > self.max_live {
+            let why = "too many versions of concatenated or stacked files are open";
+            return Err(Error::TooManyOpen(why.to_owned()));
+        }
+        live.push(Arc::downgrade(new));
+        Ok(())
     }
 }
 
@@ -146,5 +177,42 @@ impl Known {
         let is_same = self.is_complete && self.shards.are_listed(&join.list(source)?.names);
         self.is_settled = is_settled && is_same;
         Ok(is_same)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Options;
+    use std::fs;
+
+    #[test]
+    fn versions_that_are_open_take_no_more_memory_than_there_is_room_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (1,), }";
+        let file = format!("\u{93}NUMPY\u{1}\0v\0{header:117}\nx");
+        let file: Vec<u8> = file.chars().map(|c| c as u8).collect();
+        let write = |i: usize| fs::write(directory.path().join(format!("{i}.npy")), &file).unwrap();
+        (0..100).for_each(write);
+        let mut source = Source::open(directory.path(), Options::default()).unwrap();
+        source.joins.max_live = 64 << 10;
+        let root = source.root();
+        let open =
+            || Join::find(&source, &root, "concat").and_then(|found| found.unwrap().0.now(&source));
+        let mut held = vec![open().unwrap().0];
+        let mut next = 100;
+        let refused = loop {
+            write(next);
+            next += 1;
+            match open() {
+                Ok((shards, _)) => held.push(shards),
+                Err(err) => break err,
+            }
+            assert!(next < 120, "there is room for a few versions");
+        };
+        assert!(matches!(refused, Error::TooManyOpen(_)), "{refused}");
+        assert!(held.len() > 1, "there is room for more than one");
+        held.clear();
+        assert!(open().unwrap().1.is_ok(), "what nobody has open takes nothing");
     }
 }

@@ -59,3 +59,26 @@ def test_more_than_there_may_be_are_refused(tmp_path):
     with Mount(tmp_path / "source", tmp_path / "mount") as mount:
         assert read(mount / "x/error.txt") == b"x.npz: more than 1048576 members\n"
         assert os.listdir(mount / "x") == ["error.txt"]
+
+
+def test_whoever_holds_listings_open_does_not_hold_the_archives(tmp_path):
+    (tmp_path / "source").mkdir()
+    path = tmp_path / "source/x.npz"
+    archive(path, MANY // 10)
+    with Mount(tmp_path / "source", tmp_path / "mount", "--ttl=0") as mount:
+        process = Path(f"/proc/{mount.pid}")
+        held = []
+        try:
+            for version in range(20):
+                # Another version of the file, whose members are read again.
+                os.utime(path, (version, version))
+                held.append(os.scandir(mount / "x"))
+                assert next(held[-1]).name.endswith(".npy")
+                if version == 3:
+                    _, before = peak_and_now(process)
+            # Each has 5 MiB of members.
+            assert peak_and_now(process)[1] - before < 30 * MIB
+            assert len(list(held[-1])) > MANY // 10
+        finally:
+            for listing in held:
+                listing.close()
