@@ -23,10 +23,10 @@ const DIRECTORY: &str = ".npyfs";
 const LOG: &str = "log";
 
 #[derive(Debug)]
-struct ControlDirectory;
+struct MountDirectory;
 
 #[derive(Debug)]
-enum ControlFile {
+enum MountFile {
     /// `.npyfs/log`
     Log,
     /// `USAGE.txt`: the names that a mount has
@@ -36,20 +36,20 @@ enum ControlFile {
 /// What a name means in the mount's root, where the source has no entry of this name.
 pub(super) fn in_root(name: &OsStr) -> Option<Node> {
     match name.to_str()? {
-        DIRECTORY => Some(Node::Directory(Arc::new(ControlDirectory))),
-        USAGE => Some(Node::File(Arc::new(ControlFile::Usage))),
+        DIRECTORY => Some(Node::Directory(Arc::new(MountDirectory))),
+        USAGE => Some(Node::File(Arc::new(MountFile::Usage))),
         _ => None,
     }
 }
 
-impl Directory for ControlDirectory {
+impl Directory for MountDirectory {
     fn backing(&self) -> Backing<'_> {
         Backing::Mount
     }
 
     fn lookup(self: Arc<Self>, _tree: &Tree, name: &OsStr) -> Result<Found, Error> {
         match name == LOG {
-            true => Ok((Node::File(Arc::new(ControlFile::Log)), None)),
+            true => Ok((Node::File(Arc::new(MountFile::Log)), None)),
             false => Err(Error::not_found("there is no such file")),
         }
     }
@@ -67,7 +67,7 @@ impl Directory for ControlDirectory {
     }
 }
 
-impl File for ControlFile {
+impl File for MountFile {
     fn backing(&self) -> Backing<'_> {
         Backing::Mount
     }
@@ -75,15 +75,15 @@ impl File for ControlFile {
     /// The length of the log depends on who opens it, and when.
     fn len(&self, _behind: &Meta) -> u64 {
         match self {
-            ControlFile::Log => 0,
-            ControlFile::Usage => text::NAMESPACE.len() as u64,
+            MountFile::Log => 0,
+            MountFile::Usage => text::NAMESPACE.len() as u64,
         }
     }
 
     fn open(&self, _tree: &Tree, caller: Caller, _which: Which) -> Result<Content, Error> {
         Ok(match self {
-            ControlFile::Log => Content::Report(messages::seen_by(caller.user)),
-            ControlFile::Usage => Content::Text(text::NAMESPACE.to_owned()),
+            MountFile::Log => Content::Report(messages::seen_by(caller.user)),
+            MountFile::Usage => Content::Text(text::NAMESPACE.to_owned()),
         })
     }
 
@@ -93,8 +93,8 @@ impl File for ControlFile {
 
     fn shown(&self) -> String {
         match self {
-            ControlFile::Log => format!("{DIRECTORY}/{LOG}"),
-            ControlFile::Usage => USAGE.to_owned(),
+            MountFile::Log => format!("{DIRECTORY}/{LOG}"),
+            MountFile::Usage => USAGE.to_owned(),
         }
     }
 }

@@ -185,7 +185,9 @@ impl<'a> Look<'a> {
             }
         };
         let first = self.each.get_or_insert_with(|| each.clone());
-        if let Some(why) = first.differs(self.join.how, rows, &each) {
+        if !self.files.is_empty()
+            && let Some(why) = first.differs(self.names.get(0), self.join.how, rows, &each)
+        {
             return Err(End::Wrong(why));
         }
         first.order = first.order.or(each.order);

@@ -11,6 +11,7 @@ use super::{How, Join};
 use crate::acl::{self, AccessList};
 use crate::caller::Caller;
 use crate::error::Error;
+use crate::escape::shown;
 use crate::locks::lock;
 use crate::meta::{FileId, Meta, Stamp};
 use crate::npy::dtype::DType;
@@ -105,11 +106,18 @@ impl Contribution {
 }
 
 impl Each {
-    /// Why a file's rows are not like those of the first file; nothing if they are.
-    pub(super) fn differs(&self, how: How, rows: u64, other: &Each) -> Option<String> {
+    /// Why a file's rows are not like those of the first file, which is called `first`; nothing if they are.
+    pub(super) fn differs(
+        &self,
+        first: &OsStr,
+        how: How,
+        rows: u64,
+        other: &Each,
+    ) -> Option<String> {
+        let name = shown(first);
         if self.dtype != other.dtype {
             let [first, other] = [self, other].map(|each| each.dtype.descr());
-            return Some(format!("its dtype is {other}, that of the first file is {first}"));
+            return Some(format!("its dtype is {other}, and that of {name} is {first}"));
         }
         if self.row != other.row {
             let shape = |each: &Each, rows: &str| {
@@ -120,12 +128,12 @@ impl Each {
             };
             return Some(match how {
                 How::Concat => format!(
-                    "its shape is {}, and that of the first file is {}",
+                    "its shape is {}, and that of {name} is {}",
                     shape(other, &rows.to_string()),
                     shape(self, "…"),
                 ),
                 How::Stack => format!(
-                    "its shape is {}, and that of the first file is {}",
+                    "its shape is {}, and that of {name} is {}",
                     shape(other, ""),
                     shape(self, ""),
                 ),
@@ -215,7 +223,9 @@ impl Shards {
         let file = &self.files[number];
         let rows = file.end - self.start(number);
         let same = |now: Contribution| {
-            let is_alike = |each: &Each| each.differs(self.join.how, rows, &now.each).is_none();
+            let is_alike = |each: &Each| {
+                each.differs(self.names.get(0), self.join.how, rows, &now.each).is_none()
+            };
             now.rows == rows && self.each.as_ref().is_some_and(is_alike)
         };
         header.data_offset == u64::from(file.data_offset)

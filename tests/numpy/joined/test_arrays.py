@@ -229,10 +229,10 @@ def test_a_mount_of_one_file_has_none(tmp_path):
 
 
 OTHER = [
-    ("concat", [("<f8", (2, 3)), ("<f4", (2, 3))], "b.npy: its dtype is '<f4', that of the first file is '<f8'"),
-    ("concat", [("<f8", (2, 3)), ("<f8", (3, 4))], "b.npy: its shape is (3, 4), and that of the first file is (…, 3)"),
-    ("stack", [("<f8", (2, 3)), ("<f8", (3, 3))], "b.npy: its shape is (3, 3), and that of the first file is (2, 3)"),
-    ("stack", [("<f8", (2,)), ("<f8", ())], "b.npy: its shape is (), and that of the first file is (2,)"),
+    ("concat", [("<f8", (2, 3)), ("<f4", (2, 3))], "b.npy: its dtype is '<f4', and that of a.npy is '<f8'"),
+    ("concat", [("<f8", (2, 3)), ("<f8", (3, 4))], "b.npy: its shape is (3, 4), and that of a.npy is (…, 3)"),
+    ("stack", [("<f8", (2, 3)), ("<f8", (3, 3))], "b.npy: its shape is (3, 3), and that of a.npy is (2, 3)"),
+    ("stack", [("<f8", (2,)), ("<f8", ())], "b.npy: its shape is (), and that of a.npy is (2,)"),
     ("concat", [("<f8", ()), ("<f8", ())], "a.npy: it is 0-d, and has no axis to be concatenated along"),
     ("concat", [("<f8", (2, 3)), ("<f8", (2, 3), "F")], "b.npy: it is in Fortran order"),
     ("concat", [("<f8", (2, 3), "F")], "a.npy: it is in Fortran order"),
