@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use rustix::fs::StatVfs;
 
@@ -26,6 +26,7 @@ mod listings;
 mod opening;
 mod page_cache;
 mod retries;
+mod staging;
 mod writing;
 
 pub use directories::DirEntry;
@@ -37,6 +38,7 @@ use invalidation::Changes;
 use listings::Listings;
 pub use opening::{Access, Kernel, Opened, Way};
 use retries::Retries;
+pub use staging::{Leave, Staging};
 use writing::WriteHandle;
 
 /// A filesystem over a tree. Every method may be called from any thread.
@@ -54,6 +56,8 @@ pub struct Fs {
     /// How many threads wait for that. Changed under the lock of the inodes only.
     waiting: AtomicUsize,
     retries: Retries,
+    /// None if no slice is copied when it is opened.
+    staging: Option<Arc<Staging>>,
 }
 
 /// How often an operation is tried again because a file was replaced meanwhile.
@@ -62,6 +66,26 @@ const RETRIES: usize = 16;
 /// What a handle stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Handle(pub u64);
+
+/// Which of the kernel's attempts an open is. It answers ESTALE by another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempt {
+    First,
+    /// The second, of what a walk has found since the first.
+    AfterWalk,
+    /// The second, where there is no path to walk.
+    WithoutWalk,
+}
+
+impl Attempt {
+    /// Which version of the file it opens.
+    fn which(self) -> Which {
+        match self {
+            Attempt::AfterWalk => Which::LookedUp,
+            Attempt::First | Attempt::WithoutWalk => Which::AtPath,
+        }
+    }
+}
 
 #[derive(Debug)]
 struct FileHandle {
@@ -105,6 +129,7 @@ impl Fs {
             settled: Condvar::default(),
             waiting: AtomicUsize::new(0),
             retries: Retries::default(),
+            staging: None,
         }
     }
 
@@ -188,7 +213,16 @@ impl Fs {
         match found.unwrap_or(Err(Error::Stale)) {
             Ok((node, attr, file)) => {
                 let id = node.file_id();
-                let ino = self.inodes().remember(parent, name, node);
+                let mut inodes = self.inodes();
+                // By its number, what is open and was copied before the file changed would be opened once more.
+                if let Some(known) = inodes.known(parent, name)
+                    && let Some(as_of) = inodes.copied_as_of(known)
+                    && !as_of.has_times(attr.modified, attr.changed)
+                {
+                    inodes.retire(known);
+                }
+                let ino = inodes.remember(parent, name, node);
+                drop(inodes);
                 self.retries.found(caller, ino, id, file);
                 Ok((ino, attr))
             }
@@ -246,7 +280,9 @@ impl Fs {
     ) -> Result<Option<Vec<u8>>, Error> {
         let list = self.with_node(ino, |node| self.tree.access_list(node, name));
         match &list {
-            Err(Error::Stale) if !self.node(ino)?.is_directory() => self.retries.expect(caller),
+            Err(Error::Stale) if !self.node(ino)?.is_directory() => {
+                self.retries.expect(caller, ino)
+            }
             Err(_) => drop(self.retries.end(caller)),
             Ok(_) => {}
         }
@@ -264,13 +300,16 @@ impl Fs {
         &self,
         ino: Ino,
         caller: Caller,
-        open: impl FnOnce(Which) -> Result<T, Error>,
+        open: impl FnOnce(Attempt) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let walk = self.retries.end(caller).filter(|walk| walk.ends_at(ino));
-        let which = if walk.is_some() { Which::LookedUp } else { Which::AtPath };
-        let opened = open(which);
-        if which == Which::AtPath && matches!(opened, Err(Error::Stale)) {
-            self.retries.expect(caller);
+        let attempt = match self.retries.end(caller) {
+            Some(walk) if walk.ends_at(ino) => Attempt::AfterWalk,
+            Some(walk) if walk.has_not_begun(ino) => Attempt::WithoutWalk,
+            _ => Attempt::First,
+        };
+        let opened = open(attempt);
+        if attempt == Attempt::First && matches!(opened, Err(Error::Stale)) {
+            self.retries.expect(caller, ino);
         }
         opened
     }
@@ -307,8 +346,12 @@ impl Fs {
                 messages::for_user(to_write.user(), || log::warn!("{err}"));
             }
             // Taking a registration back is a system call, which must not hold the lock.
-            let registration = self.inodes().close(file.ino);
-            drop(registration);
+            let passage = self.inodes().close(file.ino);
+            let was_copy = passage.as_ref().is_some_and(|passage| passage.copy.is_some());
+            drop(passage);
+            if let Some(staging) = self.staging.as_ref().filter(|_| was_copy) {
+                staging.closed(file.ino);
+            }
         }
     }
 

@@ -25,6 +25,7 @@ mod opening;
 mod translate;
 
 use answering::guarded;
+use opening::{LongOpens, Opens};
 use translate::{caller, errno, file_attr, file_type};
 
 /// The largest read or write that the kernel requests, in bytes.
@@ -41,31 +42,23 @@ const UNKNOWN_INO: u64 = 0xFFFF_FFFF;
 pub struct Adapter {
     fs: Arc<Fs>,
     ttl: Duration,
-    /// The kernel can read backing files by itself, as far as our rights allow.
-    passes_through: bool,
-    /// Files that are read past the kernel's pages can be mapped.
-    maps_direct: bool,
+    opens: Opens,
+    long_opens: LongOpens,
     /// The kernel enforces access lists.
     serves_lists: bool,
-    notifier: Arc<OnceLock<Notifier>>,
 }
 
 impl Adapter {
     /// Serves `fs`. The kernel may rely on answers for `ttl`, and reads whole files by itself if it can.
     pub fn new(fs: Arc<Fs>, ttl: Duration) -> Adapter {
-        Adapter {
-            fs,
-            ttl,
-            passes_through: false,
-            maps_direct: false,
-            serves_lists: false,
-            notifier: Arc::default(),
-        }
+        let (notifier, opens_fs) = (Arc::default(), fs.clone());
+        let opens = Opens { fs: opens_fs, notifier, passes_through: false, maps_direct: false };
+        Adapter { fs, ttl, opens, long_opens: LongOpens::default(), serves_lists: false }
     }
 
     /// Where the notifier goes, which exists only once a session has been made of this.
     pub fn notifier(&self) -> Arc<OnceLock<Notifier>> {
-        self.notifier.clone()
+        self.opens.notifier.clone()
     }
 }
 
@@ -106,12 +99,16 @@ impl Filesystem for Adapter {
             let _ = config.add_capabilities(wanted);
         }
         // A writable mount has no use for it, and would only count as a stacked filesystem.
-        self.passes_through = !self.fs.tree().is_writable()
+        self.opens.passes_through = !self.fs.tree().is_writable()
             && config.set_max_stack_depth(1).is_ok()
             && config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok();
         self.serves_lists = self.fs.tree().source().is_for_others()
             && config.add_capabilities(InitFlags::FUSE_POSIX_ACL).is_ok();
-        self.maps_direct = config.add_capabilities(InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP).is_ok();
+        if !self.opens.passes_through {
+            self.fs.end_staging("the kernel does not read files by itself");
+        }
+        self.opens.maps_direct =
+            config.add_capabilities(InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP).is_ok();
         // Both are within what the library allows; if refused, its default stays.
         let _ = config.set_max_write(MAX_TRANSFER);
         let _ = config.set_max_background(MAX_BACKGROUND);
@@ -151,7 +148,13 @@ impl Filesystem for Adapter {
     }
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        guarded(req, "open", || self.open_file(Ino(ino.0), flags, caller(req), reply));
+        let (ino, caller) = (Ino(ino.0), caller(req));
+        guarded(req, "open", || match self.fs.leave_to_copy(ino) {
+            Some(leave) => {
+                self.long_opens.open_file(&self.opens, ino, flags, caller, leave, reply);
+            }
+            None => self.opens.open_file(ino, flags, caller, None, reply),
+        });
     }
 
     fn read(

@@ -17,7 +17,7 @@ mod pages;
 
 use forgettable::Forgettable;
 use pages::Pages;
-pub use pages::{Opening, Registration};
+pub use pages::{Opening, Passage, Registration, Staged};
 
 /// An inode number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -189,9 +189,26 @@ impl Inodes {
     }
 
     /// The kernel reads an inode without us, until the last close. Only for an open that has its turn.
-    pub fn pass_through(&mut self, ino: Ino, registration: Registration) {
+    pub fn pass_through(&mut self, ino: Ino, passage: Passage) {
         if let Some(inode) = self.by_number.get_mut(&ino) {
-            inode.pages.pass_through(registration);
+            inode.pages.pass_through(passage);
+        }
+    }
+
+    /// The stamp that the backing file had when the copy was made that the kernel reads an inode from.
+    pub fn copied_as_of(&self, ino: Ino) -> Option<Stamp> {
+        self.by_number.get(&ino)?.pages.copied_as_of()
+    }
+
+    /// The next lookup of its name gives another number.
+    pub fn retire(&mut self, ino: Ino) {
+        let Some(inode) = self.by_number.get(&ino) else { return };
+        let Some(siblings) = self.by_name.get_mut(&inode.parent) else { return };
+        if siblings.get(&inode.name) == Some(&ino) {
+            siblings.remove(&inode.name);
+        }
+        if siblings.is_empty() {
+            self.by_name.remove(&inode.parent);
         }
     }
 
@@ -202,14 +219,14 @@ impl Inodes {
         }
     }
 
-    /// Closes an inode once. After the last close its registration is given back, if it has one.
-    pub fn close(&mut self, ino: Ino) -> Option<Box<Registration>> {
+    /// Closes an inode once. After the last close its passage is given back, if it has one.
+    pub fn close(&mut self, ino: Ino) -> Option<Box<Passage>> {
         let inode = self.by_number.get_mut(&ino)?;
-        let registration = inode.pages.close();
+        let passage = inode.pages.close();
         if inode.is_forgettable() {
             self.forgettable.insert(ino, inode.weight());
         }
-        registration
+        passage
     }
 
     /// Whether an inode is open.

@@ -6,6 +6,7 @@
 //! together in a buffer of the thread, and each segment reads from the storage at most once for it.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use crate::concatenated::Concatenated;
 use crate::npy::header::Order;
@@ -126,6 +127,19 @@ impl Layout {
     /// Where the elements are in the storage.
     fn runs(&self) -> impl Iterator<Item = &Runs> {
         self.segments.iter().filter_map(Segment::runs)
+    }
+
+    /// Whether all elements lie together in the storage.
+    pub fn lies_together(&self) -> bool {
+        let mut runs = self.runs();
+        let first = runs.next();
+        first.is_none_or(|runs| runs.contiguous(0, runs.len()).is_some()) && runs.next().is_none()
+    }
+
+    /// The part of the storage from the first element to the last; none if there are no elements.
+    pub fn span(&self) -> Option<Range<u64>> {
+        let spans = self.runs().filter(|runs| !runs.is_empty()).map(Runs::span);
+        spans.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end))
     }
 
     /// Whether files of one storage may have the byte of an element in common, as

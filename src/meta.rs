@@ -161,6 +161,11 @@ impl Meta {
 }
 
 impl Stamp {
+    /// Whether these are its times.
+    pub fn has_times(&self, modified: SystemTime, changed: SystemTime) -> bool {
+        (self.modified, self.changed) == (modified, changed)
+    }
+
     /// Whether any later change would make another stamp.
     pub fn is_settled(&self) -> bool {
         let latest = self.modified.max(self.changed);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use fuser::{Config, Session, SessionACL};
 
 use crate::escape::shown;
-use crate::fs::Fs;
+use crate::fs::{Fs, Staging};
 use crate::fuse::Adapter;
 use crate::source::{self, Source};
 use crate::storage;
@@ -48,6 +48,8 @@ pub struct Options {
     pub ttl: Duration,
     /// Threads that answer requests.
     pub threads: usize,
+    /// Bytes of the largest slice that is staged: copied into memory when it is opened, on root's read-only mounts.
+    pub stage_bytes: u64,
     /// Do not let files be executed.
     pub no_exec: bool,
 }
@@ -62,6 +64,7 @@ impl Default for Options {
             tree: tree::Options::default(),
             ttl: Duration::from_secs(1),
             threads: cores.min(4),
+            stage_bytes: 512 << 20,
             no_exec: false,
         }
     }
@@ -167,7 +170,7 @@ impl Mount {
         let place = mountpoint.place().map_err(error)?;
         drop(mountpoint);
         let mounted = Mounted(Some(place));
-        let fs = Arc::new(fs);
+        let fs = Arc::new(staged(fs, options.stage_bytes));
         let mut config = Config::default();
         config.n_threads = Some(options.threads.max(1));
         // Each thread gets a channel of its own, if /dev/fuse can be opened for that.
@@ -250,6 +253,20 @@ impl Mount {
                 }
                 Ok(())
             }
+        }
+    }
+}
+
+/// The same filesystem, whose slices of at most `max` bytes are staged if that is possible.
+fn staged(fs: Fs, max: u64) -> Fs {
+    if max == 0 || fs.tree().is_writable() || !rustix::process::geteuid().is_root() {
+        return fs;
+    }
+    match Staging::new(max) {
+        Ok(staging) => fs.with_staging(staging),
+        Err(why) => {
+            log::info!("slices are not staged: {why}");
+            fs
         }
     }
 }

@@ -131,6 +131,20 @@ impl Runs {
         })
     }
 
+    /// The part of the file from the first byte of the view to the last.
+    pub fn span(&self) -> Range<u64> {
+        if self.is_empty() {
+            return self.start..self.start;
+        }
+        let (mut first, mut last) = (self.start, self.start + self.run);
+        for axis in &self.axes {
+            let reach = (axis.len - 1).cast_signed().wrapping_mul(axis.stride);
+            first = first.wrapping_add_signed(reach.min(0));
+            last = last.wrapping_add_signed(reach.max(0));
+        }
+        first..last
+    }
+
     /// Where the bytes of the view lie within a period, round and round: from where on, and how many
     /// at most.
     fn modulo(&self, period: u64) -> (u64, u64) {

@@ -16,10 +16,12 @@ mod joined;
 #[allow(unsafe_code)]
 mod local;
 mod section;
+mod tmpfs;
 
 pub use joined::{Joined, Parts, Sections};
 pub use local::{LocalFile, Unwritten, Writer, await_closed, ignore_signals};
 pub use section::Section;
+pub use tmpfs::Tmpfs;
 
 /// Bytes that have addresses from 0 on.
 ///

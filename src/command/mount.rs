@@ -71,6 +71,7 @@ fn serve(args: &MountArgs) -> Outcome {
         },
         ttl: args.ttl,
         threads: args.threads.map_or(defaults.threads, usize::from),
+        stage_bytes: args.stage_bytes,
         no_exec: args.no_exec,
     };
     let prepared = npyfs::mount::prepare(&args.source, &args.mountpoint, &options);

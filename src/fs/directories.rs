@@ -62,7 +62,8 @@ pub struct DirEntry<'a> {
 impl Fs {
     /// Opens a directory, to be closed by [`Fs::release_directory`].
     pub fn open_directory(&self, ino: Ino, caller: Caller) -> Result<Handle, Error> {
-        let (node, share) = self.opening(ino, caller, |which| {
+        let (node, share) = self.opening(ino, caller, |attempt| {
+            let which = attempt.which();
             let share = self.share(caller, 1)?;
             let node = self.with_node(ino, |node| {
                 if which == Which::AtPath {

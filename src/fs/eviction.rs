@@ -32,6 +32,9 @@ impl Fs {
         self.retries.give_up(now);
         self.tree.source().tidy();
         self.listings.tidy(now);
+        if let Some(staging) = &self.staging {
+            staging.tidy(now);
+        }
         let mut inodes = self.inodes();
         inodes.shrink();
         let surplus = inodes.surplus(MAX_REMEMBERED);

@@ -2,18 +2,18 @@
 //!
 //! While an inode is open, everybody must read it in the same way, or the kernel answers EIO. And an open that gives
 //! pages to the kernel must not wait for a reader of them (see `page_cache`). One rule serves both: an open that
-//! registers its file or gives pages of it has a turn of its own. All other opens of that inode wait until the turn is
+//! registers its file, copies it or gives pages of it has a turn of its own. All other opens of that inode wait until the turn is
 //! over ([`Opening::Wait`]). No lock is held meanwhile.
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use super::page_cache::may_be_given;
-use super::{FileHandle, Fs, Handle};
+use super::{Attempt, FileHandle, Fs, Handle};
 use crate::caller::Caller;
 use crate::error::Error;
-use crate::inode::{Ino, Opening, Registration};
+use crate::inode::{Ino, Opening, Passage, Registration, Staged};
 use crate::tree::Content;
 
 /// What a file is opened for.
@@ -50,6 +50,11 @@ pub trait Kernel {
         None
     }
 
+    /// Whether the open may take as long as it takes to copy the file.
+    fn has_time(&self) -> bool {
+        false
+    }
+
     /// Whether files that are read past its pages can be mapped.
     fn maps_direct(&self) -> bool {
         false
@@ -63,7 +68,7 @@ pub enum Way {
     Pages,
     /// By asking us each time, past its pages.
     Direct,
-    /// From the backing file, without us.
+    /// From the backing file or a copy of it, without us.
     PassedThrough(Registration),
 }
 
@@ -109,47 +114,84 @@ impl Fs {
         caller: Caller,
         kernel: Option<&dyn Kernel>,
     ) -> Result<Opened, Error> {
-        let file = match access {
-            Access::Read | Access::ReadDirect => self.open_to_read(ino, caller)?,
-            Access::Write => self.open_to_write(ino, false, caller)?,
-            Access::ReadWrite => self.open_to_write(ino, true, caller)?,
-        };
+        if access.writes() {
+            let file = self.open_to_write(ino, access == Access::ReadWrite, caller)?;
+            return self.answer(file, access, kernel, Attempt::First);
+        }
+        self.opening(ino, caller, |attempt| {
+            let share = self.share(caller, 1)?;
+            let content = self.tree.open(&self.node(ino)?, caller, attempt.which())?;
+            let file = FileHandle::new(ino, content, None, caller, share);
+            self.answer(file, access, kernel, attempt)
+        })
+    }
+
+    fn answer(
+        &self,
+        file: FileHandle,
+        access: Access,
+        kernel: Option<&dyn Kernel>,
+        attempt: Attempt,
+    ) -> Result<Opened, Error> {
         // Changes that others write concern this handle from here on. Earlier ones show in the stamp.
         let handle = self.files.add(file);
-        let (way, keeps_pages) = self.way(&*self.files.get(handle)?, access, kernel);
+        let way = self.way(&*self.files.get(handle)?, access, kernel, attempt);
+        let (way, keeps_pages) = way.inspect_err(|_| self.release(handle))?;
         Ok(Opened { handle, way, keeps_pages, flushes: access.writes() })
     }
 
-    fn open_to_read(&self, ino: Ino, caller: Caller) -> Result<FileHandle, Error> {
-        let (content, share) = self.opening(ino, caller, |which| {
-            let share = self.share(caller, 1)?;
-            Ok((self.tree.open(&self.node(ino)?, caller, which)?, share))
-        })?;
-        Ok(FileHandle::new(ino, content, None, caller, share))
-    }
-
     /// Counts an open, and decides how the kernel uses the file and whether it may keep its pages.
-    fn way(&self, file: &FileHandle, access: Access, kernel: Option<&dyn Kernel>) -> (Way, bool) {
+    /// [`Error::Stale`] if the kernel reads a copy that was made before the file changed: the inode stays as it is for
+    /// those who have it open, and the name gets another.
+    fn way(
+        &self,
+        file: &FileHandle,
+        access: Access,
+        kernel: Option<&dyn Kernel>,
+        attempt: Attempt,
+    ) -> Result<(Way, bool), Error> {
         // On a writable mount, a file passed through would be written past us, header and all, and a change
         // noted while bytes are on their way to the kernel would be lost.
         let may_help = kernel.filter(|_| !self.tree.is_writable());
         let registers =
             may_help.filter(|kernel| kernel.passes_through()).zip(file.content.whole_file());
         let gives = may_help.filter(|_| access == Access::Read && may_be_given(file));
-        let (opening, turn) = self.begin(file.ino, registers.is_some() || gives.is_some());
-        if let Opening::PassedThrough(registration) = opening {
-            return (Way::PassedThrough(registration), false);
+        let stages = may_help.filter(|kernel| kernel.passes_through()).zip(self.staging.as_ref());
+        let stages = stages
+            .and_then(|(kernel, staging)| Some((kernel, staging, staging.as_of(&file.content)?)));
+        let alone = registers.is_some() || gives.is_some() || stages.is_some();
+        let (opening, turn) = self.begin(file.ino, alone);
+        if let Opening::PassedThrough(Passage { registration, copy }) = opening {
+            let now = file.content.open_storage().map(|(_, meta)| meta.stamp());
+            let is_outdated = copy.is_some_and(|copy| Some(copy.as_of) != now);
+            if is_outdated && attempt == Attempt::First {
+                self.inodes().retire(file.ino);
+                return Err(Error::Stale);
+            }
+            return Ok((Way::PassedThrough(registration), false));
         }
         if turn.is_some()
             && let Some((kernel, whole)) = registers
             && let Some(registration) = kernel.register(whole.local().as_fd())
         {
-            self.inodes().pass_through(file.ino, registration.clone());
-            return (Way::PassedThrough(registration), false);
+            return Ok(self.pass_through(file.ino, registration, None));
+        }
+        if turn.is_some()
+            && let Some((kernel, staging, as_of)) = stages
+            // What the kernel has pages of stays with them.
+            && self.inodes().pages_as_of(file.ino) != Some(as_of)
+            && let Some(copy) = staging.copy(file, as_of, kernel.has_time())
+        {
+            match kernel.register(copy.file.as_fd()) {
+                Some(registration) => {
+                    return Ok(self.pass_through(file.ino, registration, Some(copy)));
+                }
+                None => staging.end("the kernel does not read files of a tmpfs by itself"),
+            }
         }
         // Its length and bytes are its opener's.
         if matches!(file.content, Content::Report(_)) {
-            return (Way::Direct, false);
+            return Ok((Way::Direct, false));
         }
         let way = match access {
             Access::Read | Access::ReadDirect => Way::Pages,
@@ -159,7 +201,18 @@ impl Fs {
             Access::ReadWrite if kernel.is_some_and(|kernel| kernel.maps_direct()) => Way::Direct,
             Access::ReadWrite => Way::Pages,
         };
-        (way, self.keeps_pages(file, &opening, gives.filter(|_| turn.is_some())))
+        Ok((way, self.keeps_pages(file, &opening, gives.filter(|_| turn.is_some()))))
+    }
+
+    /// Only for an open that has its turn.
+    fn pass_through(
+        &self,
+        ino: Ino,
+        registration: Registration,
+        copy: Option<Arc<Staged>>,
+    ) -> (Way, bool) {
+        self.inodes().pass_through(ino, Passage { registration: registration.clone(), copy });
+        (Way::PassedThrough(registration), false)
     }
 
     /// Counts an open once no other has its turn. With `alone` it has its own, unless others have the inode open.

@@ -38,7 +38,11 @@ pub(super) struct Retries(Mutex<HashMap<u32, Walk>>);
 pub(super) struct Walk {
     /// When it was heard of last.
     heard: Instant,
+    /// What was to be opened.
+    of: Ino,
     held: Vec<(FileId, Arc<dyn OpenStorage>)>,
+    /// Something was looked up.
+    has_begun: bool,
     /// What was found last, if it is of a file that is held.
     last: Option<Ino>,
 }
@@ -52,15 +56,22 @@ impl Walk {
     pub(super) fn ends_at(&self, ino: Ino) -> bool {
         self.last == Some(ino) && !self.is_lost(Instant::now())
     }
+
+    /// Whether it was for this inode and nothing was looked up since: there is no path to walk where a descriptor is
+    /// opened again by `/proc/self/fd`.
+    pub(super) fn has_not_begun(&self, ino: Ino) -> bool {
+        self.of == ino && !self.has_begun && !self.is_lost(Instant::now())
+    }
 }
 
 impl Retries {
     /// The kernel was told that what a caller opens was replaced, and will walk its path once more.
-    pub(super) fn expect(&self, caller: Caller) {
+    pub(super) fn expect(&self, caller: Caller, of: Ino) {
         let mut walks = lock(&self.0);
         // Where the thread is not known, its next lookup is not either.
         if caller.thread != 0 && walks.len() < MAX_THREADS {
-            let walk = Walk { heard: Instant::now(), held: Vec::new(), last: None };
+            let heard = Instant::now();
+            let walk = Walk { heard, of, held: Vec::new(), has_begun: false, last: None };
             walks.insert(caller.thread, walk);
         }
     }
@@ -86,6 +97,7 @@ impl Retries {
     ) {
         if let Some(walk) = lock(&self.0).get_mut(&caller.thread) {
             walk.heard = Instant::now();
+            walk.has_begun = true;
             // A name may be looked up several times, and what was found last is what counts.
             if file.is_some() && walk.held.len() == MAX_HELD {
                 walk.held.remove(0);

@@ -1,25 +1,43 @@
 //! Opens: what the filesystem has decided, in the kernel's flags.
 
 use std::os::fd::BorrowedFd;
-use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
 
-use fuser::{BackingId, Errno, FileHandle, FopenFlags, INodeNo, OpenAccMode, OpenFlags, ReplyOpen};
+use fuser::{
+    BackingId, Errno, FileHandle, FopenFlags, INodeNo, Notifier, OpenAccMode, OpenFlags, ReplyOpen,
+};
 
-use super::Adapter;
+use super::answering::guarded_for;
 use super::translate::errno;
 use crate::caller::Caller;
-use crate::fs::{Access, Handle, Kernel, Opened, Way};
+use crate::fs::{Access, Fs, Handle, Kernel, Leave, Opened, Way};
 use crate::inode::{Ino, Registration};
+use crate::sync::lock;
+
+/// Opens of files, and what the kernel can do for them.
+#[derive(Clone, Debug)]
+pub(super) struct Opens {
+    pub(super) fs: Arc<Fs>,
+    /// Empty until there is a session.
+    pub(super) notifier: Arc<OnceLock<Notifier>>,
+    /// The kernel can read backing files by itself, as far as our rights allow.
+    pub(super) passes_through: bool,
+    /// Files that are read past the kernel's pages can be mapped.
+    pub(super) maps_direct: bool,
+}
 
 /// The kernel during one open.
 struct Asking<'a> {
-    adapter: &'a Adapter,
+    opens: &'a Opens,
     reply: &'a ReplyOpen,
+    leave: Option<Leave>,
 }
 
 impl Kernel for Asking<'_> {
     fn give(&self, ino: Ino, bytes: &[u8]) -> bool {
-        let Some(notifier) = self.adapter.notifier.get() else { return false };
+        let Some(notifier) = self.opens.notifier.get() else { return false };
         let stored = notifier.store(INodeNo(ino.0), 0, bytes);
         if let Err(err) = &stored {
             log::debug!("open: not given: {err}");
@@ -28,7 +46,7 @@ impl Kernel for Asking<'_> {
     }
 
     fn passes_through(&self) -> bool {
-        self.adapter.passes_through
+        self.opens.passes_through
     }
 
     fn register(&self, file: BorrowedFd<'_>) -> Option<Registration> {
@@ -36,14 +54,25 @@ impl Kernel for Asking<'_> {
         registered.ok().map(|id| -> Registration { Arc::new(id) })
     }
 
+    fn has_time(&self) -> bool {
+        self.leave.is_some()
+    }
+
     fn maps_direct(&self) -> bool {
-        self.adapter.maps_direct
+        self.opens.maps_direct
     }
 }
 
-impl Adapter {
-    pub(super) fn open_file(&self, ino: Ino, flags: OpenFlags, caller: Caller, reply: ReplyOpen) {
-        let asking = Asking { adapter: self, reply: &reply };
+impl Opens {
+    pub(super) fn open_file(
+        &self,
+        ino: Ino,
+        flags: OpenFlags,
+        caller: Caller,
+        leave: Option<Leave>,
+        reply: ReplyOpen,
+    ) {
+        let asking = Asking { opens: self, reply: &reply, leave };
         let opened = match self.fs.open(ino, access(flags), caller, Some(&asking)) {
             Ok(opened) => opened,
             Err(err) => return reply.error(errno("open", &err)),
@@ -62,6 +91,56 @@ impl Adapter {
                 None => reply.error(Errno::EIO),
             },
         }
+    }
+}
+
+/// Threads for opens that take long, so that other requests need not wait for them.
+#[derive(Debug, Default)]
+pub(super) struct LongOpens(OnceLock<Sender<LongOpen>>);
+
+struct LongOpen {
+    opens: Opens,
+    ino: Ino,
+    flags: OpenFlags,
+    caller: Caller,
+    leave: Leave,
+    reply: ReplyOpen,
+}
+
+impl LongOpens {
+    /// Opens a file by another thread.
+    pub(super) fn open_file(
+        &self,
+        opens: &Opens,
+        ino: Ino,
+        flags: OpenFlags,
+        caller: Caller,
+        leave: Leave,
+        reply: ReplyOpen,
+    ) {
+        let queue = self.0.get_or_init(|| {
+            let (queue, waiting) = mpsc::channel();
+            let waiting = Arc::new(Mutex::new(waiting));
+            let cores = thread::available_parallelism().map_or(1, |n| n.get());
+            for _ in 0..cores.min(4) {
+                let waiting = waiting.clone();
+                thread::spawn(move || answer(&waiting));
+            }
+            queue
+        });
+        // If nobody receives it, its reply is dropped, which answers EIO.
+        let _ = queue.send(LongOpen { opens: opens.clone(), ino, flags, caller, leave, reply });
+    }
+}
+
+fn answer(waiting: &Mutex<Receiver<LongOpen>>) {
+    loop {
+        // The lock is let go before it is answered.
+        let received = lock(waiting).recv();
+        let Ok(LongOpen { opens, ino, flags, caller, leave, reply }) = received else { return };
+        guarded_for((caller.user, caller.thread), "open", || {
+            opens.open_file(ino, flags, caller, Some(leave), reply);
+        });
     }
 }
 

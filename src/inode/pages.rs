@@ -1,6 +1,7 @@
 //! How an inode is read while it is open, and what the kernel's pages of it are known to hold.
 
 use std::any::Any;
+use std::fs::File;
 use std::sync::Arc;
 
 use crate::meta::Stamp;
@@ -8,11 +9,29 @@ use crate::meta::Stamp;
 /// A backing file that the kernel knows and reads without us, until this is dropped.
 pub type Registration = Arc<dyn Any + Send + Sync>;
 
+/// A copy of a file that we make up.
+#[derive(Debug)]
+pub struct Staged {
+    /// The copy.
+    pub file: File,
+    /// The stamp that the backing file had when the copy was made.
+    pub as_of: Stamp,
+}
+
+/// What the kernel reads an inode from, without us.
+#[derive(Clone, Debug)]
+pub struct Passage {
+    /// By which the kernel knows it.
+    pub registration: Registration,
+    /// Set if it is a copy. Else it is the backing file itself.
+    pub copy: Option<Arc<Staged>>,
+}
+
 /// How often an inode is open, how it is read, and what its pages in the kernel are known to hold.
 ///
 /// 1. While `is_unsettled`, one open is counted and it is not answered yet. So nobody has a descriptor or map of
 ///    the inode, no page of it is locked or read, and giving a page waits for nobody.
-/// 2. `registration` is set only while `is_unsettled`, and taken away by the last close. So while the inode is open,
+/// 2. `passage` is set only while `is_unsettled`, and taken away by the last close. So while the inode is open,
 ///    everybody reads it in the same way.
 /// 3. While `as_of` is a stamp, the kernel's pages hold what the file held when it had that stamp, or later.
 ///    It is none where pages may be older.
@@ -25,7 +44,7 @@ pub(super) struct Pages {
     /// An open has its turn.
     is_unsettled: bool,
     /// Set if the kernel reads the inode without us. Boxed, as is `as_of`, since small slices seldom have one.
-    registration: Option<Box<Registration>>,
+    passage: Option<Box<Passage>>,
     as_of: Option<Box<Stamp>>,
 }
 
@@ -39,7 +58,7 @@ pub enum Opening {
     /// Others have it open, and read it from us.
     Shared,
     /// Others have it open, and the kernel reads it without us.
-    PassedThrough(Registration),
+    PassedThrough(Passage),
     /// An open has its turn: wait until that is over.
     Wait,
 }
@@ -51,11 +70,11 @@ impl Pages {
         if self.is_unsettled {
             return Opening::Wait;
         }
-        let opening = match (self.opens, &self.registration) {
+        let opening = match (self.opens, &self.passage) {
             (0, _) if self.was_opened => Opening::Alone,
             (0, _) => Opening::First,
             (_, None) => Opening::Shared,
-            (_, Some(registration)) => Opening::PassedThrough(Arc::clone(registration)),
+            (_, Some(passage)) => Opening::PassedThrough(Passage::clone(passage)),
         };
         self.is_unsettled = alone && self.opens == 0;
         self.was_opened = true;
@@ -64,8 +83,13 @@ impl Pages {
     }
 
     /// The kernel reads the inode without us, until the last close. Only for an open that has its turn.
-    pub(super) fn pass_through(&mut self, registration: Registration) {
-        self.registration = Some(registration.into());
+    pub(super) fn pass_through(&mut self, passage: Passage) {
+        self.passage = Some(passage.into());
+    }
+
+    /// The stamp that the backing file had when the copy was made that the kernel reads.
+    pub(super) fn copied_as_of(&self) -> Option<Stamp> {
+        Some(self.passage.as_ref()?.copy.as_ref()?.as_of)
     }
 
     /// The turn of an open is over.
@@ -73,10 +97,10 @@ impl Pages {
         self.is_unsettled = false;
     }
 
-    /// Closes the inode once. After the last close the registration is given back, if there is one.
-    pub(super) fn close(&mut self) -> Option<Box<Registration>> {
+    /// Closes the inode once. After the last close its passage is given back, if there is one.
+    pub(super) fn close(&mut self) -> Option<Box<Passage>> {
         self.opens = self.opens.saturating_sub(1);
-        if self.opens == 0 { self.registration.take() } else { None }
+        if self.opens == 0 { self.passage.take() } else { None }
     }
 
     /// Whether it is open.
@@ -122,7 +146,7 @@ mod tests {
         let mut pages = Pages::default();
         pages.open(true);
         let registration: Registration = Arc::new(());
-        pages.pass_through(registration.clone());
+        pages.pass_through(Passage { registration: registration.clone(), copy: None });
         pages.settle();
         assert!(matches!(pages.open(true), Opening::PassedThrough(_)));
         assert!(pages.close().is_none());

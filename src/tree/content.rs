@@ -95,6 +95,19 @@ impl Content {
         }
     }
 
+    /// Whether all that it reads is in memory, as far as samples tell.
+    pub fn is_in_memory(&self) -> bool {
+        const APART: usize = 128 << 10;
+        match self {
+            Content::Text(_) | Content::Report(_) => true,
+            Content::Whole { .. } => false,
+            Content::Array { open, layout, .. } => {
+                let mut samples = layout.span().unwrap_or_default().step_by(APART);
+                samples.all(|at| open.read_now(at, &mut [0]))
+            }
+        }
+    }
+
     /// Reads `len` bytes at `at`, fewer only at the end, and passes them to `respond`.
     pub fn read_at<R>(
         &self,

@@ -70,6 +70,10 @@ impl File for Encoded {
         self.len
     }
 
+    fn len_of_elements(&self) -> Option<u64> {
+        Some(self.len)
+    }
+
     fn open(&self, tree: &Tree, _caller: Caller, which: Which) -> Result<Content, Error> {
         let (open, meta) = tree.open_version(&self.of.origin, &self.of.version, which)?;
         let layout = self.encoding.layout(&self.view()?);

@@ -75,6 +75,11 @@ pub trait File: fmt::Debug + Send + Sync {
     /// Its bytes, where the file behind it has these attributes.
     fn len(&self, behind: &Meta) -> u64;
 
+    /// Its bytes, if it is made of the elements of an array.
+    fn len_of_elements(&self) -> Option<u64> {
+        None
+    }
+
     /// Opens it for reading.
     fn open(&self, tree: &Tree, caller: Caller, which: Which) -> Result<Content, Error>;
 
@@ -176,6 +181,14 @@ impl Node {
     /// arrays.
     pub fn is_made(&self) -> bool {
         !(self.is_source_directory() || self.is_array_directory())
+    }
+
+    /// The bytes of a file that is made of the elements of an array.
+    pub fn len_of_elements(&self) -> Option<u64> {
+        match self {
+            Node::File(file) => file.len_of_elements(),
+            Node::Directory(_) | Node::Symlink(_) => None,
+        }
     }
 
     /// What it is called in messages: by its path in the source, or by what it is about.

@@ -1,0 +1,289 @@
+//! Staging: a large slice is copied into memory when it is opened, and the kernel reads the copy without us.
+//!
+//! The kernel's pages of our files are of 4 KiB, and each of them is filled by a request. A file on a tmpfs has pages of
+//! 2 MiB, and the kernel reads it by itself. So to copy a slice once, and have it read from there, is faster than to
+//! serve it, though its bytes are copied once more.
+//!
+//! 1. A copy is what its file held when that had the stamp `as_of`: the stamp was settled and nobody had the file open
+//!    for writing before the copy was made, and the stamp is the same afterwards. So while the file has this
+//!    stamp, the copy is what it holds.
+//! 2. Memory that a copy takes cannot be taken back while anybody has it open or mapped. So all of them together take no
+//!    more than the tmpfs has, which is a part of the memory there is; and none is made when little is available.
+//! 3. At any time no more is being copied than the largest slice that is copied. That bounds how long an open takes.
+//! 4. Only what is in memory is copied, as far as samples tell: no open waits for a disk.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{FileHandle, Fs};
+use crate::inode::{Ino, Staged};
+use crate::meta::Stamp;
+use crate::storage::Tmpfs;
+use crate::sync::lock;
+use crate::tree::Content;
+
+mod memory;
+
+/// The smallest slice that is copied if its bytes lie together, and if they do not.
+const MIN_TOGETHER: u64 = 1 << 20;
+const MIN_STRIDED: u64 = 16 << 20;
+
+/// How much of its file a strided slice may span, as a multiple of its own bytes.
+const MAX_SPAN: u64 = 16;
+
+/// Bytes that are copied at a time. Not more than one request has, so that buffers stay small.
+const STEP: usize = 1 << 20;
+
+/// How many slices are copied at a time.
+const MAX_AT_ONCE: usize = 64;
+
+/// All copies may take one part in so many of the memory, and none is made if no such part would be left available.
+const PARTS: u64 = 8;
+
+/// Bytes of the headers of all that is being copied, at most.
+const HEADERS: u64 = 1 << 20;
+
+/// How long a copy is kept that nobody has open.
+const KEPT: Duration = Duration::from_secs(5);
+
+/// Copies of slices.
+#[derive(Debug)]
+pub struct Staging {
+    tmpfs: Tmpfs,
+    /// Bytes of the largest slice that is copied.
+    max: u64,
+    /// Bytes that must stay available.
+    reserve: u64,
+    copies: Mutex<HashMap<Ino, Kept>>,
+    under_way: Mutex<UnderWay>,
+    /// Something has turned out not to be possible.
+    is_off: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Kept {
+    copy: Arc<Staged>,
+    closed: Instant,
+}
+
+#[derive(Debug, Default)]
+struct UnderWay {
+    count: usize,
+    bytes: u64,
+}
+
+/// Leave to make a copy.
+#[derive(Debug)]
+pub struct Leave {
+    staging: Arc<Staging>,
+    bytes: u64,
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        let mut under_way = lock(&self.staging.under_way);
+        under_way.count -= 1;
+        under_way.bytes -= self.bytes;
+    }
+}
+
+impl Staging {
+    /// Staging of slices of at most `max` bytes; or why it cannot be.
+    pub fn new(max: u64) -> Result<Staging, String> {
+        let total = memory::total().ok_or("it is not known how much memory there is")?;
+        Staging::of_size(max, total / PARTS, total / PARTS)
+    }
+
+    /// Copies take at most `size` bytes, and leave `reserve` bytes available.
+    pub fn of_size(max: u64, size: u64, reserve: u64) -> Result<Staging, String> {
+        let tmpfs = Tmpfs::new(size).map_err(|err| format!("there is no tmpfs for it: {err}"))?;
+        match tmpfs.has_huge_pages() {
+            Ok(true) => {}
+            Ok(false) => return Err("a tmpfs gets no huge pages".to_owned()),
+            Err(err) => return Err(format!("a tmpfs cannot be used: {err}")),
+        }
+        let (copies, under_way, is_off) = Default::default();
+        Ok(Staging { tmpfs, max: max.min(size / 2), reserve, copies, under_way, is_off })
+    }
+
+    /// Bytes of memory that all copies take, and may take.
+    pub fn memory(&self) -> (u64, u64) {
+        (self.tmpfs.used().unwrap_or(0), self.tmpfs.size())
+    }
+
+    /// From now on nothing is copied, for this reason.
+    pub(super) fn end(&self, why: &str) {
+        if !self.is_off.swap(true, Ordering::Relaxed) {
+            log::info!("slices are not staged: {why}");
+        }
+    }
+
+    /// Leave to copy `bytes`, if they are not too few, nor too many with what is being copied already.
+    fn leave(self: &Arc<Self>, bytes: u64) -> Option<Leave> {
+        if self.is_off.load(Ordering::Relaxed) || bytes < MIN_TOGETHER {
+            return None;
+        }
+        let mut under_way = lock(&self.under_way);
+        if under_way.count == MAX_AT_ONCE || under_way.bytes + bytes > self.max + HEADERS {
+            return None;
+        }
+        under_way.count += 1;
+        under_way.bytes += bytes;
+        Some(Leave { staging: self.clone(), bytes })
+    }
+
+    /// Of which stamp a copy of this file would be, if it is to be read from one.
+    pub(super) fn as_of(&self, content: &Content) -> Option<Stamp> {
+        if self.is_off.load(Ordering::Relaxed) {
+            return None;
+        }
+        let Content::Array { open, layout, meta, .. } = content else { return None };
+        let is_strided = !layout.lies_together();
+        let min = if is_strided { MIN_STRIDED } else { MIN_TOGETHER };
+        let len = layout.len() - layout.header().len() as u64;
+        let spans = || layout.span().map_or(0, |span| span.end - span.start);
+        if !(min..=self.max).contains(&len) || is_strided && spans() / MAX_SPAN > len {
+            return None;
+        }
+        let stamp = Some(meta.stamp()).filter(Stamp::is_settled)?;
+        (!open.file()?.may_have_unseen_changes(stamp)).then_some(stamp)
+    }
+
+    /// A copy of an open file as of a stamp: one that is kept, or a new one if there is leave for that.
+    pub(super) fn copy(&self, file: &FileHandle, as_of: Stamp, leave: bool) -> Option<Arc<Staged>> {
+        let kept = lock(&self.copies).remove(&file.ino);
+        let copy = match kept.map(|kept| kept.copy).filter(|copy| copy.as_of == as_of) {
+            Some(copy) => copy,
+            None if leave && file.content.is_in_memory() => Arc::new(self.make(file, as_of)?),
+            None => return None,
+        };
+        let kept = Kept { copy: copy.clone(), closed: Instant::now() };
+        let other = lock(&self.copies).insert(file.ino, kept);
+        drop(other);
+        Some(copy)
+    }
+
+    fn make(&self, opened: &FileHandle, as_of: Stamp) -> Option<Staged> {
+        let Content::Array { open, layout, .. } = &opened.content else { return None };
+        if !self.make_room() {
+            return None;
+        }
+        let copied =
+            self.tmpfs.file(layout.len()).map_err(|err| err.to_string()).and_then(|file| {
+                fill(&opened.content, layout.len(), &file)?;
+                Ok(file)
+            });
+        match copied {
+            Ok(file) => {
+                let is_right = open.meta().is_ok_and(|meta| meta.stamp() == as_of);
+                is_right.then_some(Staged { file, as_of })
+            }
+            Err(why) => {
+                log::debug!("{}: not staged: {why}", open.name());
+                None
+            }
+        }
+    }
+
+    /// Makes room for all that is being copied, and says whether there is.
+    fn make_room(&self) -> bool {
+        loop {
+            // Some of it is there already, and counts twice.
+            let wanted = lock(&self.under_way).bytes;
+            let fits = self.tmpfs.used().is_ok_and(|used| used + wanted <= self.tmpfs.size());
+            if fits && memory::available().is_some_and(|left| left >= self.reserve + wanted) {
+                return true;
+            }
+            let mut copies = lock(&self.copies);
+            let unused = copies.iter().filter(|(_, kept)| kept.is_unused());
+            let oldest = unused.min_by_key(|(_, kept)| kept.closed).map(|(&ino, _)| ino);
+            let given_up = oldest.and_then(|ino| copies.remove(&ino));
+            drop(copies);
+            if given_up.is_none() {
+                return false;
+            }
+        }
+    }
+
+    /// Somebody has closed a file that was read from its copy.
+    pub(super) fn closed(&self, ino: Ino) {
+        if let Some(kept) = lock(&self.copies).get_mut(&ino) {
+            kept.closed = Instant::now();
+        }
+    }
+
+    /// Gives up copies that nobody has had open for a while, or any that nobody has open if memory is scarce.
+    pub(super) fn tidy(&self, now: Instant) {
+        let is_scarce = memory::available().is_none_or(|left| left < self.reserve);
+        let is_idle = |_: &Ino, kept: &mut Kept| {
+            let idle = now.saturating_duration_since(kept.closed);
+            kept.is_unused() && (is_scarce || idle >= KEPT)
+        };
+        // Files are closed outside of the lock.
+        let idle: Vec<_> = lock(&self.copies).extract_if(is_idle).collect();
+        drop(idle);
+    }
+}
+
+impl Kept {
+    /// Whether nobody else has it.
+    fn is_unused(&self) -> bool {
+        Arc::strong_count(&self.copy) == 1
+    }
+}
+
+/// Copies all bytes of a file, by two threads if there are many.
+fn fill(content: &Content, len: u64, to: &File) -> Result<(), String> {
+    const MANY: u64 = 8 << 20;
+    if len < MANY {
+        return fill_part(content, 0, len, to);
+    }
+    let middle = (len / 2).next_multiple_of(MANY);
+    thread::scope(|scope| {
+        let other = scope.spawn(|| fill_part(content, middle, len, to));
+        fill_part(content, 0, middle, to)?;
+        other.join().unwrap_or_else(|_| Err("a thread ended".to_owned()))
+    })
+}
+
+fn fill_part(content: &Content, from: u64, to: u64, file: &File) -> Result<(), String> {
+    for at in (from..to).step_by(STEP) {
+        let len = STEP.min((to - at) as usize);
+        content
+            .read_at(at, len, |bytes| file.write_all_at(bytes, at))
+            .map_err(|err| err.to_string())?
+            .map_err(|err| err.to_string())?;
+    }
+    Ok(())
+}
+
+impl Fs {
+    /// The same filesystem, whose large slices are staged.
+    pub fn with_staging(self, staging: Staging) -> Fs {
+        Fs { staging: Some(Arc::new(staging)), ..self }
+    }
+
+    /// Leave to copy a file when it is opened, which takes a while; none if that is not to be.
+    pub fn leave_to_copy(&self, ino: Ino) -> Option<Leave> {
+        let staging = self.staging.as_ref()?;
+        let len = self.inodes().node(ino)?.len_of_elements()?;
+        staging.leave(len)
+    }
+
+    /// Copies are of no use from now on, for this reason.
+    pub fn end_staging(&self, why: &str) {
+        if let Some(staging) = &self.staging {
+            staging.end(why);
+        }
+    }
+
+    /// Bytes of memory that copies of slices take, and may take.
+    pub fn staged(&self) -> (u64, u64) {
+        self.staging.as_ref().map_or((0, 0), |staging| staging.memory())
+    }
+}
