@@ -170,7 +170,7 @@ impl Staging {
 
     fn make(&self, opened: &FileHandle, as_of: Stamp) -> Option<Staged> {
         let Content::Array { open, layout, .. } = &opened.content else { return None };
-        if !self.make_room() {
+        if !self.make_room(layout.len()) {
             return None;
         }
         let copied =
@@ -190,11 +190,11 @@ impl Staging {
         }
     }
 
-    /// Makes room for all that is being copied, and says whether there is.
-    fn make_room(&self) -> bool {
+    /// Makes room for `len` bytes and all else that is being copied, and says whether there is.
+    fn make_room(&self, len: u64) -> bool {
         loop {
             // Some of it is there already, and counts twice.
-            let wanted = lock(&self.under_way).bytes;
+            let wanted = lock(&self.under_way).bytes.max(len);
             let fits = self.tmpfs.used().is_ok_and(|used| used + wanted <= self.tmpfs.size());
             if fits && memory::available().is_some_and(|left| left >= self.reserve + wanted) {
                 return true;
