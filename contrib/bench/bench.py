@@ -58,7 +58,7 @@ def main():
         data = stage.Data(Path(directory), args.tiny)
         with stage.everything(data) as mounts:
             for case in (
-                cases.cold, cases.whole_file, cases.large_rows, cases.small_rows, cases.many_readers,
+                cases.cold, cases.whole_file, cases.large_rows, cases.staged, cases.small_rows, cases.many_readers,
                 loader.data_loader,
                 cases.strided, slow.slow_source, chunks.zarr_reads, chunks.chunk_bytes, chunks.dask_sum,
                 chunks.zarr_group, cases.members, cases.sizes, shards.joined, cases.directories, cases.memory,
