@@ -36,8 +36,8 @@ const MIN_STRIDED: u64 = 16 << 20;
 /// How much of its file a strided slice may span, as a multiple of its own bytes.
 const MAX_SPAN: u64 = 16;
 
-/// Bytes that are copied at a time. Not more than one request has, so that buffers stay small.
-const STEP: usize = 1 << 20;
+/// Bytes that are copied at a time: a huge page, which then need not be cleared before.
+const STEP: usize = 2 << 20;
 
 /// How many slices are copied at a time.
 const MAX_AT_ONCE: usize = 64;
