@@ -68,6 +68,7 @@ pub struct Staging {
 #[derive(Debug)]
 struct Kept {
     copy: Arc<Staged>,
+    len: u64,
     closed: Instant,
 }
 
@@ -162,7 +163,8 @@ impl Staging {
             None if leave && file.content.is_in_memory() => Arc::new(self.make(file, as_of)?),
             None => return None,
         };
-        let kept = Kept { copy: copy.clone(), closed: Instant::now() };
+        let len = copy.file.metadata().map_or(0, |meta| meta.len());
+        let kept = Kept { copy: copy.clone(), len, closed: Instant::now() };
         let other = lock(&self.copies).insert(file.ino, kept);
         drop(other);
         Some(copy)
@@ -196,7 +198,18 @@ impl Staging {
             // Some of it is there already, and counts twice.
             let wanted = lock(&self.under_way).bytes.max(len);
             let fits = self.tmpfs.used().is_ok_and(|used| used + wanted <= self.tmpfs.size());
-            if fits && memory::available().is_some_and(|left| left >= self.reserve + wanted) {
+            // Memory that was just given back is used again. Other memory may be slow to get, on a virtual machine above
+            // all, so that of copies that nobody has open is not left to them.
+            let unused = lock(&self.copies)
+                .values()
+                .filter(|it| it.is_unused())
+                .map(|it| it.len)
+                .sum::<u64>();
+            let is_crowded = unused > 0 && unused + len > self.max;
+            if !is_crowded
+                && fits
+                && memory::available().is_some_and(|left| left >= self.reserve + wanted)
+            {
                 return true;
             }
             let mut copies = lock(&self.copies);
