@@ -64,7 +64,7 @@ impl Default for Options {
             tree: tree::Options::default(),
             ttl: Duration::from_secs(1),
             threads: cores.min(4),
-            stage_bytes: 512 << 20,
+            stage_bytes: 0,
             no_exec: false,
         }
     }

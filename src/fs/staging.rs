@@ -22,9 +22,9 @@ use std::time::{Duration, Instant};
 
 use super::{FileHandle, Fs};
 use crate::inode::{Ino, Staged};
+use crate::locks::lock;
 use crate::meta::Stamp;
 use crate::storage::Tmpfs;
-use crate::sync::lock;
 use crate::tree::Content;
 
 mod memory;

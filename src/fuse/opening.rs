@@ -14,7 +14,7 @@ use super::translate::errno;
 use crate::caller::Caller;
 use crate::fs::{Access, Fs, Handle, Kernel, Leave, Opened, Way};
 use crate::inode::{Ino, Registration};
-use crate::sync::lock;
+use crate::locks::lock;
 
 /// Opens of files, and what the kernel can do for them.
 #[derive(Clone, Debug)]

@@ -15,12 +15,20 @@ import numpy as np
 import pytest
 
 from checks import assert_encodings
-from mounting import wait_until
+from mounting import Mount, wait_until
 from oracle import Chain
 
 SHAPE = (5000, 512)
 SECONDS = float(os.environ.get("NPYFS_STORM_SECONDS", 12))
 RECORD = np.dtype([("a", "<i8"), ("b", "<f8")])
+
+
+@pytest.fixture
+def own_mount(tmp_path):
+    """An empty source directory of the test's own, and a mount over it that stages."""
+    (tmp_path / "source").mkdir()
+    with Mount(tmp_path / "source", tmp_path / "mount", "--stage-bytes=512M") as mount:
+        yield mount
 
 
 def settle():
