@@ -18,6 +18,7 @@ import report  # noqa: E402
 import shards  # noqa: E402
 import slow  # noqa: E402
 import stage  # noqa: E402
+import staging  # noqa: E402
 import writers  # noqa: E402
 from rounds import warm_memory  # noqa: E402
 
@@ -58,7 +59,7 @@ def main():
         data = stage.Data(Path(directory), args.tiny)
         with stage.everything(data) as mounts:
             for case in (
-                cases.cold, cases.whole_file, cases.large_rows, cases.staged, cases.small_rows, cases.many_readers,
+                cases.cold, cases.whole_file, cases.large_rows, staging.staged, cases.small_rows, cases.many_readers,
                 loader.data_loader,
                 cases.strided, slow.slow_source, chunks.zarr_reads, chunks.chunk_bytes, chunks.dask_sum,
                 chunks.zarr_group, cases.members, cases.sizes, shards.joined, cases.directories, cases.memory,

@@ -100,36 +100,6 @@ def large_rows(data, mounts):
     yield alternate(f"{size}, sum of mmap_mode='r', first read", sides, data.rounds, "", after, memory)
 
 
-def staged(data, mounts):
-    """Large slices that are copied into memory when they are opened, beside the same program that does not do that."""
-    largest = data.large * ROW >> 20
-
-    def case(mib, how, way, goal, name):
-        paths = {"npyfs": mounts["npyfs, staging"], "without staging": mounts["npyfs"]}
-        sides = {side: (lambda n, mount=mount: way(mount / name(n))) for side, mount in paths.items()}
-
-        def after(n, side):
-            if side == "without staging":
-                forget(paths[side] / name(n))
-
-        return alternate(f"staged: {mib} MiB, {how}", sides, data.rounds, goal, after, 3 * mib << 20)
-
-    def rows(mib):
-        count = (mib << 20) // ROW
-        return lambda n: f"big/rows/{n}-{n + count}.npy"
-
-    for mib in sorted({min(mib, largest) for mib in (1, 16, 64, largest)}):
-        yield case(mib, "np.load", load, "≥ 1.6" if mib >= 64 else "", rows(mib))
-    yield case(largest, "reads of 64 KiB", partial(dd, block="64K"), "≥ 1.8", rows(largest))
-    yield case(largest, "dd bs=1M", partial(dd, block="1M"), "≥ 1.8", rows(largest))
-    total = lambda path: lambda: mapped(path).sum()  # noqa: E731
-    yield case(largest, "sum of mmap_mode='r'", total, "≥ 2", rows(largest))
-    few = lambda path: lambda: mapped(path)[:: 1 << 12].sum()  # noqa: E731
-    yield case(largest, "a few rows of mmap_mode='r'", few, "", rows(largest))
-    columns = data.rows * ROW >> 22
-    yield case(columns, "25 of 100 columns, np.load", load, "≥ 1.2", lambda n: f"big/cols/{n}-{n + 25}.npy")
-
-
 def small_rows(data, mounts):
     """40 KB, another slice each time."""
     rows, size = data.rows - SMALL, f"{SMALL * ROW // 1000} KB of rows"

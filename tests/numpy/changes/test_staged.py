@@ -27,7 +27,7 @@ RECORD = np.dtype([("a", "<i8"), ("b", "<f8")])
 def own_mount(tmp_path):
     """An empty source directory of the test's own, and a mount over it that stages."""
     (tmp_path / "source").mkdir()
-    with Mount(tmp_path / "source", tmp_path / "mount", "--stage-bytes=512M") as mount:
+    with Mount(tmp_path / "source", tmp_path / "mount") as mount:
         yield mount
 
 
