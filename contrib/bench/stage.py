@@ -113,7 +113,7 @@ def everything(data):
     ratarmount = Path(sys.executable).parent / "ratarmount"
     commands = {
         "npyfs": (NPYFS, "mount", "-f", at / "data", at / "npyfs"),
-        "npyfs, not staging": (NPYFS, "mount", "-f", "--stage-bytes", "0", at / "data", at / "npyfs-not-staging"),
+        "npyfs, plain": (NPYFS, "mount", "-f", "--stage-bytes", "0", at / "data", at / "npyfs-plain"),
         "floor": (FLOOR, data.big, at / "floor", cores),
         "floor, giving": (FLOOR, data.big, at / "floor-giving", cores, "giving"),
         "bindfs": ("bindfs", "-f", "-r", at / "cuts", at / "bindfs"),

@@ -12,14 +12,14 @@ from cases import dd, load, mapped
 from rounds import Result, alternate, forget, warm_memory
 from stage import ROW
 
-OURS, PLAIN = "npyfs", "not staging"
+OURS, PLAIN = "npyfs", "npyfs, nothing staged"
 
 
 def staged(data, mounts, say):
     """What is read once, in several ways; then again; then by many at a time."""
     largest = min(256 << 20, data.large * ROW)
     half = largest // 2
-    at = {OURS: mounts["npyfs"], PLAIN: mounts["npyfs, not staging"]}
+    at = {OURS: mounts["npyfs"], PLAIN: mounts["npyfs, plain"]}
 
     def rows(size):
         return lambda n: f"big/rows/{n}-{n + size // ROW}.npy"
