@@ -12,8 +12,10 @@ use npyfs::npy::dtype::DType;
 use npyfs::npy::header::Order;
 use npyfs::npy::typed::{self, Shape};
 
+mod completion;
 mod options;
 
+pub(crate) use completion::Shell;
 use options::Options;
 
 /// How a command ends.
@@ -27,6 +29,11 @@ const ENVIRONMENT: &str = "NPYFS_LOG, in the environment, sets what is logged: o
 /// What reads the output of `refs`.
 const REFERENCES: &str = "The output is kerchunk JSON, version 1: fsspec's reference filesystem makes a Zarr \
                           array of it, or a Zarr group of a directory. Nothing is mounted, and no file changes";
+
+/// How a shell comes to know a script.
+const SCRIPTS: &str = "Packages install the scripts. Without one: npyfs completions bash >> ~/.bashrc; npyfs \
+                       completions zsh > _npyfs, in a directory of $fpath; npyfs completions fish > \
+                       ~/.config/fish/completions/npyfs.fish";
 
 /// Mount a directory so that every NumPy array in it can be sliced by path
 #[derive(Debug, Parser)]
@@ -45,6 +52,7 @@ pub(crate) enum Command {
     #[command(alias = "unmount")]
     Umount {
         /// The directory that is mounted on
+        #[arg(add = completion::mountpoints())]
         mountpoint: PathBuf,
         /// Cut off a daemon that does not answer; whoever waits for it gets an error
         #[arg(long)]
@@ -53,19 +61,19 @@ pub(crate) enum Command {
     /// Print header.json of arrays, or say why there is none; needs no mount
     Info {
         /// Real paths, or paths as they would be in a mount: data/big/rows/0-50
-        #[arg(required = true)]
+        #[arg(required = true, add = completion::in_mount())]
         paths: Vec<PathBuf>,
     },
     /// List a directory as it would be in a mount; needs no mount
     Ls {
         /// A real path, or a path as it would be in a mount
-        #[arg(default_value = ".")]
+        #[arg(default_value = ".", add = completion::in_mount())]
         path: PathBuf,
     },
     /// Write files as they would be in a mount to standard output; needs no mount
     Cat {
         /// Real paths, or paths as they would be in a mount: data/big/rows/0-50.npy
-        #[arg(required = true)]
+        #[arg(required = true, add = completion::in_mount())]
         paths: Vec<PathBuf>,
     },
     /// Print where the chunks of arrays lie, for Zarr readers that fetch them from a web server or a bucket
@@ -75,6 +83,22 @@ pub(crate) enum Command {
     Create(CreateArgs),
     /// Make sample arrays, mount them, say what to try; Ctrl-C cleans up
     Demo,
+    /// Print the script by which a shell completes commands, options and paths
+    #[command(after_help = SCRIPTS)]
+    Completions {
+        /// The shell that is to read it
+        shell: Shell,
+    },
+    /// Print what the script of a shell asks for
+    #[command(hide = true)]
+    Complete {
+        shell: Shell,
+        /// Set by the process that waits for this one
+        #[arg(long)]
+        awaited: bool,
+        #[arg(last = true)]
+        words: Vec<OsString>,
+    },
     /// Unmount when standard input ends
     #[command(hide = true)]
     Watch { identity: String, mountpoint: PathBuf },
@@ -84,8 +108,10 @@ pub(crate) enum Command {
 #[command(args_override_self = true)]
 pub(crate) struct MountArgs {
     /// The directory, or the .npy file, to serve
+    #[arg(add = completion::sources())]
     pub(crate) source: PathBuf,
     /// The empty directory to mount on; made if it is missing, but its parent must be there
+    #[arg(add = completion::directories())]
     pub(crate) mountpoint: PathBuf,
     /// Stay in the foreground until Ctrl-C
     #[arg(short, long)]
@@ -133,7 +159,7 @@ pub(crate) struct MountArgs {
     #[arg(long)]
     pub(crate) auto_unmount: bool,
     /// Append the log to this file [default: the terminal; in the background, the system's log]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", add = completion::files())]
     pub(crate) log_file: Option<PathBuf>,
     /// Warnings about ignored options
     #[arg(skip)]
@@ -146,18 +172,24 @@ pub(crate) struct MountArgs {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct CreateArgs {
     /// The file to make, X.npy; it must not exist yet
+    #[arg(add = completion::directories())]
     pub(crate) path: PathBuf,
     /// The length of each axis: 1000000,100 or (1000000, 100); () has no axis
     #[arg(long, value_name = "N,N", allow_hyphen_values = true, required_unless_present = "like")]
     pub(crate) shape: Option<Shape>,
     /// What an item is: f8, '>i4', float64, S10, M8[ns], or fields: "[('r', '<f4'), ('i', '<f4')]"
-    #[arg(long, value_parser = typed::dtype, required_unless_present = "like")]
+    #[arg(
+        long,
+        value_parser = typed::dtype,
+        required_unless_present = "like",
+        add = completion::dtypes()
+    )]
     pub(crate) dtype: Option<DType>,
     /// Which index runs fastest: the last (C) or the first (F) [default: C]
-    #[arg(long, value_name = "C|F", value_parser = order)]
+    #[arg(long, value_name = "C|F", value_parser = order, add = completion::orders())]
     pub(crate) order: Option<Order>,
     /// Take shape, dtype and order from this .npy file where they are not given
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", add = completion::arrays())]
     pub(crate) like: Option<PathBuf>,
     /// Reserve no disk space; only set the file's length
     #[arg(long)]
@@ -167,6 +199,7 @@ pub(crate) struct CreateArgs {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct RefsArgs {
     /// The .npy file, or the directory with any number of them
+    #[arg(add = completion::in_mount())]
     pub(crate) source: PathBuf,
     /// Where readers find the source's files: https://example.org/data, s3://bucket/data [default: where
     /// they are on this machine]

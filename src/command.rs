@@ -13,6 +13,7 @@ use npyfs::mount::{Gone, Place, Process, in_words};
 
 mod advice;
 pub(crate) mod cat;
+pub(crate) mod complete;
 pub(crate) mod create;
 pub(crate) mod demo;
 pub(crate) mod info;

@@ -23,6 +23,10 @@ fn main() -> ExitCode {
         Command::Refs(args) => command::refs::run(&args),
         Command::Create(args) => command::create::run(&args),
         Command::Demo => command::demo::run(),
+        Command::Completions { shell } => command::complete::script(shell),
+        Command::Complete { shell, awaited, words } => {
+            command::complete::run(shell, words, awaited)
+        }
         Command::Watch { identity, mountpoint } => command::watch(&identity, mountpoint),
     };
     match done {

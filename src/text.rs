@@ -59,7 +59,7 @@ slice of it. A member that is compressed has no slices; np.savez does not compre
 
 If the source has a file or directory X of its own, the array's directory is X.npy.d, and the archive's
 is X.npz.d. If X.npy is no array that can be sliced, X/error.txt says why. `npyfs info` of a path that
-does not exist says why.
+does not exist says why. The manual page npyfs-paths(7) has more examples.
 ";
 
 /// Where the bytes of an array are.

@@ -85,6 +85,12 @@ pub(super) fn read() -> io::Result<Vec<Entry>> {
     Ok(table.split(|&byte| byte == b'\n').filter_map(parse).collect())
 }
 
+/// Where something of ours is mounted, whether its daemon lives or not.
+pub fn mountpoints() -> io::Result<Vec<PathBuf>> {
+    let ours = read()?.into_iter().filter(|entry| entry.kind == FILESYSTEM_TYPE);
+    Ok(ours.map(|entry| entry.mountpoint).collect())
+}
+
 /// The mount on top at a path, if the path is a mountpoint.
 fn at(mountpoint: &Path) -> io::Result<Option<Entry>> {
     Ok(read()?.into_iter().rfind(|entry| entry.mountpoint == mountpoint))

@@ -10,7 +10,7 @@ A theme is a folder beside this file:
     writing/     what a write changes, what is refused, and what survives a fault
     users/       what other users see and may do
     hostile/     files that were made to do harm, and links that lead out of the source
-    programs/    other programs that use a mount
+    programs/    other programs that use a mount, and shells that complete its paths
     create/      the command that makes arrays
 
 What is new to a mount (another format, another kind of directory) gets a folder of its own. Helpers that
