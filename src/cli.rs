@@ -13,6 +13,8 @@ use npyfs::npy::header::Order;
 use npyfs::npy::typed::{self, Shape};
 
 mod completion;
+#[cfg(test)]
+mod man;
 mod options;
 
 pub(crate) use completion::Shell;
