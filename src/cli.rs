@@ -20,6 +20,9 @@ mod options;
 pub(crate) use completion::Shell;
 use options::Options;
 
+/// The version, and which commit it was built from if that is known. Set by build.rs.
+const LONG_VERSION: &str = env!("NPYFS_LONG_VERSION");
+
 /// How a command ends.
 const STATUS: &str = "Exit status: 0; 1 if it could not be done (standard error says why); 2 if the \
                       command line is wrong";
@@ -27,6 +30,10 @@ const STATUS: &str = "Exit status: 0; 1 if it could not be done (standard error 
 /// What else there is to set.
 const ENVIRONMENT: &str = "NPYFS_LOG, in the environment, sets what is logged: off, error, warn (the \
                            default), info, debug, trace";
+
+/// What `info` prints where no person reads it.
+const JSON: &str = "A terminal gets a summary; a file or another program gets JSON, that of an array being its \
+                    header.json. A path that means nothing is an error, which says why";
 
 /// What reads the output of `refs`.
 const REFERENCES: &str = "The output is kerchunk JSON, version 1: fsspec's reference filesystem makes a Zarr \
@@ -39,7 +46,7 @@ const SCRIPTS: &str = "Packages install the scripts. Without one: npyfs completi
 
 /// Mount a directory so that every NumPy array in it can be sliced by path
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, after_help = STATUS)]
+#[command(version, long_version = LONG_VERSION, propagate_version = true, after_help = STATUS)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -60,18 +67,18 @@ pub(crate) enum Command {
         #[arg(long)]
         force: bool,
     },
-    /// Print header.json of arrays, or say why there is none; needs no mount
+    /// Say what arrays are, and what a directory or an archive has of them; needs no mount
+    #[command(after_help = JSON)]
     Info {
+        /// Print JSON, on a terminal too
+        #[arg(long)]
+        json: bool,
         /// Real paths, or paths as they would be in a mount: data/big/rows/0-50
         #[arg(required = true, add = completion::in_mount())]
         paths: Vec<PathBuf>,
     },
-    /// List a directory as it would be in a mount; needs no mount
-    Ls {
-        /// A real path, or a path as it would be in a mount
-        #[arg(default_value = ".", add = completion::in_mount())]
-        path: PathBuf,
-    },
+    /// List directories as they would be in a mount; needs no mount
+    Ls(LsArgs),
     /// Write files as they would be in a mount to standard output; needs no mount
     Cat {
         /// Real paths, or paths as they would be in a mount: data/big/rows/0-50.npy
@@ -172,6 +179,19 @@ pub(crate) struct MountArgs {
 }
 
 #[derive(Clone, Debug, Args)]
+pub(crate) struct LsArgs {
+    /// Real paths, or paths as they would be in a mount
+    #[arg(default_value = ".", add = completion::in_mount())]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Show the size of each file, and the dtype and shape of the array in it
+    #[arg(short, long)]
+    pub(crate) long: bool,
+    /// Print one JSON list for all paths, with an object for each entry that has these facts
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
 pub(crate) struct CreateArgs {
     /// The file to make, X.npy; it must not exist yet
     #[arg(add = completion::directories())]
@@ -200,7 +220,8 @@ pub(crate) struct CreateArgs {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct RefsArgs {
-    /// The .npy file, or the directory with any number of them
+    /// A .npy file, a directory with any number of them, or a path as it would be in a mount:
+    /// data/big/rows/0-50, data/big/fields/r, data/model/weights
     #[arg(add = completion::in_mount())]
     pub(crate) source: PathBuf,
     /// Where readers find the source's files: https://example.org/data, s3://bucket/data [default: where

@@ -4,8 +4,6 @@
 
 use std::process::ExitCode;
 
-use npyfs::escape::shown;
-
 mod cli;
 mod command;
 mod logging;
@@ -17,8 +15,8 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Mount(args) => command::mount::run(&args),
         Command::Umount { mountpoint, force } => command::umount(&mountpoint, force),
-        Command::Info { paths } => command::info::run(&paths),
-        Command::Ls { path } => command::ls(&path),
+        Command::Info { json, paths } => command::info::run(&paths, json),
+        Command::Ls(args) => command::ls::run(&args),
         Command::Cat { paths } => paths.iter().try_for_each(|path| command::cat::run(path)),
         Command::Refs(args) => command::refs::run(&args),
         Command::Create(args) => command::create::run(&args),
@@ -32,8 +30,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            // One line, whatever it quotes.
-            eprintln!("npyfs: {}", shown(&why.to_string()));
+            command::report(&*why);
             ExitCode::FAILURE
         }
     }

@@ -105,6 +105,11 @@ impl Runs {
         self.len
     }
 
+    /// Bytes of each run: as many as lie together everywhere in the view.
+    pub fn run(&self) -> u64 {
+        self.run
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len == 0

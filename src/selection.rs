@@ -209,6 +209,12 @@ impl Group {
         usage::of_group(self, view)
     }
 
+    /// Some paths below the directory of an array, without an encoding, each with the Python expression of
+    /// what it selects of the array a.
+    pub fn examples(view: &View) -> Vec<(String, String)> {
+        usage::examples(view)
+    }
+
     /// The text of `USAGE.txt` in the directory of an array.
     pub fn usage_of_array(view: &View) -> String {
         usage::of_array(view)

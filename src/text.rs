@@ -143,9 +143,60 @@ pub fn header_json_of_unreadable(place: &Place<'_>, header: &Header) -> String {
     object(&members)
 }
 
-/// What `npyfs info` says of an archive: one JSON object.
-pub fn archive_json(source: &str, members: usize) -> String {
+/// A mount, and what it serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served<'a> {
+    /// Where it is mounted.
+    pub mountpoint: Cow<'a, str>,
+    /// The source.
+    pub source: Cow<'a, str>,
+    /// Whether values can be written.
+    pub is_writable: bool,
+}
+
+/// What `npyfs info` says of a directory of the source, perhaps in a mount: one JSON object, with one for each
+/// of its arrays.
+pub fn directory_json(directory: &str, mount: Option<&Served<'_>>, arrays: &[String]) -> String {
+    listing_json(vec![("directory", string(directory))], mount, arrays)
+}
+
+/// The same of an archive.
+pub fn archive_json(
+    source: &str,
+    members: usize,
+    mount: Option<&Served<'_>>,
+    arrays: &[String],
+) -> String {
+    let place = vec![("source", string(source)), ("members", members.to_string())];
+    listing_json(place, mount, arrays)
+}
+
+/// The same of an archive among others: how many members it has.
+pub fn archive_brief_json(source: &str, members: usize) -> String {
     object(&[("source", string(source)), ("members", members.to_string())])
+}
+
+fn listing_json(
+    mut members: Vec<(&str, String)>,
+    mount: Option<&Served<'_>>,
+    arrays: &[String],
+) -> String {
+    if let Some(Served { mountpoint, source, is_writable }) = mount {
+        let (mountpoint, source) = (string(mountpoint), string(source));
+        let mount = format!(
+            "{{\"mountpoint\": {mountpoint}, \"source\": {source}, \"writable\": {is_writable}}}"
+        );
+        members.push(("mount", mount));
+    }
+    members.push(("arrays", objects(arrays)));
+    object(&members)
+}
+
+/// The same of what is no array, and why.
+pub fn error_json(place: &Place<'_>, why: &str) -> String {
+    let mut members = place.members();
+    members.push(("error", string(why)));
+    object(&members)
 }
 
 /// `sources.json` of many files as one array: each with its rows `[start, stop]` of that array, and the byte
@@ -181,6 +232,18 @@ fn object(members: &[(&str, String)]) -> String {
     let lines: Vec<String> =
         members.iter().map(|(key, value)| format!("  {}: {value}", string(key))).collect();
     format!("{{\n{}\n}}\n", lines.join(",\n"))
+}
+
+/// A list of objects, as a member of an object.
+fn objects(objects: &[String]) -> String {
+    let indented = |object: &String| {
+        let lines: Vec<String> = object.lines().map(|line| format!("    {line}")).collect();
+        lines.join("\n")
+    };
+    match objects {
+        [] => "[]".to_owned(),
+        _ => format!("[\n{}\n  ]", objects.iter().map(indented).collect::<Vec<_>>().join(",\n")),
+    }
 }
 
 /// The fields of a record: descr, byte offset in the record, and the shape of a sub-array.

@@ -36,7 +36,7 @@ pub use array::Array;
 use array::WHOLE;
 pub use backing::{Attr, Backing, NoArray};
 pub use content::Content;
-pub use describe::Described;
+pub use describe::{Arrays, Described};
 pub use listing::{DOTS, Known, Listed, Listing, Made, Places};
 pub use node::{Directory, File, Found, Node, Target};
 pub use writing::Writing;
@@ -87,7 +87,7 @@ impl Tree {
     }
 
     /// Where the files are.
-    pub fn source(&self) -> &Source {
+    pub fn source(&self) -> &Arc<Source> {
         &self.source
     }
 

@@ -194,7 +194,6 @@ fn info_says_why_a_path_does_not_exist() {
         ("big/rows/0-5.npy/cols", &*beside("big/rows/0-5/cols")),
         ("notes.txt/rows", "not a directory"),
         ("missing", "there is no such file in the source"),
-        ("", "a directory"),
     ] {
         let info = on(&env, "info", &format!("data/{path}"));
         assert_eq!(info.status.code(), Some(1), "{path}");

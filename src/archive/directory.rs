@@ -82,6 +82,11 @@ impl Archive {
         if goes_on { None } else { self.listed_at(directory, at) }
     }
 
+    /// The member at a position, any below [`Directory::positions`], however deep below the directory.
+    pub fn member_at(&self, directory: Directory, at: usize) -> Option<Member<'_>> {
+        self.records_of(directory).get(at).map(|record| Member::new(self, record))
+    }
+
     /// The member of this name, through all directories.
     pub fn member(&self, name: &[u8]) -> Option<Member<'_>> {
         let by_name = |record: &Record| compare(record.name(&self.names), name);

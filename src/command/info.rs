@@ -1,64 +1,174 @@
-//! `npyfs info`: header.json of any path, or why there is none.
+//! `npyfs info`: what a path is. A terminal gets a summary of it, and another program JSON, which for an array
+//! is its `header.json`.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use npyfs::encoding::Encoding;
 use npyfs::escape::shown;
-use npyfs::tree::Described;
+use npyfs::mount::Enclosing;
+use npyfs::selection::Grid;
+use npyfs::tree::{Array, Described};
+use npyfs::view::View;
 
-use super::advice;
 use super::locate::Located;
-use super::{Outcome, unless_closed};
+use super::summary::Summary;
+use super::{Failures, Outcome, advice, unless_closed};
 
-pub(crate) fn run(paths: &[PathBuf]) -> Outcome {
-    let mut failed = None;
+mod listing;
+
+use listing::Listing;
+
+pub(crate) fn run(paths: &[PathBuf], json: bool) -> Outcome {
+    let mut info = Info { for_people: !json && io::stdout().is_terminal(), is_first: true };
+    let mut failures = Failures::default();
     for path in paths {
-        if let Err(why) = describe(path) {
-            // A path that fails must not hide the others; `main` reports the last.
-            if let Some(before) = failed.replace(why) {
-                eprintln!("npyfs: {}", shown(&before.to_string()));
+        // A path that fails must not hide the others.
+        info.describe(path).unwrap_or_else(|why| failures.add(why));
+    }
+    failures.end()
+}
+
+/// How to say what paths are.
+struct Info {
+    for_people: bool,
+    is_first: bool,
+}
+
+impl Info {
+    fn describe(&mut self, path: &Path) -> Outcome {
+        let mount = npyfs::mount::enclosing_mount(path);
+        if let Some(mount) = &mount
+            && let Some((directory, said)) = in_mount(path)?
+        {
+            let json = said.map_err(|why| format!("{}: {}", shown(path), why.trim_end()))?;
+            let text = self.for_people.then(|| summary_in_mount(path, directory, &json, mount));
+            return self.write(&text.flatten().unwrap_or(json));
+        }
+        let found = match &mount {
+            // What the directories of a mount have is known from its source.
+            Some(mount) if path.is_dir() => Located::in_source(&mount.source, &mount.within, path)
+                .or_else(|_| Located::new(path)),
+            _ => Located::new(path),
+        }?;
+        match found.tree.describe(&found.node).map_err(|err| found.error(&err))? {
+            Described::Array { array, zarr, note } => {
+                let refused =
+                    zarr.as_ref().err().map(|why| format!("there is no .zarr of it: {why}"));
+                let text = match self.for_people {
+                    true => {
+                        let directory = directory_of(path, &found, &array);
+                        let file = found.file_of(&array);
+                        Summary { path, array: &array, file, zarr, directory, mount: None }.text()
+                    }
+                    false => array.header_json(),
+                };
+                self.write(&text)?;
+                let refused = refused.filter(|_| !self.for_people);
+                remark(path, refused.into_iter().chain(note));
+                Ok(())
+            }
+            Described::Archive { directory, members, notes } => {
+                let listing = Listing::read(&found.tree, &directory, self.for_people);
+                let listing = listing.map_err(|err| found.error(&err))?;
+                self.write(&listing.of_archive(path, members, mount.as_ref()))?;
+                remark(path, notes);
+                Ok(())
+            }
+            Described::NoArray(why) => {
+                let directory = found.tree.arrays(&found.node).map_err(|err| found.error(&err))?;
+                if directory.is_some() {
+                    let listing = Listing::read(&found.tree, &found.node, self.for_people);
+                    let listing = listing.map_err(|err| found.error(&err))?;
+                    return self.write(&listing.of_directory(path, mount.as_ref()));
+                }
+                Err(match advice::for_capitals(path) {
+                    Some(capitals) => capitals,
+                    None => format!("{}: {why}", shown(path)),
+                }
+                .into())
             }
         }
     }
-    failed.map_or(Ok(()), Err)
+
+    /// Writes what is said of a path: to people with a line between one and the next.
+    fn write(&mut self, text: &str) -> Outcome {
+        let is_first = std::mem::replace(&mut self.is_first, false);
+        let between = if self.for_people && !is_first { "\n" } else { "" };
+        unless_closed(match self.for_people {
+            true => anstream::stdout().write_all(format!("{between}{text}").as_bytes()),
+            false => io::stdout().write_all(text.as_bytes()),
+        })
+    }
 }
 
-/// What an array's own directory in a mount says, if the path is one, or an array as a file.
-fn in_mount(path: &Path) -> io::Result<Option<Outcome>> {
+fn remark(path: &Path, notes: impl IntoIterator<Item = String>) {
+    for note in notes {
+        eprintln!("npyfs: {}: {note}", shown(path));
+    }
+}
+
+/// An array's own directory in a mount, and what that says, if the path is one, or an array as a file: its
+/// header.json, or why there is none.
+fn in_mount(path: &Path) -> io::Result<Option<(PathBuf, Result<String, String>)>> {
     let stem = path.to_str().and_then(Encoding::strip).map(|(stem, _)| Path::new(stem));
     for directory in [Some(path), stem].into_iter().flatten() {
         let (error, header) = (directory.join("error.txt"), directory.join("header.json"));
-        if error.is_file() {
-            let why = std::fs::read_to_string(error)?;
-            return Ok(Some(Err(format!("{}: {}", shown(path), why.trim_end()).into())));
-        }
-        if header.is_file() {
-            return Ok(Some(unless_closed(io::stdout().write_all(&std::fs::read(header)?))));
-        }
+        let said = if error.is_file() {
+            Err(std::fs::read_to_string(error)?)
+        } else if header.is_file() {
+            Ok(std::fs::read_to_string(header)?)
+        } else {
+            continue;
+        };
+        return Ok(Some((directory.to_owned(), said)));
     }
     Ok(None)
 }
 
-fn describe(path: &Path) -> Outcome {
-    if npyfs::mount::enclosing(path).is_some()
-        && let Some(answer) = in_mount(path)?
-    {
-        return answer;
+/// The summary of an array in a mount, which has said this of it; none if the source is not to be found, or
+/// has another array there.
+fn summary_in_mount(
+    path: &Path,
+    directory: PathBuf,
+    json: &str,
+    mount: &Enclosing,
+) -> Option<String> {
+    let found = Located::in_source(&mount.source, &mount.within, path).ok()?;
+    let described = found.tree.describe(&found.node).ok()?;
+    let Described::Array { array, zarr, .. } = described else { return None };
+    if array.header_json() != json {
+        return None;
     }
-    let found = Located::new(path)?;
-    match found.tree.describe(&found.node).map_err(|err| found.error(&err))? {
-        Described::Array { header_json: json, notes } | Described::Archive { json, notes } => {
-            unless_closed(io::stdout().write_all(json.as_bytes()))?;
-            for note in notes {
-                eprintln!("npyfs: {}: {note}", shown(path));
-            }
-            Ok(())
-        }
-        Described::NoArray(why) => Err(match advice::for_capitals(path) {
-            Some(capitals) => capitals,
-            None => format!("{}: {why}", shown(path)),
-        }
-        .into()),
+    // The mount may have chunks of another size.
+    let zarr = zarr.map(|grid| grid_in_mount(path, &directory, array.view()).unwrap_or(grid));
+    let (file, directory, mount) = (found.file_of(&array), Some(directory), Some(mount));
+    Some(Summary { path, array: &array, file, zarr, directory, mount }.text())
+}
+
+/// The chunks of an array in a mount: those of the directory that was named, or of the one beside the array's.
+fn grid_in_mount(path: &Path, directory: &Path, view: &View) -> Option<Grid> {
+    let mut beside = directory.to_owned().into_os_string();
+    beside.push(".zarr");
+    let paths = [path.to_owned(), beside.into(), directory.join(".zarr")];
+    let text = paths.iter().find_map(|path| std::fs::read(path.join("zarr.json")).ok())?;
+    let metadata: serde_json::Value = serde_json::from_slice(&text).ok()?;
+    let shape = metadata.pointer("/chunk_grid/configuration/chunk_shape")?.as_array()?;
+    let shape: Vec<String> = shape.iter().map(ToString::to_string).collect();
+    Grid::named(&shape.join(","), view).ok()
+}
+
+/// The directory of an array that was named by a file or directory, without a mount.
+fn directory_of(path: &Path, found: &Located, array: &Array) -> Option<PathBuf> {
+    let is_its_own = |path: &Path| {
+        let found = Located::new(path).ok()?;
+        let described = found.tree.describe(&found.node).ok()?;
+        let Described::Array { array: there, .. } = described else { return None };
+        (found.node.is_directory() && there.header_json() == array.header_json()).then_some(())
+    };
+    let is_encoded = path.to_str().is_some_and(|path| Encoding::strip(path).is_some());
+    if found.node.is_directory() && !is_encoded {
+        return Some(path.to_owned());
     }
+    advice::directories_beside(path)?.into_iter().find(|path| is_its_own(path).is_some())
 }

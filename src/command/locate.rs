@@ -9,13 +9,15 @@ use super::advice;
 use npyfs::error::Error;
 use npyfs::escape::shown;
 use npyfs::source::{self, Source};
-use npyfs::tree::{Node, Options, Tree};
+use npyfs::tree::{Array, Node, Options, Tree};
 
 /// A path with what it means.
 pub(super) struct Located {
     pub(super) tree: Tree,
     pub(super) node: Node,
     path: PathBuf,
+    /// The directory that is the source, or that has it if it is a file, as the user calls it.
+    directory: PathBuf,
 }
 
 /// A path and why it means nothing, or cannot be read.
@@ -24,12 +26,16 @@ pub(super) struct PathError(String);
 
 impl PathError {
     fn new(path: &Path, err: &Error) -> PathError {
-        // Errors of the operating system name their file relative to the source; here the path does.
-        let why = match err {
-            Error::Io { source, .. } => source.to_string(),
-            other => other.to_string(),
-        };
-        PathError(format!("{}: {why}", shown(path)))
+        PathError(format!("{}: {}", shown(path), reason(err)))
+    }
+}
+
+/// What is wrong with a path that is named beside it. Errors of the operating system name their file
+/// relative to the source.
+pub(super) fn reason(err: &Error) -> String {
+    match err {
+        Error::Io { source, .. } => source.to_string(),
+        other => other.to_string(),
     }
 }
 
@@ -66,7 +72,7 @@ impl Located {
         let found = Located::beneath_directory(path);
         if let (Err(_), Some((source, within))) = (&found, npyfs::mount::enclosing(path)) {
             // A mount has nothing at that path: its source knows why.
-            Located::walk(&source, &within, path)?;
+            Located::in_source(&source, &within, path)?;
             // Or the mount does, that has no array where it does not follow a symlink.
             if let Some(why) = unreadable_in_mount(path, &source, &within) {
                 return Err(PathError(format!("{}: {}", shown(path), why.trim_end())));
@@ -86,11 +92,11 @@ impl Located {
             true => Path::new("."),
             false => directory,
         };
-        Located::walk(directory, rest, path)
+        Located::in_source(directory, rest, path)
     }
 
     /// Looks `rest` up in the tree over `source`, which the user knows as `path`.
-    fn walk(source: &Path, rest: &Path, path: &Path) -> Result<Located, PathError> {
+    pub(super) fn in_source(source: &Path, rest: &Path, path: &Path) -> Result<Located, PathError> {
         let options = source::Options { follow_symlinks: true, ..Default::default() };
         let opened = Source::open(source, options).map_err(|err| PathError::new(source, &err))?;
         let tree = Tree::new(opened, Options::default());
@@ -111,7 +117,16 @@ impl Located {
                 advice.map_or_else(|| PathError::new(&walked, &err), PathError)
             })?;
         }
-        Ok(Located { tree, node, path: path.to_owned() })
+        let mut directory = if source == Path::new(".") { PathBuf::new() } else { source.into() };
+        if source.is_file() {
+            directory.pop();
+        }
+        Ok(Located { tree, node, path: path.to_owned(), directory })
+    }
+
+    /// The file that has the bytes of an array, as the user would call it.
+    pub(super) fn file_of(&self, array: &Array) -> PathBuf {
+        self.directory.join(array.origin().file_path())
     }
 
     /// An error about the path.

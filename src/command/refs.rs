@@ -16,18 +16,22 @@ use std::sync::Arc;
 
 use base64::engine::general_purpose::STANDARD as BASE64;
 use base64::write::EncoderWriter;
+use npyfs::encoding::Encoding;
 use npyfs::escape::shown;
 use npyfs::layout::Layout;
 use npyfs::meta::{Kind, Meta};
+use npyfs::selection::Refusal;
 use npyfs::source::{
     self, ArrayFile, Entry, Found, Holds, OpenStorage, Origin, Source, Version, Which,
 };
-use npyfs::tree::Content;
+use npyfs::tree::{Content, Described};
+use npyfs::view::View;
 use npyfs::zarr::references::{Reference, References};
 use npyfs::zarr::{self, json, v3};
 use serde_json::{Map, Value};
 
-use super::{Outcome, advice, unless_closed};
+use super::locate::Located;
+use super::{Outcome, unless_closed};
 use crate::cli::RefsArgs;
 
 /// As many arrays and groups may a group describe, so that readers need not search for them.
@@ -49,31 +53,27 @@ pub(crate) fn run(args: &RefsArgs) -> Outcome {
 /// An [`io::Error`] is one of standard output.
 fn write(args: &RefsArgs) -> Outcome {
     // Of a mount, what counts is its source: chunks lie in the files there.
-    let source = npyfs::mount::enclosing(&args.source);
-    let path = &source.map_or(args.source.clone(), |(source, within)| source.join(within));
-    let about = |why: &dyn Display| format!("{}: {why}", shown(path));
-    if let Some(file) = advice::file_of_array(path).filter(|_| !path.exists()) {
-        return Err(about(&format!("there is none; the array is the file {}", shown(&file))).into());
+    let mounted = npyfs::mount::enclosing(&args.source);
+    let path = match &mounted {
+        Some((source, within)) => &source.join(within),
+        None => &args.source,
+    };
+    if !path.exists() {
+        let found = match &mounted {
+            Some((source, within)) => Located::in_source(source, within, path)?,
+            None => Located::new(path)?,
+        };
+        return write_inside(&found, path, args);
     }
+    let about = |why: &dyn Display| format!("{}: {why}", shown(path));
     let options = source::Options { follow_symlinks: true, ..Default::default() };
     let source = Arc::new(Source::open(path, options).map_err(|err| err.to_string())?);
-    let locations = Locations::new(path, args.url.as_deref())?;
-    // Not through the buffer of `io::stdout`, which would look for line ends.
-    let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    let mut writer = Writer {
-        source,
-        locations,
-        chunk_bytes: args.chunk_bytes,
-        out: Output { out: BufWriter::new(out), is_empty: true },
-        group: String::new(),
-        members: Some(Map::new()),
-        left_out: 0,
-    };
+    let mut writer = Writer::new(source, path, args)?;
     match writer.source.single() {
-        Some(file) => {
-            let file = file.map_err(|err| err.to_string())?;
-            writer.write_single(&file)?;
-        }
+        Some(file) => match file.map_err(|err| err.to_string())? {
+            file if file.holds() == Holds::Members => return Err(about(&ARCHIVE).into()),
+            file => writer.write_single(&file)?,
+        },
         None => writer.write_tree()?,
     }
     writer.out.finish()?;
@@ -82,6 +82,33 @@ fn write(args: &RefsArgs) -> Outcome {
         1 => Err(about(&"1 file or directory is left out").into()),
         many => Err(about(&format!("{many} files and directories are left out")).into()),
     }
+}
+
+/// What is said of a whole archive.
+const ARCHIVE: &str =
+    "an archive; give one of its arrays: X/weights is the array called weights in X.npz";
+
+/// The array that a path means which is none on this machine: one of an archive, or a selection.
+fn write_inside(found: &Located, path: &Path, args: &RefsArgs) -> Outcome {
+    let about = |why: &dyn Display| format!("{}: {why}", shown(path));
+    if path.file_name().and_then(OsStr::to_str).is_some_and(Encoding::is_directory) {
+        let why = "write it without .zarr; what chunks there are follows from --chunk-bytes";
+        return Err(about(&why).into());
+    }
+    let array = match found.tree.describe(&found.node).map_err(|err| found.error(&err))? {
+        Described::Array { array, .. } => array,
+        Described::Archive { .. } => return Err(about(&ARCHIVE).into()),
+        Described::NoArray(why) => return Err(about(&why).into()),
+    };
+    if array.version().joined.is_some() {
+        let why = "many files as one array, and a reference is to one file; give a file, or the directory";
+        return Err(about(&why).into());
+    }
+    let mut writer = Writer::new(found.tree.source().clone(), &found.file_of(&array), args)?;
+    let (version, view) = (array.version().clone(), array.view().clone());
+    let opened = writer.open(&**array.origin(), version, view, &array.name());
+    writer.write_opened(&opened.map_err(|why| about(&why))?)?;
+    Ok(writer.out.finish()?)
 }
 
 /// Where readers find the files of a source.
@@ -166,14 +193,34 @@ struct Writer {
 }
 
 impl Writer {
+    /// For the files of a source, which is at this path, or for one of its files.
+    fn new(source: Arc<Source>, path: &Path, args: &RefsArgs) -> Result<Writer, Box<dyn Error>> {
+        let locations = Locations::new(path, args.url.as_deref())?;
+        // Not through the buffer of `io::stdout`, which would look for line ends.
+        let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        Ok(Writer {
+            source,
+            locations,
+            chunk_bytes: args.chunk_bytes,
+            out: Output { out: BufWriter::new(out), is_empty: true },
+            group: String::new(),
+            members: Some(Map::new()),
+            left_out: 0,
+        })
+    }
+
     /// One array, which is all there is.
     fn write_single(&mut self, file: &ArrayFile) -> Outcome {
         let name = self.locations.single.as_deref().unwrap_or(file.path());
         let name = name.file_stem().unwrap_or_default().to_string_lossy();
-        let array = self.open(file, &name);
+        let array = self.open_file(file, &name);
         let array = array.map_err(|why| format!("{}: {why}", shown(self.source.path())))?;
+        self.write_opened(&array)
+    }
+
+    fn write_opened(&mut self, array: &Opened) -> Outcome {
         self.out.text(v3::METADATA, &array.metadata)?;
-        self.write_chunks("", &array)
+        self.write_chunks("", array)
     }
 
     /// A group of all arrays beneath the source, with a group for each directory that has some.
@@ -222,7 +269,7 @@ impl Writer {
                 let key = key.ok_or("Zarr cannot have a member of that name");
                 key.map_err(str::to_owned).and_then(|key| {
                     let name = key.rsplit('/').next().unwrap_or(&key);
-                    Ok((self.open(&file, name)?, key))
+                    Ok((self.open_file(&file, name)?, key))
                 })
             }
             // Archives are no members, nor is what holds no array.
@@ -260,19 +307,29 @@ impl Writer {
         Ok(())
     }
 
-    /// An array whose axes are named after it, or why it is none that Zarr can hold.
-    fn open(&self, file: &ArrayFile, name: &str) -> Result<Opened, String> {
+    /// The array of a file.
+    fn open_file(&self, file: &ArrayFile, name: &str) -> Result<Opened, String> {
         let version = file.version(&self.source).map_err(|err| err.to_string())?.0;
         let version = version.map_err(|unreadable| unreadable.why.clone())?;
-        let opened = file.open(&self.source, Which::AtPath);
+        let view = version.view.clone();
+        self.open(file, version, view, name)
+    }
+
+    /// An array whose axes are named after it, or why it is none that Zarr can hold.
+    fn open(
+        &self,
+        origin: &dyn Origin,
+        version: Arc<Version>,
+        view: View,
+        name: &str,
+    ) -> Result<Opened, String> {
+        let opened = origin.open(&self.source, Which::AtPath);
         let (storage, meta) = opened.map_err(|err| err.to_string())?;
-        let references = References::new(version.view.clone(), self.chunk_bytes)
-            .ok_or("its elements do not lie together")?;
-        let names: Vec<String> =
-            (0..version.view.ndim()).map(|axis| format!("{name}_{axis}")).collect();
-        let metadata = v3::array(references.array(), &names, Map::new());
-        let metadata = metadata.map_err(|refusal| refusal.to_string())?;
-        let url = json::line(&self.locations.of(file.path())?.into());
+        let names: Vec<String> = (0..view.ndim()).map(|axis| format!("{name}_{axis}")).collect();
+        let refused = |refusal: Refusal| refusal.to_string();
+        let references = References::new(view, self.chunk_bytes).map_err(refused)?;
+        let metadata = v3::array(references.array(), &names, Map::new()).map_err(refused)?;
+        let url = json::line(&self.locations.of(origin.file_path())?.into());
         Ok(Opened { references, version, storage, meta, metadata, url })
     }
 

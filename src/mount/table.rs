@@ -33,6 +33,10 @@ pub(super) struct Entry {
     pub(super) owner: Option<u32>,
     /// Its whole tree is there, and not a part that was bound to another place.
     pub(super) whole: bool,
+    /// Nothing can be written through it.
+    pub(super) read_only: bool,
+    /// Users other than the owner may enter, if it is a FUSE mount.
+    pub(super) for_others: bool,
 }
 
 /// The identity of a mount. After it is gone, another soon gets its number and device, often both. Its unique
@@ -114,9 +118,29 @@ pub(super) fn unique_id_of(file: impl AsFd) -> Option<u64> {
     (stat.stx_mask & wanted.bits() != 0).then_some(stat.stx_mnt_id)
 }
 
+/// An npyfs mount that a path lies in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enclosing {
+    /// Where it is mounted.
+    pub mountpoint: PathBuf,
+    /// What it serves.
+    pub source: PathBuf,
+    /// The path below both.
+    pub within: PathBuf,
+    /// Nothing can be written through it.
+    pub read_only: bool,
+    /// Users other than the owner may enter.
+    pub for_others: bool,
+}
+
 /// The source of the npyfs mount that a path lies in, if any, and the path within it. The path itself need
 /// not exist.
 pub fn enclosing(path: &Path) -> Option<(PathBuf, PathBuf)> {
+    enclosing_mount(path).map(|mount| (mount.source, mount.within))
+}
+
+/// The npyfs mount that a path lies in, if any. The path itself need not exist.
+pub fn enclosing_mount(path: &Path) -> Option<Enclosing> {
     let real = path.ancestors().find_map(|start| {
         let start = if start.as_os_str().is_empty() { Path::new(".") } else { start };
         Some((start.canonicalize().ok()?, path.strip_prefix(start).unwrap_or(path)))
@@ -125,13 +149,19 @@ pub fn enclosing(path: &Path) -> Option<(PathBuf, PathBuf)> {
     let path = start.join(rest);
     let entry = start.ancestors().find_map(|ancestor| at(ancestor).ok().flatten())?;
     let within = path.strip_prefix(&entry.mountpoint).ok()?.to_owned();
-    (entry.kind == FILESYSTEM_TYPE && entry.whole).then_some((entry.source, within))
+    let Entry { mountpoint, source, read_only, for_others, .. } = entry;
+    let is_ours = entry.kind == FILESYSTEM_TYPE && entry.whole;
+    is_ours.then_some(Enclosing { mountpoint, source, within, read_only, for_others })
 }
 
 /// One line; its format is that of proc_pid_mountinfo(5).
 fn parse(line: &[u8]) -> Option<Entry> {
     let fields: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
     let separator = fields.iter().position(|field| *field == b"-")?;
+    let has = |at: usize, option: &[u8]| {
+        let options = fields.get(at).into_iter().flat_map(|options| options.split(|&b| b == b','));
+        options.into_iter().any(|it| it == option)
+    };
     let number = |at: usize| std::str::from_utf8(fields.get(at)?).ok()?.parse().ok();
     Some(Entry {
         id: number(0)?,
@@ -142,6 +172,9 @@ fn parse(line: &[u8]) -> Option<Entry> {
         source: PathBuf::from(unescape(fields.get(separator + 2)?)),
         owner: fields.get(separator + 3).and_then(|options| owner(options)),
         whole: *fields.get(3)? == b"/",
+        // Of this mount, or of all mounts of its filesystem.
+        read_only: has(5, b"ro") || has(separator + 3, b"ro"),
+        for_others: has(separator + 3, b"allow_other"),
     })
 }
 
@@ -178,7 +211,7 @@ mod tests {
     #[test]
     fn a_line_is_read_whatever_its_mountpoint_is_called() {
         let line =
-            br"36 35 0:51 / /mnt/a\040b\134 rw,nosuid shared:1 - fuse.npyfs /data,\040all ro,user_id=0";
+            br"36 35 0:51 / /mnt/a\040b\134 rw,nosuid shared:1 - fuse.npyfs /data,\040all ro,user_id=0,allow_other";
         assert_eq!(
             parse(line),
             Some(Entry {
@@ -190,6 +223,8 @@ mod tests {
                 source: PathBuf::from("/data, all"),
                 owner: Some(0),
                 whole: true,
+                read_only: true,
+                for_others: true,
             })
         );
         assert_eq!(parse(b""), None);

@@ -12,8 +12,7 @@ const MAX_COLUMN: usize = 40;
 
 /// The text for the directory of an array.
 pub(super) fn of_array(view: &View) -> String {
-    let meant = |path: String| meaning(None, view, &path).map(|what| (path, what));
-    let mut examples: Vec<_> = candidates(view).into_iter().filter_map(meant).collect();
+    let mut examples = examples(view);
     let (whole, what) = examples.last().cloned().unwrap_or_default();
     examples.iter_mut().for_each(|(path, _)| path.push_str(".npy"));
     examples.push((format!("{whole}.raw"), format!("the bytes of {what}, with no header")));
@@ -30,6 +29,13 @@ pub(super) fn of_array(view: &View) -> String {
         shape_text(view.shape()),
         table(&examples),
     )
+}
+
+/// Paths below the directory of an array that each show something different, without an encoding, and what
+/// they are.
+pub(super) fn examples(view: &View) -> Vec<(String, String)> {
+    let meant = |path: String| meaning(None, view, &path).map(|what| (path, what));
+    candidates(view).into_iter().filter_map(meant).collect()
 }
 
 /// Paths that each show something different. The array may lack some of them.

@@ -43,6 +43,11 @@ impl InArchive {
         InArchive { archive: self.archive.clone(), name, path }
     }
 
+    /// The member of the same archive that has this name.
+    pub fn in_archive(&self, name: &[u8]) -> InArchive {
+        InArchive::all(self.archive.clone()).below(name, false)
+    }
+
     /// The archive's file.
     pub fn archive(&self) -> &ArrayFile {
         &self.archive

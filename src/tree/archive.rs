@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use super::array::{Array, OriginDirectory};
-use super::describe::Described;
+use super::describe::{Arrays, Described};
 use super::listing::{Known, Listing, Made, Places};
 use super::mirror::beside;
 use super::node::{Directory, File, Found, Target};
@@ -18,10 +18,8 @@ use crate::encoding::{Encoding, FileEncoding};
 use crate::error::Error;
 use crate::meta::{Kind, Meta};
 use crate::source::{
-    ArrayFile, Holds, InArchive, MemberEntry, Origin, Which, entry_at, entry_of, member_of_stem,
-    places_of,
+    Holds, InArchive, MemberEntry, Origin, Which, entry_at, entry_of, member_of_stem, places_of,
 };
-use crate::text;
 
 /// A directory of members: `X` beside `X.npz`, or one in it, of whatever archive is there.
 #[derive(Debug)]
@@ -100,7 +98,20 @@ impl Directory for ArchiveDirectory {
     }
 
     fn describe(self: Arc<Self>, tree: &Tree) -> Result<Described, Error> {
-        tree.describe_archive(self.place.archive(), None)
+        tree.describe_archive(&self.place, None)
+    }
+
+    fn arrays(self: Arc<Self>, tree: &Tree) -> Result<Option<Arrays<'_>>, Error> {
+        let Ok(archive) = tree.source.archive(self.place.archive())?.0 else { return Ok(None) };
+        let directory = self.place.directory_in(&archive)?;
+        let array_at = move |at| {
+            let name = archive.member_at(directory, at)?.name();
+            let place = self.place.in_archive(name);
+            let is_array = place.path().file_name().and_then(Holds::of) == Some(Holds::Array);
+            let array = || Node::Directory(Arc::new(OriginDirectory::new(place)));
+            is_array.then(|| Ok(array()))
+        };
+        Ok(Some(Box::new((0..directory.positions()).filter_map(array_at))))
     }
 }
 
@@ -165,7 +176,7 @@ impl File for MemberFile {
             return Ok(Described::no_array("not an array: its name does not end in .npy"));
         }
         let origin = &self.0.origin;
-        Ok(Described::of_version(origin, origin.version(&tree.source)?.0, None))
+        Ok(Described::of_version(tree, origin, origin.version(&tree.source)?.0, None))
     }
 
     fn weight(&self) -> usize {
@@ -174,18 +185,18 @@ impl File for MemberFile {
 }
 
 impl Tree {
-    /// What an archive is.
+    /// What an archive is, given a directory of it.
     pub(super) fn describe_archive(
         &self,
-        file: &ArrayFile,
+        place: &InArchive,
         note: Option<String>,
     ) -> Result<Described, Error> {
-        Ok(match self.source.archive(file)?.0 {
+        Ok(match self.source.archive(place.archive())?.0 {
             Ok(archive) => {
-                let json = text::archive_json(&file.path.to_string_lossy(), archive.len());
                 let left_out = Some(archive.left_out().to_string()).filter(|it| !it.is_empty());
                 let notes = note.into_iter().chain(left_out).collect();
-                Described::Archive { json, notes }
+                let directory = ArchiveDirectory::node(place.clone());
+                Described::Archive { directory, members: archive.len(), notes }
             }
             Err(unreadable) => Described::NoArray(unreadable.why.clone()),
         })

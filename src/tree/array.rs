@@ -53,6 +53,31 @@ impl Array {
         Ok(Array { origin, version, view, expression })
     }
 
+    /// The elements that are selected.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// The Python expression for them, in terms of the whole array `a`.
+    pub fn expression(&self) -> &str {
+        &self.expression
+    }
+
+    /// Whether it is the whole array.
+    pub fn is_whole(&self) -> bool {
+        self.expression == WHOLE
+    }
+
+    /// Where it was looked up.
+    pub fn origin(&self) -> &Arc<dyn Origin> {
+        &self.origin
+    }
+
+    /// What was found there.
+    pub fn version(&self) -> &Arc<Version> {
+        &self.version
+    }
+
     /// The text of its `header.json`.
     pub fn header_json(&self) -> String {
         let place = match &self.version.joined {
@@ -77,7 +102,7 @@ impl Array {
 
     /// The files that it is all of, if it is many.
     fn sources(&self) -> Option<&Arc<Shards>> {
-        self.version.joined.as_ref().filter(|_| self.expression == WHOLE)
+        self.version.joined.as_ref().filter(|_| self.is_whole())
     }
 
     /// What is behind every node of it.
@@ -169,14 +194,14 @@ impl Directory for Array {
         Ok(self.listing())
     }
 
-    fn describe(self: Arc<Self>, _tree: &Tree) -> Result<Described, Error> {
-        Ok(Described::array(&self))
+    fn describe(self: Arc<Self>, tree: &Tree) -> Result<Described, Error> {
+        Ok(Described::array(tree, self))
     }
 
     /// The whole array keeps the header even when the file is closed; selections of it share that.
     fn weight(&self) -> usize {
         let axes = self.view.ndim() * (size_of::<u64>() + size_of::<i64>());
-        let header = if self.expression == WHOLE { self.version.footprint() } else { 0 };
+        let header = if self.is_whole() { self.version.footprint() } else { 0 };
         1 + (axes + self.expression.len() + header) / super::SLICE
     }
 }
@@ -227,6 +252,6 @@ impl Directory for OriginDirectory {
     }
 
     fn describe(self: Arc<Self>, tree: &Tree) -> Result<Described, Error> {
-        Ok(Described::of_version(&self.0, self.0.version(&tree.source)?.0, None))
+        Ok(Described::of_version(tree, &self.0, self.0.version(&tree.source)?.0, None))
     }
 }

@@ -2,25 +2,32 @@
 
 use std::sync::Arc;
 
+use super::text::place_of;
 use super::{Array, Node, Tree};
 use crate::encoding::Encoding;
 use crate::error::Error;
+use crate::selection::{Grid, Refusal};
 use crate::source::{Holds, Origin, VersionOrWhy};
+use crate::text::{self, Place};
 
 /// A node, described.
 #[derive(Debug)]
 pub enum Described {
     /// It is an array.
     Array {
-        /// Its `header.json`.
-        header_json: String,
-        /// Further remarks for its owner.
-        notes: Vec<String>,
+        /// Which one.
+        array: Arc<Array>,
+        /// The chunks of its `.zarr`, or why it has none.
+        zarr: Result<Grid, Refusal>,
+        /// A further remark for its owner.
+        note: Option<String>,
     },
     /// It is an archive of arrays.
     Archive {
-        /// What is to be said of it.
-        json: String,
+        /// The directory of its members.
+        directory: Node,
+        /// How many it has.
+        members: usize,
         /// Further remarks for its owner.
         notes: Vec<String>,
     },
@@ -28,36 +35,50 @@ pub enum Described {
     NoArray(String),
 }
 
+/// Nodes of arrays and archives, found one by one.
+pub type Arrays<'a> = Box<dyn Iterator<Item = Result<Node, Error>> + 'a>;
+
 impl Described {
     pub(super) fn no_array(why: &str) -> Described {
         Described::NoArray(why.to_owned())
     }
 
-    pub(super) fn array(array: &Array) -> Described {
-        // That an array is no image is no news.
-        let expected = Encoding::ALL.into_iter().filter(|it| *it != Encoding::OmeZarr);
-        let refused = expected.filter_map(|encoding| {
-            let why = encoding.check(&array.view).err()?;
-            Some(format!("there is no {} of it: {why}", encoding.extension()))
-        });
-        Described::Array { header_json: array.header_json(), notes: refused.collect() }
+    /// An array whose `.zarr` has the chunks that it has everywhere in this tree.
+    pub(super) fn array(tree: &Tree, array: Arc<Array>) -> Described {
+        let zarr = Encoding::Zarr.check(&array.view);
+        let zarr = zarr.map(|()| Grid::blocks(&array.view, tree.options.chunk_bytes));
+        Described::Array { array, zarr, note: None }
     }
 
     pub(super) fn of_version(
+        tree: &Tree,
         origin: &Arc<dyn Origin>,
         version: VersionOrWhy,
-        note: Option<String>,
+        its_note: Option<String>,
     ) -> Described {
         match version {
             Ok(version) => {
-                let mut described = Described::array(&Array::whole(origin, version));
-                if let Described::Array { notes, .. } = &mut described {
-                    notes.extend(note);
+                let whole = Arc::new(Array::whole(origin, version));
+                let mut described = Described::array(tree, whole);
+                if let Described::Array { note, .. } = &mut described {
+                    *note = its_note;
                 }
                 described
             }
             Err(unreadable) => Described::NoArray(unreadable.why.clone()),
         }
+    }
+}
+
+impl Node {
+    /// What is said in JSON of what is no array, and why.
+    pub fn error_json(&self, why: &str) -> String {
+        let backing = self.backing();
+        let place = backing.origin().map_or_else(
+            || Place::File(backing.path().unwrap_or("".as_ref()).to_string_lossy()),
+            |origin| place_of(&**origin),
+        );
+        text::error_json(&place, why)
     }
 }
 
@@ -68,6 +89,15 @@ impl Tree {
             Node::Directory(directory) => directory.clone().describe(self),
             Node::File(file) => file.describe(self),
             Node::Symlink(entry) => self.describe_entry(entry),
+        }
+    }
+
+    /// The arrays and archives in a directory of the source, or the arrays below one of an archive, in the
+    /// order of their names. `None` for what has none of its own, such as a directory of selections.
+    pub fn arrays(&self, node: &Node) -> Result<Option<Arrays<'_>>, Error> {
+        match node {
+            Node::Directory(directory) => directory.clone().arrays(self),
+            Node::File(_) | Node::Symlink(_) => Ok(None),
         }
     }
 

@@ -97,8 +97,8 @@ impl File for Encoded {
         self.why_read_only().is_none()
     }
 
-    fn describe(&self, _tree: &Tree) -> Result<Described, Error> {
-        Ok(Described::array(&*self.array()?))
+    fn describe(&self, tree: &Tree) -> Result<Described, Error> {
+        Ok(Described::array(tree, self.array()?))
     }
 
     fn weight(&self) -> usize {

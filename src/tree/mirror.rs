@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::archive::ArchiveDirectory;
 use super::array::{Array, OriginDirectory};
-use super::describe::Described;
+use super::describe::{Arrays, Described};
 use super::listing::{Known, Listing};
 use super::node::{Directory, File, Found, Target};
 use super::{Backing, Content, Node, Tree, zarr};
@@ -110,6 +110,23 @@ impl Directory for SourceDirectory {
     fn describe(self: Arc<Self>, _tree: &Tree) -> Result<Described, Error> {
         Ok(Described::no_array("a directory"))
     }
+
+    fn arrays(self: Arc<Self>, tree: &Tree) -> Result<Option<Arrays<'_>>, Error> {
+        let (listing, _) = tree.source.list(&self.0, &|_| None)?;
+        // The directories beside them are of the same arrays.
+        let is_one = |name: &OsStr, kind| kind != Kind::Directory && Holds::of(name).is_some();
+        let entries = listing.entries_after(0).filter(|(_, name, kind)| is_one(name, *kind));
+        let mut names: Vec<_> = entries.map(|(_, name, _)| name.into_owned()).collect();
+        names.sort();
+        Ok(Some(Box::new(names.into_iter().filter_map(move |name| {
+            match self.clone().lookup(tree, &name) {
+                Ok((node, _)) => Some(Ok(node)),
+                // It has just been removed.
+                Err(Error::NotFound(_)) => None,
+                Err(err) => Some(Err(err)),
+            }
+        }))))
+    }
 }
 
 /// An array in an encoding, which stands beside its directory.
@@ -187,16 +204,20 @@ impl Tree {
     /// What an entry that is no directory is.
     pub(super) fn describe_entry(&self, entry: &Entry) -> Result<Described, Error> {
         let Some((file, directory)) = self.source.array_file(&entry.path)? else {
-            return Ok(Described::no_array("not an array: its name does not end in .npy"));
+            let name = entry.path.file_name();
+            return Ok(Described::no_array(match name.and_then(Holds::of) {
+                Some(_) => "the symlink does not lead to a file",
+                None => "not an array: its name does not end in .npy",
+            }));
         };
         let note = directory.is_none().then(|| {
             "it has no directory, since other entries already have the names for it".to_owned()
         });
         if file.holds() == Holds::Members {
-            return self.describe_archive(&file, note);
+            return self.describe_archive(&InArchive::all(file), note);
         }
         let origin: Arc<dyn Origin> = Arc::new(file);
         let version = origin.version(&self.source)?.0;
-        Ok(Described::of_version(&origin, version, note))
+        Ok(Described::of_version(self, &origin, version, note))
     }
 }

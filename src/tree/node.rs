@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::backing::Backing;
-use super::describe::Described;
+use super::describe::{Arrays, Described};
 use super::listing::{Known, Listing};
 use super::{Content, Tree};
 use crate::caller::Caller;
@@ -50,6 +50,11 @@ pub trait Directory: fmt::Debug + Send + Sync {
 
     /// What it is, in the words of `npyfs info`.
     fn describe(self: Arc<Self>, tree: &Tree) -> Result<Described, Error>;
+
+    /// The arrays of its own, if it is of a kind that has some; see [`Tree::arrays`].
+    fn arrays(self: Arc<Self>, _tree: &Tree) -> Result<Option<Arrays<'_>>, Error> {
+        Ok(None)
+    }
 
     /// Whether nothing in it can be written, on any mount.
     fn is_read_only(&self) -> bool {

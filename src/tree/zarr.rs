@@ -43,7 +43,7 @@ impl Chunked {
     fn new(array: &Arc<Array>, grid: Grid) -> Result<Chunked, Refusal> {
         let view = array.view.clone();
         Encoding::Zarr.check(&view)?;
-        let stem = name_of(array);
+        let stem = array.name();
         let dimension_names = (0..view.ndim()).map(|axis| format!("{stem}_{axis}")).collect();
         Ok(Chunked { array: array.clone(), zarr: zarr::Array::new(view, grid), dimension_names })
     }
@@ -76,16 +76,6 @@ impl Chunked {
     }
 }
 
-/// What an array is called where Zarr wants a name: by its file, and by its expression if it is not all of
-/// that. No two views of a source have the same name by that, so the names of their axes never clash in a
-/// dataset.
-fn name_of(array: &Array) -> String {
-    let file = array.origin.path().file_name().unwrap_or_default().to_string_lossy();
-    let stem = file.strip_suffix(Encoding::LISTED.extension()).unwrap_or(&file);
-    let selected = array.expression.strip_prefix(WHOLE).unwrap_or(&array.expression);
-    format!("{stem}{selected}")
-}
-
 /// What is said of a chunk that an array does not have: of one that was replaced, perhaps.
 fn no_chunk(array: &Array) -> Error {
     let why = "the array has no such chunk (if it was replaced, open it again)".to_owned();
@@ -100,6 +90,16 @@ pub(super) fn unreadable(origin: &dyn Origin, unreadable: &Unreadable) -> Error 
 }
 
 impl Array {
+    /// What it is called where Zarr wants a name: by its file, and by its expression if it is not all of
+    /// that. No two views of a source have the same name by that, so the names of their axes never clash in
+    /// a dataset.
+    pub fn name(&self) -> String {
+        let file = self.origin.path().file_name().unwrap_or_default().to_string_lossy();
+        let stem = file.strip_suffix(Encoding::LISTED.extension()).unwrap_or(&file);
+        let selected = self.expression.strip_prefix(WHOLE).unwrap_or(&self.expression);
+        format!("{stem}{selected}")
+    }
+
     /// This array as a directory in an encoding that is one.
     pub(super) fn as_zarr(self: &Arc<Self>, options: &Options) -> Result<Node, Error> {
         let chunked = Chunked::in_blocks(self, options).map_err(Error::NotFound)?;

@@ -1,7 +1,8 @@
 //! References: where the chunks of an array lie in its file, for readers that fetch ranges of bytes from a
 //! web server or a bucket.
 //!
-//! A chunk must be one range. The grid takes care of that: see [`Grid::even_blocks`]. At the end of an
+//! A chunk must be one range. The grid takes care of that: see [`Grid::even_blocks`]. Where the elements
+//! of a selection are scattered over the file, no chunk is longer than a run of them. At the end of an
 //! axis a chunk is longer than its elements. Zarr readers ignore what comes after them, so the range simply
 //! goes on into the elements of the next row. Only where it would end after the array must the chunk be
 //! written out, and that is the very last one at most.
@@ -11,8 +12,12 @@ use std::ops::Range;
 use super::Array;
 use crate::layout::Layout;
 use crate::runs::Runs;
-use crate::selection::Grid;
+use crate::selection::{Grid, Refusal};
 use crate::view::View;
+
+/// Into how many pieces of a file an array may be scattered. Each of them takes some 60 bytes of JSON and a
+/// request of whoever reads it.
+const MAX_PIECES: u64 = 1 << 16;
 
 /// An array whose chunks are ranges of its file.
 #[derive(Clone, Debug)]
@@ -30,12 +35,24 @@ pub enum Reference {
 }
 
 impl References {
-    /// `view` in chunks of about `chunk_bytes`. `None` if its elements do not lie together, as those of a
-    /// whole array do.
-    pub fn new(view: View, chunk_bytes: u64) -> Option<References> {
-        Runs::new(&view, view.order()).contiguous(0, view.nbytes())?;
-        let grid = Grid::even_blocks(&view, chunk_bytes);
-        Some(References { array: Array::new(view, grid) })
+    /// `view` in chunks of about `chunk_bytes`, and no longer than what lies together of it. Refused if those
+    /// are too many.
+    pub fn new(view: View, chunk_bytes: u64) -> Result<References, Refusal> {
+        let runs = Runs::new(&view, view.order());
+        let grid = if runs.contiguous(0, view.nbytes()).is_some() {
+            Grid::even_blocks(&view, chunk_bytes)
+        } else {
+            let grid = Grid::even_blocks(&view, chunk_bytes.min(runs.run()));
+            let pieces = grid.counts().into_iter().fold(1, u64::saturating_mul);
+            if pieces > MAX_PIECES {
+                return Err(Refusal(format!(
+                    "its elements lie in {pieces} pieces of the file, and references are made to {MAX_PIECES} \
+                     at most; take fewer rows, or all of each row"
+                )));
+            }
+            grid
+        };
+        Ok(References { array: Array::new(view, grid) })
     }
 
     /// The array.
@@ -134,11 +151,43 @@ mod tests {
     }
 
     #[test]
-    fn a_view_that_is_scattered_over_the_file_has_no_references() {
-        let view = tests::view("'<f8'", &[6, 10], Order::C);
-        let columns = view.steps(1, Steps { start: 0, step: 1, len: 5 }).unwrap();
-        assert!(References::new(columns, 80).is_none());
-        let rows = view.steps(0, Steps { start: 2, step: 1, len: 3 }).unwrap();
-        assert!(References::new(rows, 80).is_some());
+    fn no_chunk_of_a_selection_is_longer_than_what_lies_together() {
+        let array = tests::view("'<f8'", &[6, 10], Order::C);
+        let steps = |view: &View, axis, start, step, len| {
+            view.steps(axis, Steps { start, step, len }).unwrap()
+        };
+        let columns = steps(&array, 1, 2, 1, 6);
+        for (view, chunk_bytes, shape) in [
+            (steps(&array, 0, 2, 1, 4), 160, [2, 10]),
+            (columns.clone(), 160, [1, 6]),
+            (columns.clone(), 24, [1, 3]),
+            (steps(&array, 0, 5, -1, 6), 160, [1, 10]),
+            (steps(&array, 1, 0, 2, 5), 160, [1, 1]),
+            (columns.transposed(), 160, [6, 1]),
+        ] {
+            let references = References::new(view, chunk_bytes).unwrap();
+            assert_eq!(references.array().grid().chunk_shape(), shape);
+        }
+        let places = |view| {
+            let chunks = References::new(view, 160).unwrap();
+            let start = |(_, reference)| match reference {
+                Reference::Range(range) => range.start,
+                Reference::Inline(_) => 0,
+            };
+            chunks.chunks().map(start).collect::<Vec<_>>()
+        };
+        assert_eq!(places(steps(&columns, 0, 5, -2, 3)), [128 + 416, 128 + 256, 128 + 96]);
+    }
+
+    #[test]
+    fn what_lies_in_too_many_pieces_is_refused() {
+        let array = tests::view("'<f8'", &[MAX_PIECES + 1, 2], Order::C);
+        let column = |view: &View| view.index(1, 1).unwrap();
+        let why = References::new(column(&array), 80).unwrap_err().to_string();
+        assert!(why.starts_with("its elements lie in 65537 pieces of the file"), "{why}");
+        let fewer = array.steps(0, Steps { start: 1, step: 1, len: MAX_PIECES }).unwrap();
+        assert!(References::new(column(&fewer), 80).is_ok());
+        // However many a whole array has.
+        assert!(References::new(array, 8).is_ok());
     }
 }

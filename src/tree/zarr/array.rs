@@ -86,7 +86,8 @@ impl Directory for ArrayDirectory {
     }
 
     fn describe(self: Arc<Self>, _tree: &Tree) -> Result<Described, Error> {
-        Ok(Described::array(&self.0.array))
+        let Chunked { array, zarr, .. } = &*self.0;
+        Ok(Described::Array { array: array.clone(), zarr: Ok(zarr.grid().clone()), note: None })
     }
 
     fn is_read_only(&self) -> bool {

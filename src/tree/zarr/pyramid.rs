@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::text::{Says, Text};
-use super::{ArrayDirectory, Chunked, name_of};
+use super::{ArrayDirectory, Chunked};
 use crate::error::Error;
 use crate::meta::Kind;
 use crate::selection::{Grid, Refusal};
@@ -56,7 +56,7 @@ impl Says for Metadata {
         let levels = (0..pyramid.levels()).filter_map(|k| Some((k, pyramid.level(k)?)));
         let members = levels.map(|(k, view)| Ok((k.to_string(), self.0.level(view).metadata()?)));
         let members = members.collect::<Result<Map<_, _>, _>>()?;
-        Ok(v3::group(pyramid.attributes(&name_of(&self.0.array)), Some(members)))
+        Ok(v3::group(pyramid.attributes(&self.0.array.name()), Some(members)))
     }
 
     fn weight(&self) -> usize {
@@ -97,8 +97,8 @@ impl Directory for PyramidDirectory {
         Ok(Listing::Made(Made::of([metadata].into_iter().chain(levels))))
     }
 
-    fn describe(self: Arc<Self>, _tree: &Tree) -> Result<Described, Error> {
-        Ok(Described::array(&self.0.array))
+    fn describe(self: Arc<Self>, tree: &Tree) -> Result<Described, Error> {
+        Ok(Described::array(tree, self.0.array.clone()))
     }
 
     fn is_read_only(&self) -> bool {
