@@ -37,7 +37,9 @@ const JSON: &str = "A terminal gets a summary; a file or another program gets JS
 
 /// What reads the output of `refs`.
 const REFERENCES: &str = "The output is kerchunk JSON, version 1: fsspec's reference filesystem makes a Zarr \
-                          array of it, or a Zarr group of a directory. Nothing is mounted, and no file changes";
+                          array of it, or a Zarr group of a directory. A selection has a reference for each \
+                          piece of the file that it lies in, of which there may be 65536. Nothing is \
+                          mounted, and no file changes";
 
 /// How a shell comes to know a script.
 const SCRIPTS: &str = "Packages install the scripts. Without one: npyfs completions bash >> ~/.bashrc; npyfs \

@@ -120,7 +120,7 @@ fn refs_say_where_the_chunks_lie() {
 fn refs_of_a_mount_are_those_of_its_source() {
     let env = TestEnv::new();
     let mounted = env.mount(&[]);
-    for path in ["", "big.npy"] {
+    for path in ["", "big.npy", "big", "big/cols/2-4"] {
         let of_mount = npyfs(["refs".into(), mounted.path(path).into_os_string()]);
         let of_source = on(&env, "refs", &format!("data/{path}"));
         assert_eq!(of_mount.stdout, of_source.stdout, "{path}: {}", stderr(&of_mount));
@@ -134,8 +134,9 @@ fn refs_of_what_is_no_array_are_none_and_the_reason_is_said() {
     std::fs::write(env.data().join("bad.npy"), "no array").unwrap();
     for (path, why) in [
         ("data/bad.npy", "not a .npy file: it does not start with \\x93NUMPY"),
-        ("data/big", "there is none; the array is the file "),
-        ("data/nowhere", "No such file or directory"),
+        ("data/big/rows/0-5000000", "big/rows/0-5000000: the array has 1000 rows"),
+        ("data/big/rows", "a directory of selections"),
+        ("data/nowhere", "there is no such file in the source"),
         ("data", "1 file or directory is left out"),
     ] {
         let refs = on(&env, "refs", path);

@@ -115,7 +115,10 @@ impl Place {
             let failed = |err: io::Error| format!("{}: {err}", shown(path)).into();
             let entries = match std::fs::read_dir(path) {
                 Ok(entries) => entries,
-                Err(err) => return Ok(failures.add(failed(err))),
+                Err(err) => {
+                    failures.add(failed(err));
+                    return Ok(());
+                }
             };
             let entries = entries.map_while(|entry| {
                 let entry = entry.map_err(|err| failures.add(failed(err))).ok()?;
@@ -125,7 +128,10 @@ impl Place {
         } else {
             let listing = match self.found.tree.list(&self.found.node) {
                 Ok(listing) => listing,
-                Err(err) => return Ok(failures.add(self.found.error(&err).into())),
+                Err(err) => {
+                    failures.add(self.found.error(&err).into());
+                    return Ok(());
+                }
             };
             let entries = listing.entries_after(0);
             let entries = entries.map(|(_, name, kind)| (name.into_owned(), kind));

@@ -12,6 +12,7 @@ A theme is a folder beside this file:
     hostile/     files that were made to do harm, and links that lead out of the source
     programs/    other programs that use a mount, and shells that complete its paths
     create/      the command that makes arrays
+    commands/    the commands that need no mount: what they say to people and to programs
 
 What is new to a mount (another format, another kind of directory) gets a folder of its own. Helpers that
 more than one file needs are in support/; the ways to write an array are one table there, in writers.py.

@@ -176,6 +176,79 @@ def test_the_axes_are_named_so_that_no_two_arrays_share_one(tmp_path):
     assert group["a_1"].metadata.dimension_names == ("a_1_0",)
 
 
+SELECTIONS = {
+    "rows/3-8": lambda a: a[3:8],
+    "rows/7": lambda a: a[7],
+    "cols/2-9": lambda a: a[:, 2:9],
+    "slice/::-3,4:8": lambda a: a[::-3, 4:8],
+    "slice/1:9,::2": lambda a: a[1:9, ::2],
+    "T": lambda a: a.T,
+    "T/cols/1-5.npy": lambda a: a.T[:, 1:5],
+    "parts/3/1": lambda a: np.array_split(a, 3)[1],
+}
+
+
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("path", SELECTIONS)
+def test_a_path_inside_an_array_is_that_selection(tmp_path, path, order):
+    sample = corpus.sample("x", (11, 9, 2), "<i4", order)
+    expected = SELECTIONS[path](sample.array)
+    save(tmp_path, [sample])
+    for chunk_bytes in 24, 40, 1 << 20:
+        refs, _ = references(tmp_path / "x" / path, "--chunk-bytes", chunk_bytes)
+        assert_same(open_array(refs)[...], expected, f"{path} {chunk_bytes}")
+        end = sample.offset + sample.array.nbytes
+        assert all(start + len <= end for _, start, len in (v for v in refs.values() if isinstance(v, list)))
+
+
+def test_a_field_is_read_item_by_item(tmp_path):
+    sample = corpus.sample("iq", (20, 3), dtypes.ALL["ri"])
+    save(tmp_path, [sample])
+    with serving(tmp_path) as server:
+        refs, _ = references(tmp_path / "iq/fields/i", "--url", server.url)
+        array = open_array(refs)
+        assert_same(array[...], sample.array["i"], "fields/i")
+        assert array.chunks == (1, 1) and array.metadata.dimension_names == ("iq['i']_0", "iq['i']_1")
+
+
+def test_a_selection_in_too_many_pieces_is_refused(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((65537, 2), "u1"))
+    done = mounting.run(mounting.program(), "refs", tmp_path / "x/cols/1", check=False)
+    assert done.returncode == 1 and not done.stdout
+    assert done.stderr.startswith(f"npyfs: {tmp_path}/x/cols/1: its elements lie in 65537 pieces of the file, and ")
+    refs, _ = references(tmp_path / "x/rows/1-65537/cols/1")
+    assert len(refs) == 1 + 65536
+
+
+def test_an_array_of_an_archive_is_ranges_of_the_archive(tmp_path):
+    arrays = {"a": np.arange(3000).reshape(100, 30), "sub/b": np.arange(9.0)}
+    np.savez(tmp_path / "x.npz", **arrays)
+    with serving(tmp_path) as server:
+        options = ["--url", server.url, "--chunk-bytes", 4800]
+        for path, expected in [("a", arrays["a"]), ("sub/b.npy", arrays["sub/b"]), ("a/rows/30-50", arrays["a"][30:50])]:
+            refs, _ = references(tmp_path / "x" / path, *options)
+            assert_same(open_array(refs)[...], expected, path)
+        assert {path for path, _, _ in server.served} == {"/x.npz"}
+
+
+def test_what_no_reference_can_say_is_refused_with_the_way_out(tmp_path):
+    np.savez(tmp_path / "x.npz", a=np.arange(3))
+    np.savez_compressed(tmp_path / "packed.npz", a=np.arange(3))
+    for name in "01":
+        (tmp_path / "run").mkdir(exist_ok=True)
+        np.save(tmp_path / f"run/{name}.npy", np.arange(3))
+    for path, why in [
+        ("x.npz", "an archive; give one of its arrays: X/weights is the array called weights in X.npz"),
+        ("x", "an archive; give one of its arrays: X/weights is the array called weights in X.npz"),
+        ("packed/a", "the member is compressed; np.savez writes archives that are not"),
+        ("run/concat", "many files as one array, and a reference is to one file; give a file, or the directory"),
+        ("run/stack/rows/0", "many files as one array, and a reference is to one file; give a file, or the directory"),
+        ("run/0.zarr", "write it without .zarr; what chunks there are follows from --chunk-bytes"),
+    ]:
+        done = mounting.run(mounting.program(), "refs", tmp_path / path, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", f"npyfs: {tmp_path}/{path}: {why}\n")
+
+
 def test_virtualizarr_reads_ranges(tmp_path):
     samples = [corpus.sample(order, (100, 30), ">f4", order) for order in "CF"]
     save(tmp_path, samples)
