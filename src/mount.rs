@@ -33,7 +33,7 @@ use mountpoint::Mountpoint;
 pub use place::{Gone, Place, unmount};
 pub use privileges::give_up_privileges;
 pub use processes::{Process, in_words};
-pub use table::{Enclosing, enclosing, enclosing_mount, mountpoints};
+pub use table::{Entry, enclosing, enclosing_mount, mountpoints};
 
 /// How to mount.
 #[derive(Clone, Copy, Debug)]

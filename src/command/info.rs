@@ -5,13 +5,14 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use npyfs::encoding::Encoding;
+use npyfs::error::Error;
 use npyfs::escape::shown;
-use npyfs::mount::Enclosing;
+use npyfs::mount::Entry;
 use npyfs::selection::Grid;
-use npyfs::tree::{Array, Described};
+use npyfs::tree::{Array, Described, Node};
 use npyfs::view::View;
 
-use super::locate::Located;
+use super::locate::{Located, PathError};
 use super::summary::Summary;
 use super::{Failures, Outcome, advice, unless_closed};
 
@@ -37,58 +38,62 @@ struct Info {
 
 impl Info {
     fn describe(&mut self, path: &Path) -> Outcome {
-        let mount = npyfs::mount::enclosing_mount(path);
-        if let Some(mount) = &mount
+        let mounted = npyfs::mount::enclosing_mount(path);
+        if let Some((mount, within)) = &mounted
             && let Some((directory, said)) = in_mount(path)?
         {
             let json = said.map_err(|why| format!("{}: {}", shown(path), why.trim_end()))?;
-            let text = self.for_people.then(|| summary_in_mount(path, directory, &json, mount));
-            return self.write(&text.flatten().unwrap_or(json));
+            let text = match self.for_people {
+                true => summary_in_mount(path, directory, &json, mount, within),
+                false => None,
+            };
+            return self.write(&text.unwrap_or(json));
         }
-        let found = match &mount {
+        let found = match &mounted {
             // What the directories of a mount have is known from its source.
-            Some(mount) if path.is_dir() => Located::in_source(&mount.source, &mount.within, path)
-                .or_else(|_| Located::new(path)),
+            Some((mount, within)) if path.is_dir() => {
+                Located::in_source(&mount.source, within, path).or_else(|_| Located::new(path))
+            }
             _ => Located::new(path),
         }?;
+        let mount = mounted.as_ref().map(|(mount, _)| mount);
         match found.tree.describe(&found.node).map_err(|err| found.error(&err))? {
             Described::Array { array, zarr, note } => {
-                let refused =
-                    zarr.as_ref().err().map(|why| format!("there is no .zarr of it: {why}"));
+                let refused = zarr.as_ref().err().filter(|_| !self.for_people);
+                let refused = refused.map(|why| format!("there is no .zarr of it: {why}"));
                 let text = match self.for_people {
                     true => {
                         let directory = directory_of(path, &found, &array);
                         let file = found.file_of(&array);
-                        Summary { path, array: &array, file, zarr, directory, mount: None }.text()
+                        Summary { path, array: &array, file, zarr, directory, mount }.text()
                     }
                     false => array.header_json(),
                 };
                 self.write(&text)?;
-                let refused = refused.filter(|_| !self.for_people);
                 remark(path, refused.into_iter().chain(note));
                 Ok(())
             }
             Described::Archive { directory, members, notes } => {
-                let listing = Listing::read(&found.tree, &directory, self.for_people);
-                let listing = listing.map_err(|err| found.error(&err))?;
-                self.write(&listing.of_archive(path, members, mount.as_ref()))?;
+                // Another file may have its path by now.
+                let listing = self.listing(&found, &directory)?;
+                let listing = listing.ok_or_else(|| found.error(&Error::Stale))?;
+                self.write(&listing.of_archive(path, members, mount))?;
                 remark(path, notes);
                 Ok(())
             }
-            Described::NoArray(why) => {
-                let directory = found.tree.arrays(&found.node).map_err(|err| found.error(&err))?;
-                if directory.is_some() {
-                    let listing = Listing::read(&found.tree, &found.node, self.for_people);
-                    let listing = listing.map_err(|err| found.error(&err))?;
-                    return self.write(&listing.of_directory(path, mount.as_ref()));
+            Described::NoArray(why) => match self.listing(&found, &found.node)? {
+                Some(listing) => self.write(&listing.of_directory(path, mount)),
+                None => {
+                    let capitals = advice::for_capitals(path);
+                    Err(capitals.unwrap_or_else(|| format!("{}: {why}", shown(path))).into())
                 }
-                Err(match advice::for_capitals(path) {
-                    Some(capitals) => capitals,
-                    None => format!("{}: {why}", shown(path)),
-                }
-                .into())
-            }
+            },
         }
+    }
+
+    fn listing(&self, found: &Located, directory: &Node) -> Result<Option<Listing>, PathError> {
+        let listing = Listing::read(&found.tree, directory, self.for_people);
+        listing.map_err(|err| found.error(&err))
     }
 
     /// Writes what is said of a path: to people with a line between one and the next.
@@ -132,9 +137,10 @@ fn summary_in_mount(
     path: &Path,
     directory: PathBuf,
     json: &str,
-    mount: &Enclosing,
+    mount: &Entry,
+    within: &Path,
 ) -> Option<String> {
-    let found = Located::in_source(&mount.source, &mount.within, path).ok()?;
+    let found = Located::in_source(&mount.source, within, path).ok()?;
     let described = found.tree.describe(&found.node).ok()?;
     let Described::Array { array, zarr, .. } = described else { return None };
     if array.header_json() != json {

@@ -10,8 +10,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -33,6 +32,10 @@ use serde_json::{Map, Value};
 use super::locate::Located;
 use super::{Outcome, unless_closed};
 use crate::cli::RefsArgs;
+
+mod locations;
+
+use locations::Locations;
 
 /// As many arrays and groups may a group describe, so that readers need not search for them.
 const MAX_MEMBERS: usize = 1000;
@@ -109,64 +112,6 @@ fn write_inside(found: &Located, path: &Path, args: &RefsArgs) -> Outcome {
     let opened = writer.open(&**array.origin(), version, view, &array.name());
     writer.write_opened(&opened.map_err(|why| about(&why))?)?;
     Ok(writer.out.finish()?)
-}
-
-/// Where readers find the files of a source.
-struct Locations {
-    prefix: String,
-    /// Names are escaped as in URLs of the web.
-    is_escaped: bool,
-    /// The name of the source, if it is a single file.
-    single: Option<PathBuf>,
-}
-
-impl Locations {
-    /// Beneath a URL, or where the source is on this machine.
-    fn new(source: &Path, url: Option<&str>) -> Result<Locations, Box<dyn Error>> {
-        let single = (!source.is_dir()).then(|| source.file_name().map(PathBuf::from)).flatten();
-        let prefix = match url {
-            Some(url) => url.strip_suffix('/').unwrap_or(url).to_owned(),
-            None => {
-                // A symlink to a file keeps its name.
-                let directory = match &single {
-                    Some(_) => source.parent().filter(|path| *path != Path::new("")),
-                    None => Some(source),
-                };
-                let directory = directory.unwrap_or(Path::new("."));
-                let directory = directory
-                    .canonicalize()
-                    .map_err(|err| format!("{}: {err}", shown(directory)))?;
-                let directory = directory.to_str().ok_or_else(|| {
-                    format!("{}: the path is not UTF-8, which JSON can hold", shown(&directory))
-                })?;
-                format!("file://{}", directory.strip_suffix('/').unwrap_or(directory))
-            }
-        };
-        // Readers take the URLs of files and buckets as they are.
-        let is_escaped = ["http://", "https://"].iter().any(|scheme| prefix.starts_with(scheme));
-        Ok(Locations { prefix, is_escaped, single })
-    }
-
-    /// The place of a file of the source.
-    fn of(&self, path: &Path) -> Result<String, String> {
-        let path = self.single.as_deref().unwrap_or(path).as_os_str();
-        let path = match (self.is_escaped, path.to_str()) {
-            (true, _) => escaped(path),
-            (false, Some(path)) => path.to_owned(),
-            (false, None) => return Err("its name is not UTF-8, which JSON can hold".to_owned()),
-        };
-        Ok(format!("{}/{path}", self.prefix))
-    }
-}
-
-/// A path as it stands in a URL.
-fn escaped(path: &OsStr) -> String {
-    let escape = |&byte: &u8| match byte {
-        b'/' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    };
-    path.as_bytes().iter().map(escape).collect()
 }
 
 /// An array that Zarr can hold, open.

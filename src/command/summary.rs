@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use npyfs::escape::shown;
-use npyfs::mount::Enclosing;
+use npyfs::mount::Entry;
 use npyfs::npy::dtype::DType;
 use npyfs::npy::header::Order;
 use npyfs::npy::shape_text;
@@ -29,7 +29,7 @@ pub(super) struct Summary<'a> {
     pub(super) zarr: Result<Grid, Refusal>,
     /// Its directory, if it has one.
     pub(super) directory: Option<PathBuf>,
-    pub(super) mount: Option<&'a Enclosing>,
+    pub(super) mount: Option<&'a Entry>,
 }
 
 impl Summary<'_> {
@@ -168,9 +168,9 @@ fn strides(view: &View) -> String {
 }
 
 /// What a mount serves, and how.
-pub(super) fn served(mount: &Enclosing) -> String {
-    let Enclosing { mountpoint, source, read_only, for_others, .. } = mount;
+pub(super) fn served(mount: &Entry) -> String {
+    let Entry { mountpoint, source, read_only, allow_other, .. } = mount;
     let mode = if *read_only { "read-only" } else { "writable" };
-    let whom = if *for_others { ", also for other users" } else { "" };
+    let whom = if *allow_other { ", also for other users" } else { "" };
     format!("{} serves {}, {mode}{whom}", shown(mountpoint), shown(source))
 }

@@ -16,7 +16,7 @@ pub(super) const FILESYSTEM_TYPE: &str = "fuse.npyfs";
 
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub struct Entry {
     /// Its number, which no other mount has at the same time.
     pub(super) id: u64,
     /// The number of the mount that it is mounted on.
@@ -24,19 +24,19 @@ pub(super) struct Entry {
     /// The device of its filesystem, `major:minor`.
     pub(super) device: String,
     /// Where it is now.
-    pub(super) mountpoint: PathBuf,
+    pub mountpoint: PathBuf,
     /// The filesystem's type.
     pub(super) kind: String,
     /// What is mounted; for our mounts, the path of the source.
-    pub(super) source: PathBuf,
+    pub source: PathBuf,
     /// The user who has mounted it, if it is a FUSE mount.
     pub(super) owner: Option<u32>,
+    /// Nothing can be written.
+    pub read_only: bool,
+    /// Other users than its owner are let in.
+    pub allow_other: bool,
     /// Its whole tree is there, and not a part that was bound to another place.
     pub(super) whole: bool,
-    /// Nothing can be written through it.
-    pub(super) read_only: bool,
-    /// Users other than the owner may enter, if it is a FUSE mount.
-    pub(super) for_others: bool,
 }
 
 /// The identity of a mount. After it is gone, another soon gets its number and device, often both. Its unique
@@ -118,29 +118,14 @@ pub(super) fn unique_id_of(file: impl AsFd) -> Option<u64> {
     (stat.stx_mask & wanted.bits() != 0).then_some(stat.stx_mnt_id)
 }
 
-/// An npyfs mount that a path lies in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Enclosing {
-    /// Where it is mounted.
-    pub mountpoint: PathBuf,
-    /// What it serves.
-    pub source: PathBuf,
-    /// The path below both.
-    pub within: PathBuf,
-    /// Nothing can be written through it.
-    pub read_only: bool,
-    /// Users other than the owner may enter.
-    pub for_others: bool,
-}
-
 /// The source of the npyfs mount that a path lies in, if any, and the path within it. The path itself need
 /// not exist.
 pub fn enclosing(path: &Path) -> Option<(PathBuf, PathBuf)> {
-    enclosing_mount(path).map(|mount| (mount.source, mount.within))
+    enclosing_mount(path).map(|(mount, within)| (mount.source, within))
 }
 
-/// The npyfs mount that a path lies in, if any. The path itself need not exist.
-pub fn enclosing_mount(path: &Path) -> Option<Enclosing> {
+/// The npyfs mount that a path lies in, if any, and the path within it. The path itself need not exist.
+pub fn enclosing_mount(path: &Path) -> Option<(Entry, PathBuf)> {
     let real = path.ancestors().find_map(|start| {
         let start = if start.as_os_str().is_empty() { Path::new(".") } else { start };
         Some((start.canonicalize().ok()?, path.strip_prefix(start).unwrap_or(path)))
@@ -149,9 +134,7 @@ pub fn enclosing_mount(path: &Path) -> Option<Enclosing> {
     let path = start.join(rest);
     let entry = start.ancestors().find_map(|ancestor| at(ancestor).ok().flatten())?;
     let within = path.strip_prefix(&entry.mountpoint).ok()?.to_owned();
-    let Entry { mountpoint, source, read_only, for_others, .. } = entry;
-    let is_ours = entry.kind == FILESYSTEM_TYPE && entry.whole;
-    is_ours.then_some(Enclosing { mountpoint, source, within, read_only, for_others })
+    (entry.kind == FILESYSTEM_TYPE && entry.whole).then_some((entry, within))
 }
 
 /// One line; its format is that of proc_pid_mountinfo(5).
@@ -171,10 +154,10 @@ fn parse(line: &[u8]) -> Option<Entry> {
         kind: String::from_utf8(fields.get(separator + 1)?.to_vec()).ok()?,
         source: PathBuf::from(unescape(fields.get(separator + 2)?)),
         owner: fields.get(separator + 3).and_then(|options| owner(options)),
-        whole: *fields.get(3)? == b"/",
         // Of this mount, or of all mounts of its filesystem.
         read_only: has(5, b"ro") || has(separator + 3, b"ro"),
-        for_others: has(separator + 3, b"allow_other"),
+        allow_other: has(separator + 3, b"allow_other"),
+        whole: *fields.get(3)? == b"/",
     })
 }
 
@@ -222,9 +205,9 @@ mod tests {
                 kind: "fuse.npyfs".to_owned(),
                 source: PathBuf::from("/data, all"),
                 owner: Some(0),
-                whole: true,
                 read_only: true,
-                for_others: true,
+                allow_other: true,
+                whole: true,
             })
         );
         assert_eq!(parse(b""), None);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use npyfs::error::Error;
 use npyfs::escape::shown;
-use npyfs::mount::Enclosing;
+use npyfs::mount::Entry;
 use npyfs::npy::shape_text;
 use npyfs::text::{self, Served};
 use npyfs::tree::{Described, Node, Tree};
@@ -31,8 +31,13 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Looks at the arrays of a directory.
-    pub(super) fn read(tree: &Tree, directory: &Node, for_people: bool) -> Result<Listing, Error> {
+    /// Looks at the arrays of a directory; none if it has none of its own.
+    pub(super) fn read(
+        tree: &Tree,
+        directory: &Node,
+        for_people: bool,
+    ) -> Result<Option<Listing>, Error> {
+        let Some(arrays) = tree.arrays(directory)? else { return Ok(None) };
         let backing = directory.backing();
         let path = backing.path().unwrap_or(Path::new(""));
         let source = backing.origin().map_or(path, |origin| origin.file_path());
@@ -41,13 +46,13 @@ impl Listing {
             false => source.to_string_lossy().into_owned(),
         };
         let mut listing = Listing { source, for_people, ..Listing::default() };
-        for node in tree.arrays(directory)?.into_iter().flatten() {
+        for node in arrays {
             let node = node?;
             let its_path = node.backing().path().unwrap_or(Path::new(""));
             let name = shown(its_path.strip_prefix(path).unwrap_or(its_path)).to_string();
             listing.add(&node, name, tree.describe(&node));
         }
-        Ok(listing)
+        Ok(Some(listing))
     }
 
     fn add(&mut self, node: &Node, name: String, described: Result<Described, Error>) {
@@ -82,7 +87,7 @@ impl Listing {
     }
 
     /// The text about a directory of the source.
-    pub(super) fn of_directory(self, path: &Path, mount: Option<&Enclosing>) -> String {
+    pub(super) fn of_directory(self, path: &Path, mount: Option<&Entry>) -> String {
         match self.for_people {
             true => self.table(path, None, mount),
             false => text::directory_json(&self.source, mount.map(in_json).as_ref(), &self.objects),
@@ -90,12 +95,7 @@ impl Listing {
     }
 
     /// The text about an archive, or about a directory in one.
-    pub(super) fn of_archive(
-        self,
-        path: &Path,
-        members: usize,
-        mount: Option<&Enclosing>,
-    ) -> String {
+    pub(super) fn of_archive(self, path: &Path, members: usize, mount: Option<&Entry>) -> String {
         match self.for_people {
             true => self.table(path, Some(members), mount),
             false => {
@@ -105,7 +105,7 @@ impl Listing {
         }
     }
 
-    fn table(mut self, path: &Path, members: Option<usize>, mount: Option<&Enclosing>) -> String {
+    fn table(mut self, path: &Path, members: Option<usize>, mount: Option<&Entry>) -> String {
         let mut text = format!("{TITLE}{}{TITLE:#}\n", shown(path));
         if let Some(mount) = mount {
             text.push_str(&format!("{LABEL}mount{LABEL:#}  {}\n", served(mount)));
@@ -138,7 +138,7 @@ impl Listing {
     }
 }
 
-fn in_json(mount: &Enclosing) -> Served<'_> {
+fn in_json(mount: &Entry) -> Served<'_> {
     Served {
         mountpoint: mount.mountpoint.to_string_lossy(),
         source: mount.source.to_string_lossy(),
