@@ -11,6 +11,9 @@ use npyfs::npy::shape_text;
 /// So many fields of a record are named where there is one line for all.
 const MAX_NAMED: usize = 3;
 
+/// So many characters of a name are shown, which a header can make very long.
+const MAX_CHARS: usize = 60;
+
 /// Bytes, in a unit that says something.
 pub(super) fn size(bytes: u64) -> String {
     HumanBytes(bytes).to_string()
@@ -57,15 +60,24 @@ fn record_name(record: &Record) -> String {
     if fields.len() > MAX_NAMED {
         parts.push(format!("{} more", fields.len() - MAX_NAMED));
     }
-    format!("{{{}}}", parts.join(", "))
+    clipped(format!("{{{}}}", parts.join(", ")))
 }
 
 /// The name of a field as it may be shown.
 pub(super) fn field_name(field: &Field) -> String {
-    match field.name.as_str() {
+    clipped(match field.name.as_str() {
         Some(name) => shown(name).to_string(),
         None => field.name.repr(),
+    })
+}
+
+/// The beginning of a text, if it is long.
+fn clipped(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MAX_CHARS) {
+        text.truncate(end);
+        text.push('…');
     }
+    text
 }
 
 /// A path as it is pasted into a shell, which is bash, zsh or the like where it holds control characters.
@@ -116,6 +128,7 @@ mod tests {
                 "{a: uint8, b: uint8, c: uint8, 2 more}",
             ),
             ("[('\\n', '|u1')]", "{\\n: uint8}"),
+            (&*format!("[('{}', '|u1')]", "é".repeat(99)), &*format!("{{{}…", "é".repeat(59))),
         ] {
             let dtype = DType::from_descr(&literal::parse(descr, false).unwrap()).unwrap();
             assert_eq!(dtype_name(&dtype), name);
