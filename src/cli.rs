@@ -15,6 +15,7 @@ use npyfs::npy::typed::{self, Shape};
 mod completion;
 #[cfg(test)]
 mod man;
+mod mount_helper;
 mod options;
 
 pub(crate) use completion::Shell;
@@ -169,12 +170,18 @@ pub(crate) struct MountArgs {
     /// Unmount even if the daemon is killed
     #[arg(long)]
     pub(crate) auto_unmount: bool,
+    /// Unmount when standard input ends, as it does when the program at its other end is gone
+    #[arg(long)]
+    pub(crate) until_eof: bool,
     /// Append the log to this file [default: the terminal; in the background, the system's log]
     #[arg(long, value_name = "FILE", add = completion::files())]
     pub(crate) log_file: Option<PathBuf>,
     /// Warnings about ignored options
     #[arg(skip)]
     pub(crate) warnings: Vec<String>,
+    /// The command line after the word `mount`
+    #[arg(skip)]
+    pub(crate) words: Vec<OsString>,
     /// Set by the process that waits in the foreground for this one
     #[arg(long, hide = true)]
     pub(crate) in_background: bool,
@@ -265,7 +272,7 @@ fn bytes_or_none(text: &str) -> Result<u64, String> {
 
 /// What was typed, or the end of the program with the reason why it means nothing.
 pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Cli {
-    let args = with_command(args);
+    let args = with_command(args.collect());
     read(&args).unwrap_or_else(|err| {
         // A shell may have put in any name of a file for a `*`, and errors quote it.
         let shown_args: Vec<OsString> =
@@ -295,13 +302,17 @@ fn read(args: &[OsString]) -> Result<Cli, clap::Error> {
             ));
         }
         mount.warnings = warnings;
+        mount.words = after.to_vec();
     }
     Ok(cli)
 }
 
-/// `mount -t fuse.npyfs` calls us with source and mountpoint, and no word for what to do.
-fn with_command(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let mut args: Vec<_> = args.collect();
+/// Puts in the word for what to do where mount(8) has called us, or its helper for FUSE: they name the source and
+/// the mountpoint, and nothing else.
+fn with_command(mut args: Vec<OsString>) -> Vec<OsString> {
+    if mount_helper::is_called(&args) {
+        return mount_helper::command(args);
+    }
     let is_path = |arg: &OsString| arg.as_bytes().contains(&b'/');
     if args.get(1).is_some_and(is_path) && args.len() > 2 {
         args.insert(1, "mount".into());
@@ -314,8 +325,8 @@ mod tests {
     use super::*;
 
     fn mount(args: &[&str]) -> Result<MountArgs, String> {
-        let args =
-            with_command(std::iter::once("npyfs").chain(args.iter().copied()).map(Into::into));
+        let args = std::iter::once("npyfs").chain(args.iter().copied()).map(Into::into);
+        let args = with_command(args.collect());
         match read(&args).map_err(|err| err.to_string())?.command {
             Command::Mount(args) => Ok(args),
             other => Err(format!("{other:?}")),

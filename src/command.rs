@@ -16,6 +16,7 @@ pub(crate) mod info;
 mod locate;
 pub(crate) mod ls;
 pub(crate) mod mount;
+mod notify;
 pub(crate) mod refs;
 mod summary;
 mod table;

@@ -4,7 +4,10 @@ mod common;
 
 use std::fs::File;
 use std::io::Read;
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Output};
 
 use common::{TestEnv, eventually, mount_count, npyfs, program, run, stderr, wait};
@@ -353,6 +356,29 @@ fn fstab_and_mount_call_it_without_a_command() {
         said.contains("-o uid=1000: files show the owners that they have in the source"),
         "{said}"
     );
+}
+
+#[test]
+fn a_mount_comes_down_when_the_program_that_made_it_is_gone() {
+    for foreground in [false, true] {
+        let env = TestEnv::new();
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        let mut command = Command::new(program());
+        command.args(["mount", "--until-eof"]).args(foreground.then_some("-f"));
+        command.args([env.data(), env.mountpoint()]).stdin(OwnedFd::from(theirs));
+        let mut child = command.spawn().unwrap();
+        drop(command);
+        eventually("the mount", || mount_count(&env.mountpoint()) == 1);
+        // Strided, and so not given to the kernel when it is opened.
+        let mut open = File::open(env.mountpoint().join("big/slice/::-1.raw")).unwrap();
+        ours.shutdown(Shutdown::Write).unwrap();
+        ours.set_read_timeout(Some(common::PATIENCE)).unwrap();
+        assert_eq!(ours.read(&mut [0]).unwrap(), 0, "it closes its end");
+        assert_eq!(mount_count(&env.mountpoint()), 0);
+        assert_eq!(open.read_to_end(&mut Vec::new()).unwrap(), 80_000, "what is open is served");
+        drop(open);
+        assert!(wait(&mut child).success());
+    }
 }
 
 #[test]

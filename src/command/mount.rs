@@ -15,7 +15,7 @@ use rustix::process::{Resource, Rlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::{Outcome, advice, by};
+use super::{Outcome, advice, by, notify};
 use crate::cli::MountArgs;
 use crate::logging;
 
@@ -34,12 +34,10 @@ pub(crate) fn run(args: &MountArgs) -> Outcome {
     }
     // A process of its own rather than a fork: no thread and no lock is shared, and its errors
     // reach the terminal as they are.
-    // `mount(8)` calls us without the word.
-    let mut arguments = std::env::args_os().skip(1).peekable();
-    arguments.next_if(|arg| arg == "mount");
     let mut daemon = Command::new(std::env::current_exe()?);
-    daemon.args(["mount", "--in-background"]).args(arguments);
-    let mut child = daemon.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    daemon.args(["mount", "--in-background"]).args(&args.words);
+    daemon.stdin(if args.until_eof { Stdio::inherit() } else { Stdio::null() });
+    let mut child = daemon.stdout(Stdio::piped()).spawn()?;
     let mut said = Vec::new();
     if let Some(mut output) = child.stdout.take() {
         output.read_to_end(&mut said)?;
@@ -94,9 +92,15 @@ fn serve(args: &MountArgs) -> Outcome {
         Some(place) if args.auto_unmount => Some(watch(place)?),
         _ => None,
     };
+    if let Some(place) = mount.place().filter(|_| args.until_eof) {
+        unmount_at_eof(place.clone(), asked.clone());
+    }
     if args.in_background {
-        detach()?;
+        detach(args.until_eof)?;
     } else {
+        if let Err(err) = notify::ready() {
+            log::warn!("the service manager was not told that the mount is ready: {err}");
+        }
         eprintln!(
             "npyfs: {} is mounted on {}, {}; Ctrl-C unmounts it",
             shown(&args.source),
@@ -164,8 +168,22 @@ fn raise_file_limit() {
     }
 }
 
+/// Unmounts when standard input ends, as `npyfs umount` does: what is open is served until it is closed.
+fn unmount_at_eof(place: Place, asked: mpsc::Sender<End>) {
+    thread::spawn(move || {
+        // An error means the same as an end.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        if let Err(err) = place.unmount() {
+            log::warn!("{err}");
+            let _ = asked.send(End::Asked);
+        }
+        // Whoever holds the other end of a socket can wait for this.
+        let _ = File::open("/dev/null").and_then(|null| Ok(rustix::stdio::dup2_stdin(null)?));
+    });
+}
+
 /// Tells the waiting process that the mount is ready, and leaves the terminal and the current directory.
-fn detach() -> io::Result<()> {
+fn detach(keeps_stdin: bool) -> io::Result<()> {
     // Everything that can fail comes before that word.
     let null = File::options().read(true).write(true).open("/dev/null")?;
     std::env::set_current_dir("/")?;
@@ -173,7 +191,9 @@ fn detach() -> io::Result<()> {
     out.write_all(READY)?;
     out.flush()?;
     logging::detach();
-    rustix::stdio::dup2_stdin(&null)?;
+    if !keeps_stdin {
+        rustix::stdio::dup2_stdin(&null)?;
+    }
     rustix::stdio::dup2_stdout(&null)?;
     Ok(rustix::stdio::dup2_stderr(&null)?)
 }
