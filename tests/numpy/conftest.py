@@ -13,6 +13,7 @@ A theme is a folder beside this file:
     programs/    other programs that use a mount, and shells that complete its paths
     create/      the command that makes arrays
     commands/    the commands that need no mount: what they say to people and to programs
+    python/      the Python module
 
 What is new to a mount (another format, another kind of directory) gets a folder of its own. Helpers that
 more than one file needs are in support/; the ways to write an array are one table there, in writers.py.
