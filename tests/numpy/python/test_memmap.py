@@ -94,7 +94,7 @@ def test_what_is_no_array_says_why(own_mount):
     for path, why in [("x/rows/3-9", "6 rows"), ("y", "no such file"), ("short", "header says")]:
         with pytest.raises(npyfs.Error, match=why):
             npyfs.memmap(source / path)
-    with pytest.raises(ValueError, match="name an array in it"):
+    with pytest.raises(ValueError, match="name one in it"):
         npyfs.memmap(source / "z.npz")
 
 

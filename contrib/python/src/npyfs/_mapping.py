@@ -64,7 +64,7 @@ def _check(path: StrPath, found: dict[str, Any], mode: str) -> None:
     if "joined" in found:
         raise ValueError(f"{shown}: its elements are in many files, which no strides describe; np.load reads it")
     if "strides" not in found:
-        raise ValueError(f"{shown}: this is an archive; name an array in it")
+        raise ValueError(f"{shown}: this is no array; name one in it")
     if "file" not in found:
         raise ValueError(f"{shown}: where its file is on this machine is not known")
     if mode == "r+" and "member" in found:
