@@ -135,6 +135,17 @@ def test_a_file_that_is_replaced_meanwhile_is_looked_at_again(tmp_path, monkeypa
     assert_mapped(tmp_path / "x", arrays[1])
 
 
+@pytest.mark.parametrize("mode", ["r", "r+"])
+def test_a_file_that_is_cut_off_meanwhile_is_an_error_and_stays_as_it_is(tmp_path, monkeypatch, mode):
+    np.save(tmp_path / "x.npy", np.arange(24))
+    found = npyfs.info(tmp_path / "x")
+    os.truncate(tmp_path / "x.npy", 300)
+    monkeypatch.setattr(npyfs._mapping, "info", lambda path: found)
+    with pytest.raises(npyfs.Error, match="shorter than its header says"):
+        npyfs.memmap(tmp_path / "x", mode)
+    assert (tmp_path / "x.npy").stat().st_size == 300
+
+
 def test_an_array_keeps_the_file_that_it_was_made_of(tmp_path):
     np.save(tmp_path / "x.npy", np.arange(24))
     array = npyfs.memmap(tmp_path / "x/slice/::-1")
