@@ -15,6 +15,7 @@ use crate::messages;
 use crate::meta::Stamp;
 use crate::quota::Share;
 use crate::source::Which;
+use crate::statistics::{Number, STATISTICS};
 use crate::tree::{Attr, Content, Node, Tree};
 
 mod directories;
@@ -121,8 +122,8 @@ impl Fs {
         Fs {
             tree,
             inodes: Mutex::default(),
-            files: Handles::default(),
-            directories: Handles::default(),
+            files: Handles::new(&STATISTICS.in_use.files),
+            directories: Handles::new(&STATISTICS.in_use.directories),
             listings: Listings::default(),
             shares: Shares::default(),
             changes: Changes::default(),
@@ -333,7 +334,11 @@ impl Fs {
     ) -> Result<R, Error> {
         let file = self.files.get(handle)?;
         self.note_pages(&file);
-        file.content.read_at(at, len, respond)
+        let counted = counted(&file.content);
+        file.content.read_at(at, len, |bytes| {
+            counted.add(bytes.len() as u64);
+            respond(bytes)
+        })
     }
 
     /// Closes a file.
@@ -358,5 +363,16 @@ impl Fs {
     /// The filesystem that the source is on.
     pub fn statvfs(&self) -> Result<StatVfs, Error> {
         self.tree.source().statvfs()
+    }
+}
+
+/// By which number the bytes are counted that are read of a file.
+fn counted(content: &Content) -> &'static Number {
+    let bytes = &STATISTICS.bytes;
+    match content {
+        Content::Text(_) | Content::Report(_) => &bytes.made,
+        Content::Whole { .. } => &bytes.read,
+        Content::Array { layout, .. } if layout.lies_together() => &bytes.read,
+        Content::Array { .. } => &bytes.gathered,
     }
 }

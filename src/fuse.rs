@@ -8,9 +8,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use fuser::{
-    BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation,
-    INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, Notifier, OpenFlags, PollEvents,
-    PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
+    BsdFileFlags, CopyFileRangeFlags, FileHandle, Filesystem, FopenFlags, Generation, INodeNo,
+    InitFlags, IoctlFlags, KernelConfig, LockOwner, Notifier, OpenFlags, PollEvents, PollFlags,
+    PollNotifier, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
     ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen, ReplyPoll,
     ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
@@ -24,7 +24,7 @@ mod answering;
 mod opening;
 mod translate;
 
-use answering::guarded;
+use answering::{error, handed_on};
 use opening::{LongOpens, Opens};
 use translate::{caller, errno, file_attr, file_type};
 
@@ -62,11 +62,11 @@ impl Adapter {
     }
 }
 
-/// Requests that are answered with one errno, whatever they ask.
+/// Requests about an inode that are answered with one errno, whatever they ask.
 macro_rules! refused {
-    ($errno:ident: $($request:ident($($argument:ty),*) -> $reply:ty;)*) => {
-        $(fn $request(&self, _: &Request, $(_: $argument,)* reply: $reply) {
-            reply.error(Errno::$errno);
+    ($errno:ident: $($request:ident(INodeNo $(, $argument:ty)*) -> $reply:ty;)*) => {
+        $(fn $request(&self, request: &Request, ino: INodeNo, $(_: $argument,)* reply: $reply) {
+            self.guarded(request, stringify!($request), ino, || reply.error(error(libc::$errno)));
         })*
     };
 }
@@ -78,7 +78,7 @@ macro_rules! names_stay {
         $(fn $request(
             &self, request: &Request, $(_: $before,)* parent: INodeNo, name: &OsStr, $(_: $after,)* reply: $reply
         ) {
-            guarded(request, stringify!($request), || {
+            self.guarded(request, stringify!($request), (parent, name), || {
                 let err = self.fs.names_stay(Ino(parent.0), name);
                 reply.error(errno(stringify!($request), &err));
             });
@@ -116,18 +116,20 @@ impl Filesystem for Adapter {
     }
 
     fn lookup(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        guarded(req, "lookup", || match self.fs.lookup(Ino(parent.0), name, caller(req)) {
-            Ok((ino, attr)) => reply.entry(&self.ttl, &file_attr(ino, &attr), Generation(0)),
-            Err(err) => reply.error(errno("lookup", &err)),
+        self.guarded(req, "lookup", (parent, name), || {
+            match self.fs.lookup(Ino(parent.0), name, caller(req)) {
+                Ok((ino, attr)) => reply.entry(&self.ttl, &file_attr(ino, &attr), Generation(0)),
+                Err(err) => reply.error(errno("lookup", &err)),
+            }
         });
     }
 
     fn forget(&self, req: &Request, ino: INodeNo, nlookup: u64) {
-        guarded(req, "forget", || self.fs.forget(Ino(ino.0), nlookup));
+        self.guarded(req, "forget", ino, || self.fs.forget(Ino(ino.0), nlookup));
     }
 
     fn getattr(&self, req: &Request, ino: INodeNo, fh: Option<FileHandle>, reply: ReplyAttr) {
-        guarded(req, "getattr", || {
+        self.guarded(req, "getattr", ino, || {
             let ino = Ino(ino.0);
             let attr = match fh {
                 Some(handle) => self.fs.attr_of_open(ino, Handle(handle.0)),
@@ -141,16 +143,17 @@ impl Filesystem for Adapter {
     }
 
     fn readlink(&self, req: &Request, ino: INodeNo, reply: ReplyData) {
-        guarded(req, "readlink", || match self.fs.read_link(Ino(ino.0)) {
+        self.guarded(req, "readlink", ino, || match self.fs.read_link(Ino(ino.0)) {
             Ok(text) => reply.data(text.as_bytes()),
             Err(err) => reply.error(errno("readlink", &err)),
         });
     }
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        let (ino, caller) = (Ino(ino.0), caller(req));
-        guarded(req, "open", || match self.fs.leave_to_copy(ino) {
+        let caller = caller(req);
+        self.guarded(req, "open", ino, || match self.fs.leave_to_copy(Ino(ino.0)) {
             Some(leave) => {
+                handed_on();
                 self.long_opens.open_file(&self.opens, ino, flags, caller, leave, reply);
             }
             None => self.opens.open_file(ino, flags, caller, None, reply),
@@ -160,7 +163,7 @@ impl Filesystem for Adapter {
     fn read(
         &self,
         req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         size: u32,
@@ -168,7 +171,7 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        guarded(req, "read", || {
+        self.guarded(req, "read", ino, || {
             // The reply goes to whichever of the two uses it.
             let mut reply = Some(reply);
             let read = self.fs.read(Handle(fh.0), offset, size as usize, |bytes| {
@@ -183,35 +186,37 @@ impl Filesystem for Adapter {
     fn release(
         &self,
         req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         _flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        guarded(req, "release", || {
+        self.guarded(req, "release", ino, || {
             self.fs.release(Handle(fh.0));
             reply.ok();
         });
     }
 
     fn opendir(&self, req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        guarded(req, "opendir", || match self.fs.open_directory(Ino(ino.0), caller(req)) {
-            Ok(handle) => reply.opened(FileHandle(handle.0), FopenFlags::empty()),
-            Err(err) => reply.error(errno("opendir", &err)),
+        self.guarded(req, "opendir", ino, || {
+            match self.fs.open_directory(Ino(ino.0), caller(req)) {
+                Ok(handle) => reply.opened(FileHandle(handle.0), FopenFlags::empty()),
+                Err(err) => reply.error(errno("opendir", &err)),
+            }
         });
     }
 
     fn readdir(
         &self,
         req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         mut reply: ReplyDirectory,
     ) {
-        guarded(req, "readdir", || {
+        self.guarded(req, "readdir", ino, || {
             let read = self.fs.read_directory(Handle(fh.0), offset, |entry| {
                 let ino = INodeNo(entry.ino.map_or(UNKNOWN_INO, |ino| ino.0));
                 reply.add(ino, entry.next, file_type(entry.kind), &entry.name)
@@ -226,12 +231,12 @@ impl Filesystem for Adapter {
     fn readdirplus(
         &self,
         req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         mut reply: ReplyDirectoryPlus,
     ) {
-        guarded(req, "readdirplus", || {
+        self.guarded(req, "readdirplus", ino, || {
             let read = self.fs.read_directory_plus(Handle(fh.0), offset, |entry, ino, attr| {
                 let attr = file_attr(ino, attr);
                 reply.add(attr.ino, entry.next, &entry.name, &self.ttl, &attr, Generation(0))
@@ -246,19 +251,19 @@ impl Filesystem for Adapter {
     fn releasedir(
         &self,
         req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         _flags: OpenFlags,
         reply: ReplyEmpty,
     ) {
-        guarded(req, "releasedir", || {
+        self.guarded(req, "releasedir", ino, || {
             self.fs.release_directory(Handle(fh.0));
             reply.ok();
         });
     }
 
-    fn statfs(&self, req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
-        guarded(req, "statfs", || match self.fs.statvfs() {
+    fn statfs(&self, req: &Request, ino: INodeNo, reply: ReplyStatfs) {
+        self.guarded(req, "statfs", ino, || match self.fs.statvfs() {
             Ok(stat) => reply.statfs(
                 stat.f_blocks,
                 stat.f_bfree,
@@ -276,7 +281,7 @@ impl Filesystem for Adapter {
     fn write(
         &self,
         req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         data: &[u8],
@@ -285,7 +290,7 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        guarded(req, "write", || {
+        self.guarded(req, "write", ino, || {
             // O_SYNC has that bit too. The kernel leaves syncing to us for writes that bypass its pages.
             let synced = flags.0 & libc::O_DSYNC != 0;
             let cached = write_flags.contains(WriteFlags::FUSE_WRITE_CACHE);
@@ -325,7 +330,7 @@ impl Filesystem for Adapter {
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        guarded(req, "setattr", || {
+        self.guarded(req, "setattr", ino, || {
             let (ino, owner) = (Ino(ino.0), (uid, gid));
             let set = match (size, mode, owner, atime, mtime) {
                 // With a size come the times that a change of it sets.
@@ -347,12 +352,12 @@ impl Filesystem for Adapter {
     fn flush(
         &self,
         req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         _lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
-        guarded(req, "flush", || match self.fs.flush(Handle(fh.0), caller(req)) {
+        self.guarded(req, "flush", ino, || match self.fs.flush(Handle(fh.0), caller(req)) {
             Ok(()) => reply.ok(),
             Err(err) => reply.error(errno("flush", &err)),
         });
@@ -361,23 +366,27 @@ impl Filesystem for Adapter {
     fn fsync(
         &self,
         req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         datasync: bool,
         reply: ReplyEmpty,
     ) {
-        guarded(req, "fsync", || match self.fs.sync(Handle(fh.0), datasync) {
+        self.guarded(req, "fsync", ino, || match self.fs.sync(Handle(fh.0), datasync) {
             Ok(()) => reply.ok(),
             Err(err) => reply.error(errno("fsync", &err)),
         });
     }
 
     fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
-        guarded(req, "getxattr", || self.list_by_name(Ino(ino.0), name, size, caller(req), reply));
+        self.guarded(req, "getxattr", ino, || {
+            self.list_by_name(Ino(ino.0), name, size, caller(req), reply)
+        });
     }
 
     fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        guarded(req, "listxattr", || self.names_of_lists(Ino(ino.0), size, caller(req), reply));
+        self.guarded(req, "listxattr", ino, || {
+            self.names_of_lists(Ino(ino.0), size, caller(req), reply)
+        });
     }
 
     names_stay! {

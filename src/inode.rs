@@ -10,6 +10,7 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 
 use crate::meta::Stamp;
+use crate::statistics::STATISTICS;
 use crate::tree::{Backing, Node};
 
 mod forgettable;
@@ -100,6 +101,7 @@ impl Inodes {
             self.forgettable.insert(ino, inode.weight());
         }
         self.by_number.insert(ino, inode.into());
+        STATISTICS.in_use.inodes.add(1);
         ino
     }
 
@@ -112,6 +114,7 @@ impl Inodes {
         }
         self.forgettable.remove(ino);
         if let Some(inode) = self.by_number.remove(&ino) {
+            STATISTICS.in_use.inodes.sub(1);
             let Entry::Occupied(mut siblings) = self.by_name.entry(inode.parent) else { return };
             // The name may mean a newer version by now.
             if siblings.get().get(&inode.name) == Some(&ino) {

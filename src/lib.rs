@@ -9,6 +9,7 @@
 //! | [`caller`], [`credentials`], [`quota`] | who asks, with whose rights it is looked at, and how much each may have |
 //! | [`acl`] | POSIX access lists, which the kernel enforces |
 //! | [`escape`], [`messages`] | names as they may be shown; the last messages of the log |
+//! | [`statistics`] | what has been done, counted |
 //! | [`meta`] | the attributes of files |
 //! | [`npy`] | the .npy format: literals, dtypes, headers |
 //! | [`view`], [`runs`] | which bytes are the elements, and where they lie together |
@@ -47,6 +48,7 @@ pub mod meta;
 pub mod mount;
 pub mod quota;
 pub mod source;
+pub mod statistics;
 pub mod storage;
 pub mod text;
 pub mod tree;

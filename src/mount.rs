@@ -15,6 +15,7 @@ use crate::escape::shown;
 use crate::fs::{Fs, Staging};
 use crate::fuse::Adapter;
 use crate::source::{self, Source};
+use crate::statistics::STATISTICS;
 use crate::storage;
 use crate::tree::{self, Tree};
 
@@ -30,10 +31,10 @@ mod table;
 use connection::Connection;
 use housekeeping::{CloseChanges, keep_fresh, keep_tidy, write_back};
 use mountpoint::Mountpoint;
-pub use place::{Gone, Place, unmount};
+pub use place::{Gone, Place, at, unmount};
 pub use privileges::give_up_privileges;
 pub use processes::{Process, in_words};
-pub use table::{Entry, enclosing, enclosing_mount, mountpoints};
+pub use table::{Entry, enclosing, enclosing_mount, mounts};
 
 /// How to mount.
 #[derive(Clone, Copy, Debug)]
@@ -187,6 +188,7 @@ impl Mount {
         // Empty until now.
         let _ = notifier.set(session.notifier());
         let mount = Mount { session, fs, mounted };
+        STATISTICS.begin();
         if let Some(place) = mount.place() {
             tune(place.device());
             mount.fs.tree().source().leave_out(place.device(), place.mountpoint());

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Every module of the library, each after those that it may import from.
-const LAYERS: [&str; 26] = [
+const LAYERS: [&str; 27] = [
     "locks",
     "concatenated",
     "caller",
@@ -12,6 +12,7 @@ const LAYERS: [&str; 26] = [
     "acl",
     "escape",
     "messages",
+    "statistics",
     "meta",
     "npy",
     "view",

@@ -201,7 +201,7 @@ fn the_control_directory_is_in_the_root_by_name_and_takes_no_name_away() {
     std::fs::create_dir(env.data().join("sub")).unwrap();
     let mounted = env.mount(&[]);
     assert_eq!(names(&mounted.mountpoint), ["big", "big.npy", "sub"]);
-    assert_eq!(names(&mounted.path(".npyfs")), ["log"]);
+    assert_eq!(names(&mounted.path(".npyfs")), ["log", "stats.json"]);
     for elsewhere in ["sub/.npyfs", "big/.npyfs", ".npyfs/.npyfs", ".npyfs/other", ".npyfs.npy"] {
         assert!(!mounted.path(elsewhere).exists(), "{elsewhere}");
     }

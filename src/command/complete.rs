@@ -89,9 +89,9 @@ pub(crate) fn real(typed: &OsStr, is_wanted: impl Fn(&[u8]) -> bool) -> Vec<OsSt
 
 /// Mountpoints of npyfs. They are not touched, since their daemons may be dead.
 pub(crate) fn mountpoints(typed: &OsStr) -> Vec<OsString> {
-    let all = npyfs::mount::mountpoints().unwrap_or_default().into_iter();
-    let is_wanted = |path: &PathBuf| path.as_os_str().as_bytes().starts_with(typed.as_bytes());
-    all.filter(is_wanted).map(PathBuf::into_os_string).collect()
+    let all = npyfs::mount::mounts().unwrap_or_default().into_iter();
+    let all = all.map(|mount| mount.mountpoint.into_os_string());
+    all.filter(|path| path.as_bytes().starts_with(typed.as_bytes())).collect()
 }
 
 /// What a directory has. Nothing in it is touched but symlinks.

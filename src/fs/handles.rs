@@ -6,25 +6,28 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::Handle;
 use crate::error::Error;
+use crate::statistics::Number;
 
 /// Open files or directories by their handles, which are never given out twice.
 #[derive(Debug)]
 pub(super) struct Handles<T> {
     last: AtomicU64,
     open: RwLock<HashMap<Handle, Arc<T>>>,
-}
-
-impl<T> Default for Handles<T> {
-    fn default() -> Self {
-        Handles { last: AtomicU64::new(0), open: RwLock::default() }
-    }
+    /// How many are open.
+    count: &'static Number,
 }
 
 impl<T> Handles<T> {
+    /// No handles, counted by this number.
+    pub(super) fn new(count: &'static Number) -> Handles<T> {
+        Handles { last: AtomicU64::new(0), open: RwLock::default(), count }
+    }
+
     pub(super) fn add(&self, opened: T) -> Handle {
         let handle = Handle(self.last.fetch_add(1, Ordering::Relaxed) + 1);
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         open.insert(handle, Arc::new(opened));
+        self.count.add(1);
         handle
     }
 
@@ -41,6 +44,7 @@ impl<T> Handles<T> {
 
     /// The caller drops the value, outside of the lock: that may unmap a file.
     pub(super) fn remove(&self, handle: Handle) -> Option<Arc<T>> {
-        self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&handle)
+        let removed = self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&handle);
+        removed.inspect(|_| self.count.sub(1))
     }
 }

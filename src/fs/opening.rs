@@ -14,6 +14,7 @@ use super::{Attempt, FileHandle, Fs, Handle};
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::inode::{Ino, Opening, Passage, Registration, Staged};
+use crate::statistics::STATISTICS;
 use crate::tree::Content;
 
 /// What a file is opened for.
@@ -135,8 +136,15 @@ impl Fs {
     ) -> Result<Opened, Error> {
         // Changes that others write concern this handle from here on. Earlier ones show in the stamp.
         let handle = self.files.add(file);
-        let way = self.way(&*self.files.get(handle)?, access, kernel, attempt);
+        let file = self.files.get(handle)?;
+        let way = self.way(&file, access, kernel, attempt);
         let (way, keeps_pages) = way.inspect_err(|_| self.release(handle))?;
+        if let Way::PassedThrough(_) = way {
+            let opens = &STATISTICS.opens;
+            // Only whole files are passed through as they are.
+            let is_whole = file.content.whole_file().is_some();
+            (if is_whole { &opens.passed_through } else { &opens.staged }).add(1);
+        }
         Ok(Opened { handle, way, keeps_pages, flushes: access.writes() })
     }
 

@@ -18,6 +18,7 @@ use super::{FileHandle, Fs};
 use crate::inode::Opening;
 use crate::locks::lock;
 use crate::meta::Stamp;
+use crate::statistics::STATISTICS;
 
 /// The largest file that is given, in bytes: what the kernel reads ahead of any file by default.
 const MAX_GIVEN: usize = 128 << 10;
@@ -41,9 +42,12 @@ impl Fs {
         if !is_first && self.has_fresh_pages(file) {
             return true;
         }
-        let given =
-            gives.and_then(|kernel| file.content.read_now(|bytes| kernel.give(file.ino, bytes)));
-        if given == Some(true) {
+        let give = |kernel: &dyn Kernel| {
+            file.content.read_now(|bytes| kernel.give(file.ino, bytes).then_some(bytes.len()))
+        };
+        if let Some(len) = gives.and_then(give).flatten() {
+            STATISTICS.opens.given.add(1);
+            STATISTICS.bytes.given.add(len as u64);
             self.note_pages(file);
             return true;
         }

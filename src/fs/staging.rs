@@ -24,6 +24,7 @@ use super::{FileHandle, Fs};
 use crate::inode::{Ino, Staged};
 use crate::locks::lock;
 use crate::meta::Stamp;
+use crate::statistics::STATISTICS;
 use crate::storage::Tmpfs;
 use crate::tree::Content;
 
@@ -183,6 +184,8 @@ impl Staging {
         match copied {
             Ok(file) => {
                 let is_right = open.meta().is_ok_and(|meta| meta.stamp() == as_of);
+                STATISTICS.bytes.staged.add(layout.len());
+                self.count_memory();
                 is_right.then_some(Staged { file, as_of })
             }
             Err(why) => {
@@ -240,6 +243,11 @@ impl Staging {
         // Files are closed outside of the lock.
         let idle: Vec<_> = lock(&self.copies).extract_if(is_idle).collect();
         drop(idle);
+        self.count_memory();
+    }
+
+    fn count_memory(&self) {
+        STATISTICS.in_use.staged_bytes.set(self.memory().0);
     }
 }
 

@@ -12,6 +12,7 @@ use crate::error::{Error, shortened};
 use crate::escape::shown;
 use crate::inode::{Ino, ROOT};
 use crate::meta::FileId;
+use crate::statistics::STATISTICS;
 use crate::tree::{Attr, Writing};
 
 /// What a file that is open for writing has besides.
@@ -78,6 +79,7 @@ impl Fs {
         let opened = file.to_write.as_ref().ok_or(Error::BadHandle)?;
         let count = opened.writing.write_at(at, bytes);
         self.changes.note(handle, opened.change(handle));
+        STATISTICS.bytes.written.add(*count.as_ref().unwrap_or(&0) as u64);
         if synced && count.is_ok() {
             opened.writing.sync(true)?;
         }
@@ -91,6 +93,7 @@ impl Fs {
         let written = opened.writing.write_back(at, bytes);
         let but = But::Inode(file.ino);
         self.changes.note(handle, Change { but, ..opened.change(handle) });
+        STATISTICS.bytes.written.add(if written.is_ok() { bytes.len() as u64 } else { 0 });
         written
     }
 
@@ -192,7 +195,7 @@ impl Fs {
     }
 
     /// The path of an inode beneath the mountpoint, as far as it is known.
-    fn path_of(&self, mut ino: Ino) -> PathBuf {
+    pub fn path_of(&self, mut ino: Ino) -> PathBuf {
         let (inodes, mut names) = (self.inodes(), Vec::new());
         while ino != ROOT
             && let Some((parent, name)) = inodes.place(ino)

@@ -3,9 +3,10 @@
 
 use std::ffi::OsStr;
 
-use fuser::{Errno, ReplyXattr};
+use fuser::ReplyXattr;
 
 use super::Adapter;
+use super::answering::error;
 use super::translate::errno;
 use crate::acl::{ACCESS, DEFAULT};
 use crate::caller::Caller;
@@ -22,21 +23,21 @@ impl Adapter {
     ) {
         if !self.serves_lists {
             // The kernel asks no more, not for any entry.
-            return reply.error(Errno::ENOSYS);
+            return reply.error(error(libc::ENOSYS));
         }
         let Some(name) = [ACCESS, DEFAULT].into_iter().find(|list| name == *list) else {
-            return reply.error(Errno::ENODATA);
+            return reply.error(error(libc::ENODATA));
         };
         match self.fs.access_list(ino, name, caller) {
             Ok(Some(list)) => answer(&list, room, reply),
-            Ok(None) => reply.error(Errno::ENODATA),
+            Ok(None) => reply.error(error(libc::ENODATA)),
             Err(err) => reply.error(errno("getxattr", &err)),
         }
     }
 
     pub(super) fn names_of_lists(&self, ino: Ino, room: u32, caller: Caller, reply: ReplyXattr) {
         if !self.serves_lists {
-            return reply.error(Errno::ENOSYS);
+            return reply.error(error(libc::ENOSYS));
         }
         let mut names = Vec::new();
         for name in [ACCESS, DEFAULT] {
@@ -55,7 +56,7 @@ fn answer(bytes: &[u8], room: u32, reply: ReplyXattr) {
     match room as usize {
         // As few as a list may have.
         0 => reply.size(bytes.len() as u32),
-        room if room < bytes.len() => reply.error(Errno::ERANGE),
+        room if room < bytes.len() => reply.error(error(libc::ERANGE)),
         _ => reply.data(bytes),
     }
 }

@@ -4,12 +4,13 @@ use std::os::fd::BorrowedFd;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
+use std::time::Instant;
 
 use fuser::{
-    BackingId, Errno, FileHandle, FopenFlags, INodeNo, Notifier, OpenAccMode, OpenFlags, ReplyOpen,
+    BackingId, FileHandle, FopenFlags, INodeNo, Notifier, OpenAccMode, OpenFlags, ReplyOpen,
 };
 
-use super::answering::guarded_for;
+use super::answering::{answer, error};
 use super::translate::errno;
 use crate::caller::Caller;
 use crate::fs::{Access, Fs, Handle, Kernel, Leave, Opened, Way};
@@ -66,14 +67,14 @@ impl Kernel for Asking<'_> {
 impl Opens {
     pub(super) fn open_file(
         &self,
-        ino: Ino,
+        ino: INodeNo,
         flags: OpenFlags,
         caller: Caller,
         leave: Option<Leave>,
         reply: ReplyOpen,
     ) {
         let asking = Asking { opens: self, reply: &reply, leave };
-        let opened = match self.fs.open(ino, access(flags), caller, Some(&asking)) {
+        let opened = match self.fs.open(Ino(ino.0), access(flags), caller, Some(&asking)) {
             Ok(opened) => opened,
             Err(err) => return reply.error(errno("open", &err)),
         };
@@ -88,7 +89,7 @@ impl Opens {
             Way::PassedThrough(registration) => match registration.downcast_ref::<BackingId>() {
                 Some(id) => reply.opened_passthrough(handle, flags, id),
                 // Registrations are made above only.
-                None => reply.error(Errno::EIO),
+                None => reply.error(error(libc::EIO)),
             },
         }
     }
@@ -99,8 +100,9 @@ impl Opens {
 pub(super) struct LongOpens(OnceLock<Sender<LongOpen>>);
 
 struct LongOpen {
+    began: Instant,
     opens: Opens,
-    ino: Ino,
+    ino: INodeNo,
     flags: OpenFlags,
     caller: Caller,
     leave: Leave,
@@ -112,7 +114,7 @@ impl LongOpens {
     pub(super) fn open_file(
         &self,
         opens: &Opens,
-        ino: Ino,
+        ino: INodeNo,
         flags: OpenFlags,
         caller: Caller,
         leave: Leave,
@@ -124,21 +126,24 @@ impl LongOpens {
             let cores = thread::available_parallelism().map_or(1, |n| n.get());
             for _ in 0..cores.min(4) {
                 let waiting = waiting.clone();
-                thread::spawn(move || answer(&waiting));
+                thread::spawn(move || answer_all(&waiting));
             }
             queue
         });
         // If nobody receives it, its reply is dropped, which answers EIO.
-        let _ = queue.send(LongOpen { opens: opens.clone(), ino, flags, caller, leave, reply });
+        let (began, opens) = (Instant::now(), opens.clone());
+        let _ = queue.send(LongOpen { began, opens, ino, flags, caller, leave, reply });
     }
 }
 
-fn answer(waiting: &Mutex<Receiver<LongOpen>>) {
+fn answer_all(waiting: &Mutex<Receiver<LongOpen>>) {
     loop {
         // The lock is let go before it is answered.
         let received = lock(waiting).recv();
-        let Ok(LongOpen { opens, ino, flags, caller, leave, reply }) = received else { return };
-        guarded_for((caller.user, caller.thread), "open", || {
+        let Ok(LongOpen { began, opens, ino, flags, caller, leave, reply }) = received else {
+            return;
+        };
+        answer(&opens.fs, (began, caller), "open", ino, || {
             opens.open_file(ino, flags, caller, Some(leave), reply);
         });
     }

@@ -3,6 +3,7 @@
 use fuser::{Errno, FileAttr, FileType, INodeNo, Request};
 use log::Level;
 
+use super::answering;
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::inode::Ino;
@@ -22,7 +23,7 @@ pub(super) fn errno(request: &str, err: &Error) -> Errno {
         _ => Level::Warn,
     };
     log::log!(level, "{request}: {err}");
-    Errno::from_i32(err.errno())
+    answering::error(err.errno())
 }
 
 /// Who asks.

@@ -153,6 +153,18 @@ impl Held {
         Ok(entry.filter(|entry| entry.mountpoint == now).map(|entry| Held { root, entry }))
     }
 
+    /// The npyfs mount that is at a path.
+    fn npyfs_at(path: &Path) -> Result<Held, Error> {
+        match Held::at(path).map_err(|err| Error::new(path, err))? {
+            Some(held) if held.entry.kind == FILESYSTEM_TYPE => Ok(held),
+            Some(held) => {
+                let kind = held.entry.kind;
+                Err(Error::new(path, format!("what is mounted there is {kind}, not npyfs")))
+            }
+            None => Err(Error::new(path, "nothing is mounted there")),
+        }
+    }
+
     /// Takes it out of the tree. It is served on for its `users`.
     fn take_away(self, users: Vec<Process>) -> io::Result<Gone> {
         let Held { root, entry } = self;
@@ -175,17 +187,16 @@ impl Held {
     }
 }
 
+/// The npyfs mount at a path. This asks nothing of its daemon, which may be dead or hang.
+pub fn at(mountpoint: &Path) -> Result<Entry, Error> {
+    Held::npyfs_at(mountpoint).map(|held| held.entry)
+}
+
 /// Unmounts the npyfs mount at a path, even a dead one; lazily if it is busy. If its daemon does not answer,
 /// only with `force`, which ends the connection first.
 pub fn unmount(mountpoint: &Path, force: bool) -> Result<Gone, Error> {
     let error = |why: &dyn fmt::Display| Error::new(mountpoint, why);
-    let held = match Held::at(mountpoint).map_err(|err| error(&err))? {
-        Some(held) if held.entry.kind == FILESYSTEM_TYPE => held,
-        Some(held) => {
-            return Err(error(&format!("what is mounted there is {}, not npyfs", held.entry.kind)));
-        }
-        None => return Err(error(&"nothing is mounted there")),
-    };
+    let held = Held::npyfs_at(mountpoint)?;
     let connection = Connection::of(&held.entry.device);
     if force {
         let aborted = connection.and_then(|connection| connection.abort());

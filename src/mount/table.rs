@@ -30,13 +30,15 @@ pub struct Entry {
     /// What is mounted; for our mounts, the path of the source.
     pub source: PathBuf,
     /// The user who has mounted it, if it is a FUSE mount.
-    pub(super) owner: Option<u32>,
+    pub owner: Option<u32>,
+    /// That user's group.
+    pub group: Option<u32>,
     /// Nothing can be written.
     pub read_only: bool,
     /// Other users than its owner are let in.
     pub allow_other: bool,
     /// Its whole tree is there, and not a part that was bound to another place.
-    pub(super) whole: bool,
+    pub whole: bool,
 }
 
 /// The identity of a mount. After it is gone, another soon gets its number and device, often both. Its unique
@@ -89,10 +91,10 @@ pub(super) fn read() -> io::Result<Vec<Entry>> {
     Ok(table.split(|&byte| byte == b'\n').filter_map(parse).collect())
 }
 
-/// Where something of ours is mounted, whether its daemon lives or not.
-pub fn mountpoints() -> io::Result<Vec<PathBuf>> {
-    let ours = read()?.into_iter().filter(|entry| entry.kind == FILESYSTEM_TYPE);
-    Ok(ours.map(|entry| entry.mountpoint).collect())
+/// The npyfs mounts that this process can reach by a path, whether their daemons live or not, in the order in which they
+/// were mounted.
+pub fn mounts() -> io::Result<Vec<Entry>> {
+    Ok(read()?.into_iter().filter(|entry| entry.kind == FILESYSTEM_TYPE).collect())
 }
 
 /// The mount on top at a path, if the path is a mountpoint.
@@ -141,11 +143,12 @@ pub fn enclosing_mount(path: &Path) -> Option<(Entry, PathBuf)> {
 fn parse(line: &[u8]) -> Option<Entry> {
     let fields: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
     let separator = fields.iter().position(|field| *field == b"-")?;
-    let has = |at: usize, option: &[u8]| {
-        let options = fields.get(at).into_iter().flat_map(|options| options.split(|&b| b == b','));
-        options.into_iter().any(|it| it == option)
-    };
     let number = |at: usize| std::str::from_utf8(fields.get(at)?).ok()?.parse().ok();
+    // Of the mount, and of its filesystem.
+    let options = [5, separator + 3].map(|at| options(fields.get(at)));
+    let id =
+        |name: &str| options[1].iter().find_map(|option| option.strip_prefix(name)?.parse().ok());
+    let has = |wanted: &str| options.iter().flatten().any(|option| *option == wanted);
     Some(Entry {
         id: number(0)?,
         parent: number(1)?,
@@ -153,17 +156,17 @@ fn parse(line: &[u8]) -> Option<Entry> {
         mountpoint: PathBuf::from(unescape(fields.get(4)?)),
         kind: String::from_utf8(fields.get(separator + 1)?.to_vec()).ok()?,
         source: PathBuf::from(unescape(fields.get(separator + 2)?)),
-        owner: fields.get(separator + 3).and_then(|options| owner(options)),
-        // Of this mount, or of all mounts of its filesystem.
-        read_only: has(5, b"ro") || has(separator + 3, b"ro"),
-        allow_other: has(separator + 3, b"allow_other"),
+        owner: id("user_id="),
+        group: id("group_id="),
+        read_only: has("ro"),
+        allow_other: has("allow_other"),
         whole: *fields.get(3)? == b"/",
     })
 }
 
-fn owner(options: &[u8]) -> Option<u32> {
-    let options = std::str::from_utf8(options).ok()?;
-    options.split(',').find_map(|option| option.strip_prefix("user_id=")?.parse().ok())
+fn options<'a>(field: Option<&&'a [u8]>) -> Vec<&'a str> {
+    let text = field.and_then(|field| std::str::from_utf8(field).ok()).unwrap_or_default();
+    text.split(',').collect()
 }
 
 /// Blanks, line ends and backslashes are written as three octal digits.
@@ -194,7 +197,7 @@ mod tests {
     #[test]
     fn a_line_is_read_whatever_its_mountpoint_is_called() {
         let line =
-            br"36 35 0:51 / /mnt/a\040b\134 rw,nosuid shared:1 - fuse.npyfs /data,\040all ro,user_id=0,allow_other";
+            br"36 35 0:51 / /mnt/a\040b\134 rw,nosuid shared:1 - fuse.npyfs /data,\040all ro,user_id=0,group_id=7,allow_other";
         assert_eq!(
             parse(line),
             Some(Entry {
@@ -205,6 +208,7 @@ mod tests {
                 kind: "fuse.npyfs".to_owned(),
                 source: PathBuf::from("/data, all"),
                 owner: Some(0),
+                group: Some(7),
                 read_only: true,
                 allow_other: true,
                 whole: true,

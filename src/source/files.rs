@@ -322,6 +322,13 @@ impl Files {
         any
     }
 
+    /// How many files are open, and how many of them are mapped.
+    pub fn in_use(&self) -> (usize, usize) {
+        let open: Vec<_> = lock(&self.open).by_id.values().filter_map(Weak::upgrade).collect();
+        let mapped = open.iter().filter(|file| file.local().is_mapped()).count();
+        (open.len(), mapped)
+    }
+
     /// Closes files that nobody has read for a while.
     pub fn close_idle(&self) {
         let now = Instant::now();

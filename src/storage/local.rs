@@ -88,6 +88,11 @@ impl LocalFile {
         Ok(self.open.map.get_or_init(|| map))
     }
 
+    /// Whether it is mapped.
+    pub fn is_mapped(&self) -> bool {
+        self.open.map.get().is_some()
+    }
+
     /// Whether it is on a filesystem that is known to answer at once what it is asked about the file.
     pub fn answers_at_once(&self) -> bool {
         self.filesystem != Filesystem::Other

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::messages;
 use crate::meta::{Kind, Meta};
 use crate::source::Which;
+use crate::statistics;
 use crate::text;
 
 /// The directory of files about the mount.
@@ -22,6 +23,9 @@ const DIRECTORY: &str = ".npyfs";
 /// The last messages that the caller may read.
 const LOG: &str = "log";
 
+/// What has been done, counted. Everybody may read it: it names no file.
+const STATISTICS: &str = "stats.json";
+
 #[derive(Debug)]
 struct MountDirectory;
 
@@ -29,6 +33,8 @@ struct MountDirectory;
 enum MountFile {
     /// `.npyfs/log`
     Log,
+    /// `.npyfs/stats.json`
+    Statistics,
     /// `USAGE.txt`: the names that a mount has
     Usage,
 }
@@ -48,14 +54,16 @@ impl Directory for MountDirectory {
     }
 
     fn lookup(self: Arc<Self>, _tree: &Tree, name: &OsStr) -> Result<Found, Error> {
-        match name == LOG {
-            true => Ok((Node::File(Arc::new(MountFile::Log)), None)),
-            false => Err(Error::not_found("there is no such file")),
-        }
+        let file = match name.to_str() {
+            Some(LOG) => MountFile::Log,
+            Some(STATISTICS) => MountFile::Statistics,
+            _ => return Err(Error::not_found("there is no such file")),
+        };
+        Ok((Node::File(Arc::new(file)), None))
     }
 
     fn list(self: Arc<Self>, _tree: &Tree, _known: Known<'_>) -> Result<Listing, Error> {
-        Ok(Listing::Made(Made::of([(LOG.into(), Kind::File)])))
+        Ok(Listing::Made(Made::of([LOG, STATISTICS].map(|name| (name.into(), Kind::File)))))
     }
 
     fn describe(self: Arc<Self>, _tree: &Tree) -> Result<Described, Error> {
@@ -72,17 +80,21 @@ impl File for MountFile {
         Backing::Mount
     }
 
-    /// The length of the log depends on who opens it, and when.
+    /// The length of the log depends on who opens it, and when; that of the statistics on when.
     fn len(&self, _behind: &Meta) -> u64 {
         match self {
-            MountFile::Log => 0,
+            MountFile::Log | MountFile::Statistics => 0,
             MountFile::Usage => text::NAMESPACE.len() as u64,
         }
     }
 
-    fn open(&self, _tree: &Tree, caller: Caller, _which: Which) -> Result<Content, Error> {
+    fn open(&self, tree: &Tree, caller: Caller, _which: Which) -> Result<Content, Error> {
         Ok(match self {
             MountFile::Log => Content::Report(messages::seen_by(caller.user)),
+            MountFile::Statistics => {
+                let (files, maps) = tree.source.files().in_use();
+                Content::Report(statistics::STATISTICS.json(files, maps))
+            }
             MountFile::Usage => Content::Text(text::NAMESPACE.to_owned()),
         })
     }
@@ -94,6 +106,7 @@ impl File for MountFile {
     fn shown(&self) -> String {
         match self {
             MountFile::Log => format!("{DIRECTORY}/{LOG}"),
+            MountFile::Statistics => format!("{DIRECTORY}/{STATISTICS}"),
             MountFile::Usage => USAGE.to_owned(),
         }
     }

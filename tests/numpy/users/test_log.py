@@ -43,4 +43,4 @@ def test_what_is_refused_of_a_map_is_told_to_who_stored_it(shared):
 def test_the_log_is_printed_by_npyfs_cat_too(shared):
     error_of((shared / "x/rows/0-2.npy").write_bytes, b"no array")
     assert "a[0:2]" in run(program(), "cat", shared / ".npyfs/log").stdout
-    assert run(program(), "ls", shared / ".npyfs").stdout == "log\n"
+    assert run(program(), "ls", shared / ".npyfs").stdout == "log\nstats.json\n"
