@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use npyfs::escape::shown;
 use npyfs::npy::dtype::DType;
 use npyfs::npy::header::Order;
@@ -35,6 +35,10 @@ const ENVIRONMENT: &str = "NPYFS_LOG, in the environment, sets what is logged: o
 /// What `info` prints where no person reads it.
 const JSON: &str = "A terminal gets a summary; a file or another program gets JSON, that of an array being its \
                     header.json. A path that means nothing is an error, which says why";
+
+/// Where the numbers of `stats` come from.
+const STATISTICS: &str = "The numbers are those of MOUNTPOINT/.npyfs/stats.json, which any program can read; \
+                          SEMANTICS.md says what each means";
 
 /// What reads the output of `refs`.
 const REFERENCES: &str = "The output is kerchunk JSON, version 1: fsspec's reference filesystem makes a Zarr \
@@ -93,6 +97,15 @@ pub(crate) enum Command {
     Refs(RefsArgs),
     /// Make the file of an array of zeros, and reserve its disk space
     Create(CreateArgs),
+    /// Show what a mount has done and holds: requests, bytes, errors, open files
+    #[command(after_help = STATISTICS)]
+    Stats(StatsArgs),
+    /// List the npyfs mounts of this machine: source, mountpoint, owner, mode, and whether the daemon lives
+    Mounts {
+        /// Print a JSON array, with an object for each mount
+        #[arg(long)]
+        json: bool,
+    },
     /// Make sample arrays, mount them, say what to try; Ctrl-C cleans up
     Demo,
     /// Print the script by which a shell completes commands, options and paths
@@ -114,6 +127,9 @@ pub(crate) enum Command {
     /// Unmount when standard input ends
     #[command(hide = true)]
     Watch { identity: String, mountpoint: PathBuf },
+    /// Write a file of a mount to standard output; the status is the errno
+    #[command(hide = true)]
+    Read { file: PathBuf },
 }
 
 #[derive(Clone, Debug, Args)]
@@ -187,6 +203,29 @@ pub(crate) struct MountArgs {
     pub(crate) in_background: bool,
 }
 
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct StatsArgs {
+    /// The directory that is mounted on
+    #[arg(add = completion::mountpoints())]
+    pub(crate) mountpoint: PathBuf,
+    /// Print stats.json as it is
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Look again every second, or every so many seconds, until Ctrl-C; and say how much came a second
+    #[arg(
+        long, value_name = "SECONDS", num_args = 0..=1, require_equals = true,
+        default_missing_value = "1", value_parser = pause
+    )]
+    pub(crate) watch: Option<Duration>,
+}
+
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LsArgs {
     /// Real paths, or paths as they would be in a mount
@@ -253,6 +292,12 @@ fn order(text: &str) -> Result<Order, String> {
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|n| Duration::try_from_secs_f64(n).ok());
     seconds.ok_or_else(|| "not a number of seconds".to_owned())
+}
+
+/// Between two looks.
+fn pause(text: &str) -> Result<Duration, String> {
+    let pause = seconds(text).ok().filter(|pause| *pause >= Duration::from_millis(100));
+    pause.ok_or_else(|| "not a number of seconds from 0.1 on".to_owned())
 }
 
 fn bytes(text: &str) -> Result<u64, String> {

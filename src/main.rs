@@ -20,12 +20,15 @@ fn main() -> ExitCode {
         Command::Cat { paths } => paths.iter().try_for_each(|path| command::cat::run(path)),
         Command::Refs(args) => command::refs::run(&args),
         Command::Create(args) => command::create::run(&args),
+        Command::Stats(args) => command::stats::run(&args),
+        Command::Mounts { json } => command::mounts::run(json),
         Command::Demo => command::demo::run(),
         Command::Completions { shell } => command::complete::script(shell),
         Command::Complete { shell, awaited, words } => {
             command::complete::run(shell, words, awaited)
         }
         Command::Watch { identity, mountpoint } => command::watch(&identity, mountpoint),
+        Command::Read { file } => command::guarded::read(&file),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,355 @@
+//! What a mount says of itself: `.npyfs/stats.json`, `npyfs stats` and `npyfs mounts`.
+
+mod common;
+
+use std::fs::{File, Permissions};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use common::{Mounted, TestEnv, counting, eventually, npyfs, program, run, stderr, wait};
+use serde_json::Value;
+
+const FILE: &str = ".npyfs/stats.json";
+
+fn statistics(mounted: &Mounted) -> Value {
+    serde_json::from_slice(&mounted.read(FILE).unwrap()).unwrap()
+}
+
+fn number(mounted: &Mounted, pointer: &str) -> u64 {
+    let statistics = statistics(mounted);
+    statistics.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("{pointer}"))
+}
+
+/// Opens an environment to other users.
+fn open_to_all(env: &TestEnv) {
+    for directory in [env.path(""), env.data()] {
+        std::fs::set_permissions(directory, Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+#[test]
+fn requests_are_counted_by_kind_with_their_time_and_their_errors() {
+    let env = TestEnv::new();
+    let mounted = env.mount(&["--ttl=0"]);
+    let before = statistics(&mounted);
+    for _ in 0..10 {
+        mounted.read("big/rows/3.npy").unwrap();
+        assert!(std::fs::metadata(mounted.path("nothing")).is_err());
+    }
+    let after = statistics(&mounted);
+    let grown = |pointer: &str| {
+        let of = |read: &Value| read.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+        of(&after) - of(&before)
+    };
+    assert!(grown("/requests/open/count") >= 10);
+    assert!(grown("/requests/lookup/count") >= 20);
+    let (open, lookup) = ("/requests/open/microseconds", "/requests/lookup/microseconds");
+    assert!((1..60_000_000).contains(&grown(open)) && (1..60_000_000).contains(&grown(lookup)));
+    assert_eq!(grown("/errors/ENOENT"), 10);
+    assert!(after.pointer("/errors/EIO").is_none());
+
+    assert_eq!(after["pid"], mounted.child.id());
+    assert_eq!(after["version"], env!("CARGO_PKG_VERSION"));
+    assert!(after["uptime_seconds"].as_f64().unwrap() > before["uptime_seconds"].as_f64().unwrap());
+
+    // A file that was cut off: an error that is a fault.
+    let held = File::open(mounted.path("big/slice/::-1.raw")).unwrap();
+    File::options().write(true).open(env.data().join("big.npy")).unwrap().set_len(500).unwrap();
+    assert!(held.read_at(&mut [0], 70_000).is_err());
+    assert!(number(&mounted, "/errors/EIO") >= 1);
+}
+
+#[test]
+fn every_request_that_is_served_is_a_kind_of_its_own() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/fuse.rs");
+    let text = std::fs::read_to_string(source).unwrap();
+    let names = text.split("guarded(req, ").skip(1).map(|rest| rest.split('"').nth(1).unwrap());
+    let env = TestEnv::new();
+    let statistics = statistics(&env.mount(&[]));
+    let mut seen = 0;
+    for name in names.chain(["ioctl", "other"]) {
+        assert!(statistics["requests"][name]["count"].is_u64(), "{name}");
+        seen += 1;
+    }
+    assert_eq!(statistics["requests"].as_object().unwrap().len(), seen);
+}
+
+#[test]
+fn bytes_are_counted_by_how_they_are_served() {
+    let env = TestEnv::new();
+    std::fs::write(env.data().join("wide.npy"), counting(&[1000, 100])).unwrap();
+    let mounted = env.mount(&[]);
+    let grown = |way: &str, read: &dyn Fn()| {
+        let before = number(&mounted, way);
+        read();
+        number(&mounted, way) - before
+    };
+    // 40 rows, small enough to be given with the answer to the open.
+    assert_eq!(grown("/bytes/given", &|| drop(mounted.read("big/rows/0-40.npy"))), 128 + 3200);
+    assert_eq!(number(&mounted, "/opens/given"), 1);
+    // Too large for that.
+    assert_eq!(grown("/bytes/read", &|| drop(mounted.read("wide/rows/0-500.npy"))), 128 + 400_000);
+    assert_eq!(
+        grown("/bytes/gathered", &|| drop(mounted.read("wide/cols/0-50.npy"))),
+        128 + 400_000
+    );
+    assert!(grown("/bytes/made", &|| drop(mounted.read(FILE))) > 0);
+    let passed = || drop(mounted.read("wide.npy"));
+    assert_eq!(grown("/opens/passed_through", &passed), 1, "root's mount, read-only");
+    assert_eq!(grown("/bytes/read", &passed), 0);
+    drop(mounted);
+
+    let mounted = env.mount(&["--writable"]);
+    std::fs::write(mounted.path("big/rows/0-3.npy"), counting(&[3, 10])).unwrap();
+    assert_eq!(number(&mounted, "/bytes/written"), 128 + 240);
+}
+
+#[test]
+fn copies_in_memory_are_counted_as_long_as_they_are_there() {
+    let env = TestEnv::new();
+    std::fs::write(env.data().join("large.npy"), counting(&[20_000, 20])).unwrap();
+    let mounted = env.mount(&["--stage-bytes=8M"]);
+    let len = 128 + 2_400_000;
+    // What was just written is not copied.
+    eventually("a copy", || {
+        assert_eq!(mounted.read("large/rows/0-15000.npy").unwrap().len(), len);
+        number(&mounted, "/opens/staged") > 0
+    });
+    assert_eq!(number(&mounted, "/bytes/staged"), len as u64);
+    assert!(number(&mounted, "/in_use/staged_bytes") >= len as u64);
+    mounted.read("large/rows/0-15000.npy").unwrap();
+    assert_eq!(number(&mounted, "/opens/staged"), 2);
+    assert_eq!(number(&mounted, "/bytes/staged"), len as u64, "it is copied once");
+    eventually("the copy to be given up", || number(&mounted, "/in_use/staged_bytes") < len as u64);
+}
+
+#[test]
+fn what_is_in_use_is_known_until_it_is_closed_and_forgotten() {
+    let env = TestEnv::new();
+    let mounted = env.mount(&["--ttl=0"]);
+    let in_use = |what: &str| number(&mounted, &format!("/in_use/{what}"));
+    let strided = File::open(mounted.path("big/cols/0-5.raw")).unwrap();
+    strided.read_at(&mut [0; 10], 0).unwrap();
+    let _directory = std::fs::read_dir(mounted.path("big/parts/400")).unwrap();
+    assert_eq!(in_use("files"), 1);
+    assert_eq!((in_use("directories"), in_use("source_files"), in_use("maps")), (1, 1, 1));
+    let inodes = in_use("inodes");
+    assert!(inodes >= 5, "big, cols, 0-5.raw, parts, 400: {inodes}");
+    drop(strided);
+    eventually("the file to be closed", || in_use("files") == 0);
+    // The kernel forgets a name that it finds to be gone.
+    std::fs::write(env.data().join("gone"), "").unwrap();
+    let found = || std::fs::metadata(mounted.path("gone")).is_ok();
+    assert!(found() && in_use("inodes") == inodes + 1);
+    std::fs::remove_file(env.data().join("gone")).unwrap();
+    assert!(!found());
+    eventually("it to be forgotten", || in_use("inodes") == inodes);
+}
+
+#[test]
+fn whoever_reaches_the_mount_may_read_them_and_learns_no_name() {
+    let env = TestEnv::new();
+    open_to_all(&env);
+    let mounted = env.mount(&["--allow-other"]);
+    mounted.read("big/rows/3.npy").unwrap();
+    let read = run(Command::new("cat").arg(mounted.path(FILE)).uid(12_345).gid(12_345));
+    assert!(read.status.success(), "{}", stderr(&read));
+    let text = String::from_utf8(read.stdout).unwrap();
+    assert!(text.contains("\"lookup\"") && !text.contains("big"), "{text}");
+    let listed: Vec<_> = std::fs::read_dir(&mounted.mountpoint).unwrap().collect();
+    assert_eq!(listed.len(), 2, "big and big.npy, and no .npyfs");
+}
+
+/// The program where every user finds it. It is copied by another process: a program that is open for writing, in a child
+/// of another test too, runs not.
+fn copied(env: &TestEnv) -> PathBuf {
+    let copy = env.path("npyfs");
+    assert!(run(Command::new("cp").arg(program()).arg(&copy)).status.success());
+    std::fs::set_permissions(&copy, Permissions::from_mode(0o755)).unwrap();
+    copy
+}
+
+fn stats(mounted: &Mounted, options: &[&str]) -> std::process::Output {
+    npyfs([&["stats", mounted.mountpoint.to_str().unwrap()], options].concat())
+}
+
+#[test]
+fn stats_prints_them_for_people_and_for_programs() {
+    let env = TestEnv::new();
+    let mounted = env.mount(&[]);
+    mounted.read("big/rows/0-40.npy").unwrap();
+    assert!(std::fs::metadata(mounted.path("nothing")).is_err());
+    let said = stats(&mounted, &[]);
+    assert!(said.status.success(), "{}", stderr(&said));
+    let text = String::from_utf8(said.stdout).unwrap();
+    let (data, mnt) = (env.data(), env.mountpoint());
+    let first = format!("{} on {}: npyfs ", data.display(), mnt.display());
+    assert!(text.starts_with(&first), "{text}");
+    assert!(text.contains(&format!(", process {}, up ", mounted.child.id())), "{text}");
+    let has = |words: &str| {
+        text.lines()
+            .any(|line| line.split_whitespace().collect::<Vec<_>>().join(" ").starts_with(words))
+    };
+    for line in [
+        "requests number each together",
+        "lookup ",
+        "open 1 ",
+        "given 3.25 KiB",
+        "given 1",
+        "source files 1",
+    ] {
+        assert!(has(line), "{line:?}: {text}");
+    }
+    assert!(text.contains("(there is no such name)") && !text.contains("a second"), "{text}");
+
+    let said = stats(&mounted, &["--json"]);
+    let read: Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert_eq!(read["opens"]["given"], 1);
+    assert!(said.stdout.starts_with(b"{\n"), "as the file is");
+}
+
+#[test]
+fn stats_looks_again_and_says_how_much_came_a_second() {
+    let env = TestEnv::new();
+    let mounted = env.mount(&[]);
+    let mut watching = Command::new(program())
+        .args(["stats", "--watch=0.1"])
+        .arg(&mounted.mountpoint)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    let heads: Vec<String> = lines
+        .map(Result::unwrap)
+        .filter(|line| line.starts_with("requests"))
+        .take(2)
+        .inspect(|_| drop(mounted.read("big/rows/3.npy")))
+        .collect();
+    watching.kill().unwrap();
+    wait(&mut watching);
+    assert!(!heads[0].contains("a second") && heads[1].ends_with("a second"), "{heads:?}");
+    assert_eq!(npyfs(["stats", "--watch=0", "x"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_mount_that_cannot_be_asked_is_said_to_be_what_it_is() {
+    let env = TestEnv::new();
+    let refused = |said: std::process::Output, why: &str| {
+        assert_eq!(said.status.code(), Some(1));
+        assert!(stderr(&said).contains(why), "{}", stderr(&said));
+    };
+    refused(npyfs(["stats".as_ref(), env.data().as_os_str()]), "nothing is mounted there");
+    refused(npyfs(["stats", "/proc"]), "what is mounted there is proc, not npyfs");
+    open_to_all(&env);
+    let mut mounted = env.mount(&[]);
+    let mut other = Command::new(copied(&env));
+    other.arg("stats").arg(&mounted.mountpoint).uid(12_345).gid(12_345).current_dir("/");
+    refused(run(&mut other), "user 0 has mounted it for nobody else");
+
+    mounted.signal("-KILL");
+    wait(&mut mounted.child);
+    let mnt = mounted.mountpoint.display();
+    let why = format!("its daemon is dead; npyfs umount {mnt} removes the mount");
+    refused(stats(&mounted, &[]), &why);
+    let (line, value) = mount_of(&mounted);
+    assert!(line.ends_with(&format!("  dead; npyfs umount {mnt} removes the mount")), "{line}");
+    assert_eq!(value["daemon"], "dead");
+    drop(mounted);
+
+    std::fs::create_dir(env.data().join(".npyfs")).unwrap();
+    let hidden = env.mount(&[]);
+    refused(stats(&hidden, &[]), "a .npyfs in the source hides it");
+    assert_eq!(mount_of(&hidden).1["daemon"], "answers");
+}
+
+#[test]
+fn a_daemon_that_does_not_answer_keeps_no_command_waiting() {
+    let env = TestEnv::new();
+    let mounted = env.mount(&[]);
+    mounted.stop();
+    let asking = Command::new(program())
+        .arg("stats")
+        .arg(&mounted.mountpoint)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (line, value) = mount_of(&mounted);
+    assert!(line.contains("  does not answer; npyfs umount --force "), "{line}");
+    assert_eq!((&value["daemon"], &value["pid"]), (&"silent".into(), &Value::Null));
+    let said = asking.wait_with_output().unwrap();
+    let why = "its daemon does not answer; npyfs umount --force ";
+    assert!(!said.status.success() && stderr(&said).contains(why), "{}", stderr(&said));
+    mounted.signal("-CONT");
+}
+
+/// What `npyfs mounts` says of a mount: its line, and its object.
+fn mount_of(mounted: &Mounted) -> (String, Value) {
+    let [people, programs] = std::thread::scope(|scope| {
+        [&["mounts"][..], &["mounts", "--json"]]
+            .map(|words| scope.spawn(move || npyfs(words)))
+            .map(|said| said.join().unwrap())
+    });
+    assert!(people.status.success() && programs.status.success(), "{}", stderr(&people));
+    let path = mounted.mountpoint.to_str().unwrap();
+    let text = String::from_utf8(people.stdout).unwrap();
+    assert!(text.starts_with("SOURCE "), "{text}");
+    let line = text.lines().find(|line| line.contains(path)).unwrap();
+    let values: Vec<Value> = serde_json::from_slice(&programs.stdout).unwrap();
+    let value = values.into_iter().find(|value| value["mountpoint"] == path).unwrap();
+    (line.to_owned(), value)
+}
+
+#[test]
+fn mounts_lists_what_is_mounted_by_whom_and_how() {
+    let env = TestEnv::new();
+    let mounted = env.mount(&["--writable", "--allow-other"]);
+    let (line, value) = mount_of(&mounted);
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let (data, mnt) = (env.data(), env.mountpoint());
+    assert_eq!(
+        words[..4],
+        [data.to_str().unwrap(), mnt.to_str().unwrap(), "root", "rw,allow_other"]
+    );
+    assert!(line.contains(&format!("process {}, up ", mounted.child.id())), "{line}");
+    assert_eq!(value["source"], data.to_str().unwrap());
+    assert_eq!((&value["owner"], &value["daemon"]), (&"root".into(), &"answers".into()));
+    assert_eq!((&value["writable"], &value["allow_other"]), (&true.into(), &true.into()));
+    assert_eq!(value["pid"], mounted.child.id());
+}
+
+/// Runs as root in a mount namespace of its own, in which an ordinary user mounts.
+const AS_ORDINARY_USER: &str = r#"
+    cd "$1"
+    mknod fuse c 10 229
+    chmod 666 fuse
+    mount --bind fuse /dev/fuse
+    mkdir mnt
+    chown 65534:65534 mnt
+    setpriv --reuid 65534 --regid 65534 --clear-groups ./npyfs mount data mnt
+    trap "./npyfs umount mnt" EXIT
+    ! ls mnt
+    ./npyfs stats mnt
+    ./npyfs mounts
+"#;
+
+#[test]
+fn root_asks_as_the_owner_where_nobody_else_is_let_in() {
+    let env = TestEnv::new();
+    open_to_all(&env);
+    copied(&env);
+    let unshare = ["--mount", "--propagation", "private", "sh", "-euc", AS_ORDINARY_USER, "sh"];
+    let ran = run(Command::new("unshare").args(unshare).arg(env.path("")));
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success(), "{said}{}", stderr(&ran));
+    assert!(stderr(&ran).contains("Permission denied"), "{}", stderr(&ran));
+    let mnt = env.mountpoint();
+    let listed = said.lines().find(|line| line.contains(&format!(" {} ", mnt.display()))).unwrap();
+    assert!(said.contains("requests ") && listed.contains("  nobody  "), "{said}");
+    assert!(
+        listed.contains(concat!("  npyfs ", env!("CARGO_PKG_VERSION"), ", process ")),
+        "{said}"
+    );
+}
