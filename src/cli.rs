@@ -144,7 +144,8 @@ pub(crate) struct MountArgs {
     /// Stay in the foreground until Ctrl-C
     #[arg(short, long)]
     pub(crate) foreground: bool,
-    /// Log every request to the terminal; stays in the foreground
+    /// Log every request to the terminal, with its path, outcome and time; stays in the foreground.
+    /// NPYFS_LOG=debug adds what the FUSE library receives
     #[arg(short, long)]
     pub(crate) debug: bool,
     /// The same options, as mount(8) and fstab pass them, with _ for -: writable,allow_other,ttl=5.
@@ -192,6 +193,9 @@ pub(crate) struct MountArgs {
     /// Append the log to this file [default: the terminal; in the background, the system's log]
     #[arg(long, value_name = "FILE", add = completion::files())]
     pub(crate) log_file: Option<PathBuf>,
+    /// How the log is written: lines of text, or a JSON object a line (timestamp, level, target, message)
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
     /// Warnings about ignored options
     #[arg(skip)]
     pub(crate) warnings: Vec<String>,
@@ -431,6 +435,9 @@ mod tests {
         assert!(args.no_exec && args.log_file == Some("/l".into()));
         assert!(mount(&["mount", "a", "b", "-o", "writable=1"]).is_err());
         assert!(mount(&["mount", "a", "b", "-o", "ttl"]).is_err());
+        let args = mount(&["mount", "a", "b", "-o", "log_format=json"]).unwrap();
+        assert_eq!(args.log_format, LogFormat::Json);
+        assert!(mount(&["mount", "a", "b", "--log-format=xml"]).is_err());
     }
 
     #[test]

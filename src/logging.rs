@@ -1,20 +1,23 @@
 //! The log: where it goes, and how much of it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use npyfs::escape::shown;
 use npyfs::messages;
+use serde_json::Value;
 
 mod syslog;
 
+use crate::cli::LogFormat;
 use syslog::Syslog;
 
 /// How often one warning or error is written in each period, and how many different ones from one origin.
@@ -27,11 +30,17 @@ const PERIOD: Duration = Duration::from_secs(60);
 static DETACHED: AtomicBool = AtomicBool::new(false);
 
 /// Starts logging to standard error, or to a file. `NPYFS_LOG` sets the filter; without it warnings and
-/// errors are written, and with `debug` everything. The last messages can be read through the mount whatever
-/// the filter is.
-pub(crate) fn start(debug: bool, file: Option<&Path>) -> io::Result<()> {
+/// errors are written, and with `debug` every request in our own words: those of the FUSE library would be as many
+/// again, and say less. The last messages can be read through the mount whatever the filter is.
+pub(crate) fn start(debug: bool, format: LogFormat, file: Option<&Path>) -> io::Result<()> {
     let mut builder = env_logger::Builder::new();
-    builder.filter_level(if debug { LevelFilter::Debug } else { LevelFilter::Warn });
+    builder.filter_level(LevelFilter::Warn);
+    if debug {
+        builder.filter_module("npyfs", LevelFilter::Debug).format_timestamp_micros();
+    }
+    if format == LogFormat::Json {
+        builder.format(|out, record| writeln!(out, "{}", record.args()));
+    }
     if let Ok(filter) = std::env::var("NPYFS_LOG") {
         builder.parse_filters(&filter);
     }
@@ -43,7 +52,7 @@ pub(crate) fn start(debug: bool, file: Option<&Path>) -> io::Result<()> {
     log::set_max_level(inner.filter().max(KEPT));
     // Without a socket it is as if nobody listened.
     let syslog = if file.is_none() { Syslog::new().ok() } else { None };
-    let limited = Limited { inner, syslog, seen: Mutex::default() };
+    let limited = Limited { inner, format, syslog, seen: Mutex::default() };
     // Fails only if there is a logger already, which nothing else sets.
     let _ = log::set_boxed_logger(Box::new(limited));
     Ok(())
@@ -57,10 +66,21 @@ pub(crate) fn detach() {
 /// The least important messages that can be read through the mount. They include why something was refused.
 const KEPT: LevelFilter = LevelFilter::Info;
 
-/// Whether a message is kept, whatever the filter is. Those of libraries only if they are warnings.
+/// Whether a message is kept, whatever the filter is. Those of libraries, and those that answer nobody, only if they are
+/// warnings.
 fn is_kept(metadata: &Metadata<'_>) -> bool {
     let ours = metadata.target().split(':').next() == Some("npyfs");
-    metadata.level() <= if ours { KEPT } else { LevelFilter::Warn }
+    let kept = if ours && messages::is_for_user() { KEPT } else { LevelFilter::Warn };
+    metadata.level() <= kept
+}
+
+/// A message as an object of JSON.
+fn json(metadata: &Metadata<'_>, message: &str, at: SystemTime) -> String {
+    let [timestamp, level, target, message] =
+        [&*messages::utc_millis(at), metadata.level().as_str(), metadata.target(), message]
+            .map(Value::from);
+    // In the order in which it is read.
+    format!(r#"{{"timestamp":{timestamp},"level":{level},"target":{target},"message":{message}}}"#)
 }
 
 /// Opens a log. It names files that others may not be able to see, so a new one is for its owner alone. Its
@@ -79,6 +99,7 @@ fn open(path: &Path) -> io::Result<File> {
 /// A log in which no message, and no origin of many messages, can drown the others.
 struct Limited {
     inner: env_logger::Logger,
+    format: LogFormat,
     /// Where messages go once we are detached; none if they go to a file.
     syslog: Option<Syslog>,
     seen: Mutex<HashMap<Origin, Count>>,
@@ -125,6 +146,10 @@ impl Limited {
     }
 
     fn write(&self, metadata: &Metadata<'_>, message: &str) {
+        let message = &*match self.format {
+            LogFormat::Text => Cow::Borrowed(message),
+            LogFormat::Json => Cow::Owned(json(metadata, message, SystemTime::now())),
+        };
         if let Some(syslog) = self.syslog.as_ref().filter(|_| DETACHED.load(Ordering::Relaxed)) {
             return syslog.send(metadata.level(), message);
         }
@@ -178,7 +203,7 @@ mod tests {
 
     fn log() -> Limited {
         let inner = env_logger::Builder::new().build();
-        Limited { inner, syslog: None, seen: Mutex::default() }
+        Limited { inner, format: LogFormat::Text, syslog: None, seen: Mutex::default() }
     }
 
     #[test]
@@ -204,5 +229,15 @@ mod tests {
         let of_many_files = |i: u32| format!("read: {i}.npy: the file has 5 bytes");
         assert_eq!((0..1000).filter(|&i| admitted(of_many_files(i))).count(), 199);
         assert_eq!(log.seen.lock().unwrap()[&here].messages.len(), 200, "nor are they remembered");
+    }
+
+    #[test]
+    fn a_message_is_an_object_of_json_whatever_it_quotes() {
+        let metadata = Metadata::builder().level(Level::Warn).target("npyfs::fs").build();
+        let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_709_210_096_007);
+        assert_eq!(
+            json(&metadata, r#"open: "a\b""#, at),
+            r#"{"timestamp":"2024-02-29T12:34:56.007Z","level":"WARN","target":"npyfs::fs","message":"open: \"a\\b\""}"#
+        );
     }
 }

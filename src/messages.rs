@@ -51,6 +51,11 @@ pub fn for_user<R>(user: u32, work: impl FnOnce() -> R) -> R {
     work()
 }
 
+/// Whether this thread answers a user.
+pub fn is_for_user() -> bool {
+    USER.get().is_some()
+}
+
 /// Keeps a message of one line that was logged just now.
 pub fn note(level: Level, text: &str) {
     let (at, user) = (SystemTime::now(), USER.get());
@@ -125,6 +130,12 @@ fn utc(time: SystemTime) -> String {
     };
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// A time as `2026-01-31T12:34:56.789Z`.
+pub fn utc_millis(time: SystemTime) -> String {
+    let millis = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_millis());
+    format!("{}.{millis:03}Z", utc(time).trim_end_matches('Z'))
 }
 
 #[cfg(test)]

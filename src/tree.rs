@@ -28,6 +28,7 @@ mod modes;
 mod mount_files;
 mod node;
 mod npy_stack;
+mod refused;
 mod text;
 mod writing;
 mod zarr;
@@ -39,6 +40,7 @@ pub use content::Content;
 pub use describe::{Arrays, Described};
 pub use listing::{DOTS, Known, Listed, Listing, Made, Places};
 pub use node::{Directory, File, Found, Node, Target};
+use refused::Refused;
 pub use writing::Writing;
 
 /// About how many bytes of memory a slice takes, by which other nodes are weighed.
@@ -75,6 +77,7 @@ pub struct Tree {
     options: Options,
     /// Room for headers that writers have begun and not finished.
     headers: Arc<Quota>,
+    refused: Refused,
 }
 
 /// How many bytes all unfinished headers may take.
@@ -83,7 +86,8 @@ const MAX_BEGUN: u64 = 16 << 20;
 impl Tree {
     /// The tree over a source.
     pub fn new(source: Source, options: Options) -> Tree {
-        Tree { source: Arc::new(source), options, headers: Quota::new(MAX_BEGUN) }
+        let headers = Quota::new(MAX_BEGUN);
+        Tree { source: Arc::new(source), options, headers, refused: Refused::default() }
     }
 
     /// Where the files are.

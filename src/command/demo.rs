@@ -15,10 +15,11 @@ use npyfs::npy::literal;
 
 use super::mount::{ask_on_signal, say_in_use};
 use super::{Outcome, unless_closed};
+use crate::cli::LogFormat;
 use crate::logging;
 
 pub(crate) fn run() -> Outcome {
-    logging::start(false, None)?;
+    logging::start(false, LogFormat::Text, None)?;
     let own = Permissions::from_mode(0o700);
     let directory = tempfile::Builder::new().prefix("npyfs-demo-").permissions(own).tempdir()?;
     let (data, mountpoint) = (directory.path().join("data"), directory.path().join("mnt"));

@@ -55,7 +55,7 @@ fn serve(args: &MountArgs) -> Outcome {
         // Away from the terminal: a Ctrl-C there is not for us.
         rustix::process::setsid()?;
     }
-    logging::start(args.debug, args.log_file.as_deref())
+    logging::start(args.debug, args.log_format, args.log_file.as_deref())
         .map_err(|err| named(args.log_file.as_deref(), &err))?;
     let defaults = Options::default();
     let options = Options {
@@ -108,10 +108,18 @@ fn serve(args: &MountArgs) -> Outcome {
             if args.writable { "writable" } else { "read-only" }
         );
     }
+    log::info!(
+        "{} is mounted on {}: {}",
+        shown(&args.source),
+        shown(&args.mountpoint),
+        said(&options)
+    );
     let served = mount.serve(asked, &end, |users| say_in_use(&args.mountpoint, users));
-    if let (true, Err(err)) = (args.in_background, &served) {
+    match &served {
+        Ok(()) => log::info!("{} is unmounted", shown(&args.mountpoint)),
         // The terminal is out of reach.
-        log::error!("{err}");
+        Err(err) if args.in_background => log::error!("{err}"),
+        Err(_) => {}
     }
     if let Some(mut input) = watcher.and_then(|watcher| watcher.stdin) {
         // The watcher unmounts if its input ends without a word.
@@ -121,6 +129,23 @@ fn serve(args: &MountArgs) -> Outcome {
         }
     }
     Ok(served?)
+}
+
+/// Options in words, for the log.
+fn said(options: &Options) -> String {
+    let Options { allow_other, follow_symlinks, tree, ttl, threads, no_exec, .. } = options;
+    let mut said = if tree.writable { "writable" } else { "read-only" }.to_owned();
+    for (is_so, what) in [
+        (*allow_other, ", for all users"),
+        (*follow_symlinks, ", following symlinks"),
+        (tree.no_tiles, ", listing no tiles"),
+        (*no_exec, ", noexec"),
+    ] {
+        if is_so {
+            said += what;
+        }
+    }
+    format!("{said}, ttl {} s, {threads} threads", ttl.as_secs_f64())
 }
 
 fn named(file: Option<&Path>, err: &io::Error) -> String {

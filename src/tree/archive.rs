@@ -46,6 +46,7 @@ impl Directory for ArchiveDirectory {
         let archive = match archive {
             Ok(archive) => archive,
             Err(unreadable) => {
+                tree.note_refused(&*self.origin, &unreadable, &meta);
                 // To a reader of Zarr that knows an array from before, what is missing is zeros.
                 if let Some((_, Encoding::Zarr | Encoding::OmeZarr)) =
                     name.to_str().and_then(Encoding::strip)

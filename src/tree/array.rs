@@ -238,6 +238,7 @@ impl Directory for OriginDirectory {
             }
             Err(unreadable) => {
                 let origin = self.0.clone();
+                tree.note_refused(&*origin, &unreadable, &meta);
                 about_unreadable(NoArray { origin, unreadable, meta }, name)?
             }
         };

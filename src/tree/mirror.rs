@@ -141,10 +141,13 @@ pub(super) fn beside(
             let whole = Arc::new(Array::whole(origin, version));
             Ok((whole.encoded(encoding, &tree.options)?, Some(meta)))
         }
-        (Err(why), _) => Err(match encoding {
-            Encoding::File(_) => Error::not_found(why.sentence(&**origin)),
-            Encoding::Zarr | Encoding::OmeZarr => zarr::unreadable(&**origin, &why),
-        }),
+        (Err(why), meta) => {
+            tree.note_refused(&**origin, &why, &meta);
+            Err(match encoding {
+                Encoding::File(_) => Error::not_found(why.sentence(&**origin)),
+                Encoding::Zarr | Encoding::OmeZarr => zarr::unreadable(&**origin, &why),
+            })
+        }
     }
 }
 
