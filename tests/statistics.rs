@@ -120,7 +120,10 @@ fn copies_in_memory_are_counted_as_long_as_they_are_there() {
     });
     assert_eq!(number(&mounted, "/bytes/staged"), len as u64);
     assert!(number(&mounted, "/in_use/staged_bytes") >= len as u64);
+    let opens = number(&mounted, "/requests/open/count");
     mounted.read("large/rows/0-15000.npy").unwrap();
+    let more = number(&mounted, "/requests/open/count") - opens;
+    assert_eq!(more, 1 + 1, "once, though one thread hands it on to another; and the statistics");
     assert_eq!(number(&mounted, "/opens/staged"), 2);
     assert_eq!(number(&mounted, "/bytes/staged"), len as u64, "it is copied once");
     eventually("the copy to be given up", || number(&mounted, "/in_use/staged_bytes") < len as u64);
