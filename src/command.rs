@@ -9,7 +9,6 @@ use npyfs::mount::{Gone, Place, Process, in_words};
 
 mod advice;
 pub(crate) mod cat;
-mod columns;
 pub(crate) mod complete;
 pub(crate) mod create;
 pub(crate) mod demo;

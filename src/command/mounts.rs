@@ -7,8 +7,8 @@ use npyfs::escape::shown;
 use npyfs::mount::Entry;
 use serde_json::{Value, json};
 
-use super::columns::aligned;
 use super::guarded::{Failure, Reading};
+use super::table::{Cell, aligned};
 use super::{Outcome, stats, unless_closed};
 
 /// What is known of a mount's daemon.
@@ -60,7 +60,7 @@ fn in_words(mounts: &[(&Entry, Daemon)]) -> String {
     if mounts.is_empty() {
         return String::new();
     }
-    let head = ["SOURCE", "MOUNTPOINT", "OWNER", "MODE", "DAEMON"].map(str::to_owned).to_vec();
+    let head = ["SOURCE", "MOUNTPOINT", "OWNER", "MODE", "DAEMON"].map(Cell::new).to_vec();
     let rows = mounts.iter().map(|(mount, daemon)| {
         let mountpoint = shown(&mount.mountpoint).to_string();
         let mut mode = if mount.read_only { "ro" } else { "rw" }.to_owned();
@@ -77,9 +77,9 @@ fn in_words(mounts: &[(&Entry, Daemon)]) -> String {
             Daemon::Unknown => "lets in only its owner".to_owned(),
         };
         let (source, owner) = (shown(&mount.source).to_string(), owner(mount));
-        vec![source, mountpoint, owner, mode, daemon]
+        [source, mountpoint, owner, mode, daemon].map(Cell::new).to_vec()
     });
-    aligned(&[head].into_iter().chain(rows).collect::<Vec<_>>(), usize::MAX)
+    aligned(&[head].into_iter().chain(rows).collect::<Vec<_>>())
 }
 
 /// For programs.

@@ -9,8 +9,8 @@ use npyfs::escape::shown;
 use npyfs::mount::Entry;
 use serde_json::Value;
 
-use super::columns::aligned;
 use super::guarded::{FILE, Failure, Reading};
+use super::table::{Cell, aligned};
 use super::{Outcome, unless_closed};
 use crate::cli::StatsArgs;
 
@@ -88,15 +88,12 @@ fn in_words(mount: &Entry, now: &Value, before: Option<&Value>) -> String {
         let grown = count(&now[group][key]).saturating_sub(count(&before?[group][key]));
         Some(grown as f64 / elapsed?)
     };
-    let mut section = |title: &str, heads: &[&str], rows: Vec<Vec<String>>| {
+    let mut section = |title: &str, heads: &[&str], rows: Vec<Vec<Cell>>| {
         if !rows.is_empty() {
-            let head = [&[title], heads].concat().into_iter().map(str::to_owned).collect();
-            let table = match heads {
-                [] => format!("{title}\n{}", aligned(&rows, 1)),
-                _ => aligned(&[vec![head], rows].concat(), 1),
-            };
+            let heads = heads.iter().map(|head| Cell::number(*head));
+            let head = [Cell::new(title)].into_iter().chain(heads).collect();
             // Writing to a String does not fail.
-            let _ = write!(text, "\n{table}");
+            let _ = write!(text, "\n{}", aligned(&[vec![head], rows].concat()));
         }
     };
     let per_second = if elapsed.is_some() { "a second" } else { "" };
@@ -129,20 +126,12 @@ fn in_words(mount: &Entry, now: &Value, before: Option<&Value>) -> String {
         section(title, &[], rows.collect());
     }
 
-    let errors: Vec<_> = counted(&now["errors"], itself)
-        .map(|(name, count)| {
-            let meaning = ORDINARY.iter().find(|(ordinary, _)| *ordinary == name);
-            let meaning = meaning.map(|(_, meaning)| format!("({meaning})"));
-            (row(name, [HumanCount(count).to_string()]), meaning.unwrap_or_default())
-        })
-        .collect();
-    if !errors.is_empty() {
-        let rows: Vec<_> = errors.iter().map(|(row, _)| row.clone()).collect();
-        let _ = writeln!(text, "\nanswers that were errors");
-        for (line, (_, meaning)) in aligned(&rows, 1).lines().zip(&errors) {
-            let _ = writeln!(text, "{}", format!("{line}  {meaning}").trim_end());
-        }
-    }
+    let errors = counted(&now["errors"], itself).map(|(name, count)| {
+        let meaning = ORDINARY.iter().find(|(ordinary, _)| *ordinary == name);
+        let meaning = meaning.map(|(_, meaning)| Cell::new(format!("({meaning})")));
+        row(name, [HumanCount(count).to_string()]).into_iter().chain(meaning).collect()
+    });
+    section("answers that were errors", &[], errors.collect());
     text
 }
 
@@ -168,8 +157,9 @@ fn counted(object: &Value, count: fn(&Value) -> u64) -> impl Iterator<Item = (&s
     entries.map(move |(key, value)| (&**key, count(value))).filter(|(_, count)| *count > 0)
 }
 
-fn row(name: &str, cells: impl IntoIterator<Item = String>) -> Vec<String> {
-    [format!("  {}", shown(&name.replace('_', " ")))].into_iter().chain(cells).collect()
+fn row(name: &str, numbers: impl IntoIterator<Item = String>) -> Vec<Cell> {
+    let name = Cell::new(format!("  {}", shown(&name.replace('_', " "))));
+    [name].into_iter().chain(numbers.into_iter().map(Cell::number)).collect()
 }
 
 /// A time, given in microseconds.
