@@ -11,6 +11,7 @@ use npyfs::escape::shown;
 use npyfs::npy::dtype::DType;
 use npyfs::npy::header::Order;
 use npyfs::npy::typed::{self, Shape};
+use npyfs::zarr::Format;
 
 mod completion;
 #[cfg(test)]
@@ -280,6 +281,9 @@ pub(crate) struct RefsArgs {
     /// they are on this machine]
     #[arg(long, value_name = "PREFIX")]
     pub(crate) url: Option<String>,
+    /// The version of Zarr that the readers know: VirtualiZarr and xarray's kerchunk engine want 2
+    #[arg(long, value_name = "2|3", default_value = "3")]
+    pub(crate) zarr_format: Format,
     /// The most that a chunk has, unless an item is larger; K, M and G are powers of 1024
     #[arg(long, value_name = "BYTES", default_value = "4M", value_parser = bytes)]
     pub(crate) chunk_bytes: u64,

@@ -2,7 +2,7 @@
 //!
 //! An [`Array`] is a view and a grid. Each of its chunks is a [`Layout`]: the elements, and zeros up to
 //! the size that all chunks have. [`v3`] and [`v2`] write the texts beside the chunks and name the chunks,
-//! for the two versions of the format; [`data_type`] says which dtypes they can hold. [`ome`] makes an
+//! for the two versions of the format, and [`Format`] is either; [`data_type`] says which dtypes they can hold. [`ome`] makes an
 //! image pyramid of an array. [`references`] says where the chunks lie in the array's file. There are no
 //! codecs but those that say how the bytes lie.
 
@@ -12,11 +12,14 @@ use crate::selection::Grid;
 use crate::view::View;
 
 pub mod data_type;
+mod format;
 pub mod json;
 pub mod ome;
 pub mod references;
 pub mod v2;
 pub mod v3;
+
+pub use format::Format;
 
 /// Bytes of a chunk, unless another number is asked for.
 pub const CHUNK_BYTES: u64 = 4 << 20;

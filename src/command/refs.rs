@@ -19,6 +19,7 @@ use npyfs::encoding::Encoding;
 use npyfs::escape::shown;
 use npyfs::layout::Layout;
 use npyfs::meta::{Kind, Meta};
+use npyfs::npy::header::Order;
 use npyfs::selection::Refusal;
 use npyfs::source::{
     self, ArrayFile, Entry, Found, Holds, OpenStorage, Origin, Source, Version, Which,
@@ -26,7 +27,7 @@ use npyfs::source::{
 use npyfs::tree::{Content, Described};
 use npyfs::view::View;
 use npyfs::zarr::references::{Reference, References};
-use npyfs::zarr::{self, json, v3};
+use npyfs::zarr::{self, Format, json, v3};
 use serde_json::{Map, Value};
 
 use super::locate::Located;
@@ -120,14 +121,15 @@ struct Opened {
     version: Arc<Version>,
     storage: Arc<dyn OpenStorage>,
     meta: Meta,
-    /// Its `zarr.json`.
-    metadata: Value,
+    /// The files that describe it, by name.
+    metadata: Vec<(&'static str, Value)>,
     url: String,
 }
 
 struct Writer {
     source: Arc<Source>,
     locations: Locations,
+    format: Format,
     chunk_bytes: u64,
     out: Output,
     /// The group that was written last, by its path.
@@ -146,10 +148,12 @@ impl Writer {
         Ok(Writer {
             source,
             locations,
+            format: args.zarr_format,
             chunk_bytes: args.chunk_bytes,
             out: Output { out: BufWriter::new(out), is_empty: true },
             group: String::new(),
-            members: Some(Map::new()),
+            // Zarr v2 has no such thing in its groups.
+            members: (args.zarr_format == Format::V3).then(Map::new),
             left_out: 0,
         })
     }
@@ -164,7 +168,9 @@ impl Writer {
     }
 
     fn write_opened(&mut self, array: &Opened) -> Outcome {
-        self.out.text(v3::METADATA, &array.metadata)?;
+        for (file, text) in &array.metadata {
+            self.out.text(file, text)?;
+        }
         self.write_chunks("", array)
     }
 
@@ -193,7 +199,11 @@ impl Writer {
             }
             pending.extend(directories.into_iter().rev());
         }
-        Ok(self.out.text(v3::METADATA, &v3::group(Map::new(), self.members.take()))?)
+        let (file, text) = match self.members.take() {
+            Some(members) => (v3::METADATA, v3::group(Map::new(), Some(members))),
+            None => self.format.group(),
+        };
+        Ok(self.out.text(file, &text)?)
     }
 
     /// The entries of a directory by name.
@@ -224,7 +234,9 @@ impl Writer {
         match opened {
             Ok((array, key)) => {
                 self.write_groups(group.unwrap_or_default())?;
-                self.write_metadata(&key, array.metadata.clone())?;
+                for (file, text) in &array.metadata {
+                    self.write_metadata(&key, file, text)?;
+                }
                 self.write_chunks(&(key + "/"), &array)
             }
             Err(why) => {
@@ -245,7 +257,8 @@ impl Writer {
         for outer in ends.map(|end| &group[..end]).filter(|outer| !outer.is_empty()) {
             let rest = self.group.strip_prefix(outer);
             if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-                self.write_metadata(outer, v3::group(Map::new(), None))?;
+                let (file, text) = self.format.group();
+                self.write_metadata(outer, file, &text)?;
             }
         }
         self.group = group.to_owned();
@@ -272,18 +285,28 @@ impl Writer {
         let (storage, meta) = opened.map_err(|err| err.to_string())?;
         let names: Vec<String> = (0..view.ndim()).map(|axis| format!("{name}_{axis}")).collect();
         let refused = |refusal: Refusal| refusal.to_string();
-        let references = References::new(view, self.chunk_bytes).map_err(refused)?;
-        let metadata = v3::array(references.array(), &names, Map::new()).map_err(refused)?;
+        let chunk_bytes = self.most_in_a_chunk(&view);
+        let references = References::new(view, chunk_bytes).map_err(refused)?;
+        let metadata = self.format.array(references.array(), &names).map_err(refused)?;
         let url = json::line(&self.locations.of(origin.file_path())?.into());
         Ok(Opened { references, version, storage, meta, metadata, url })
     }
 
-    /// The `zarr.json` of a member of the root.
-    fn write_metadata(&mut self, path: &str, metadata: Value) -> io::Result<()> {
-        self.out.text(&format!("{path}/{}", v3::METADATA), &metadata)?;
+    /// Bytes. VirtualiZarr takes any array of v2 for one in C order: along a single axis that is the same.
+    fn most_in_a_chunk(&self, view: &View) -> u64 {
+        if (self.format, view.order()) != (Format::V2, Order::Fortran) {
+            return self.chunk_bytes;
+        }
+        let first = view.shape().iter().copied().find(|&len| len > 1).unwrap_or(1);
+        self.chunk_bytes.min(view.dtype().itemsize().saturating_mul(first))
+    }
+
+    /// A file that describes a member of the root.
+    fn write_metadata(&mut self, path: &str, file: &str, text: &Value) -> io::Result<()> {
+        self.out.text(&format!("{path}/{file}"), text)?;
         self.members = self.members.take().filter(|members| members.len() < MAX_MEMBERS);
         if let Some(members) = &mut self.members {
-            members.insert(path.to_owned(), metadata);
+            members.insert(path.to_owned(), text.clone());
         }
         Ok(())
     }
@@ -291,7 +314,7 @@ impl Writer {
     /// The chunks of an array beneath a path, which ends in `/` if it is not empty.
     fn write_chunks(&mut self, path: &str, array: &Opened) -> Outcome {
         for (index, reference) in array.references.chunks() {
-            let out = self.out.key(&format!("{path}{}", v3::key(&index)))?;
+            let out = self.out.key(&format!("{path}{}", self.format.key(&index)))?;
             match reference {
                 Reference::Range(Range { start, end }) => {
                     write!(out, "[{}, {start}, {}]", array.url, end - start)?;

@@ -9,15 +9,18 @@ import fsspec
 import numpy as np
 import obstore
 import pytest
+import virtualizarr
+import xarray
 import zarr
 from obspec_utils.registry import ObjectStoreRegistry
 from virtualizarr.manifests import ChunkManifest, ManifestArray, ManifestGroup, ManifestStore
+from virtualizarr.parsers import KerchunkJSONParser
 from zarr.core.metadata.v3 import ArrayV3Metadata
 
 import corpus
 import dtypes
 import mounting
-from expected import assert_same, v3_holds
+from expected import assert_same, v2_holds, v3_holds
 from range_server import serving
 
 
@@ -249,10 +252,62 @@ def test_what_no_reference_can_say_is_refused_with_the_way_out(tmp_path):
         assert (done.returncode, done.stdout, done.stderr) == (1, "", f"npyfs: {tmp_path}/{path}: {why}\n")
 
 
-def test_virtualizarr_reads_ranges(tmp_path):
+def stores(server):
+    """Where VirtualiZarr finds files, and what a web server has."""
+    over_http = obstore.store.HTTPStore(server.url, client_options={"allow_http": True})
+    return ObjectStoreRegistry({"file://": obstore.store.LocalStore(), server.url: over_http})
+
+
+def by_virtualizarr(directory, server, *options, skip=()):
+    """References by v2, which its parser reads, as a store of Zarr."""
+    refs, said = references(directory, "--url", server.url, "--zarr-format", "2", *options)
+    (directory / "refs.json").write_text(json.dumps({"version": 1, "refs": refs}))
+    parser = KerchunkJSONParser(skip_variables=skip)
+    return parser(f"file://{directory}/refs.json", stores(server)), said
+
+
+def test_virtualizarr_reads_what_its_parser_knows_over_http(tmp_path):
+    known = [dtype for dtype in dtypes.ALL.values() if v3_holds(dtype) and dtype.kind in "biufc"]
+    samples = [
+        corpus.sample(f"{number}-{order}-{place}", shape, dtype, order)
+        for number, dtype in enumerate(known)
+        for order in "CF"
+        for place, shape in enumerate([(60, 6), (5, 1, 24), (1, 4, 5), (30,)])
+    ]
+    save(tmp_path, samples)
+    assert len(known) > 10
+    with serving(tmp_path) as server:
+        store, said = by_virtualizarr(tmp_path, server, "--chunk-bytes", 480)
+        group = zarr.open_group(store, mode="r", zarr_format=3)
+        for sample in samples:
+            assert_same(group[sample.name][...], sample.array, sample.name)
+    assert not said and {path for path, _, _ in server.served} == {f"/{sample.name}.npy" for sample in samples}
+
+
+def test_virtualizarr_makes_one_dataset_of_several_files(tmp_path):
+    samples = [corpus.sample(name, (40, 30), "<f4") for name in ("a", "b")]
+    save(tmp_path, samples)
+    with serving(tmp_path) as server:
+        references(tmp_path)
+        by_virtualizarr(tmp_path, server)
+        registry, parser = stores(server), KerchunkJSONParser()
+        with virtualizarr.open_virtual_dataset(f"file://{tmp_path}/refs.json", registry, parser) as virtual:
+            assert not server.served
+            assert virtual["b"].shape == (40, 30)
+        loaded = xarray.open_zarr(parser(f"file://{tmp_path}/refs.json", registry), consolidated=False)
+        assert_same(loaded["b"][7:9].values, samples[1].array[7:9], "two rows")
+
+
+def test_virtualizarr_refuses_a_chunk_that_is_written_out(tmp_path):
+    save(tmp_path, [corpus.sample("x", (127, 3), "<f8")])
+    with serving(tmp_path) as server:
+        with pytest.raises(NotImplementedError, match="inlined"):
+            by_virtualizarr(tmp_path, server, "--chunk-bytes", 300)
+
+
+def test_virtualizarr_reads_v3_by_a_manifest_over_http(tmp_path):
     samples = [corpus.sample(order, (100, 30), ">f4", order) for order in "CF"]
     save(tmp_path, samples)
-    refs, _ = references(tmp_path, "--chunk-bytes", 1200)
 
     def array(name):
         chunks = {k.removeprefix(f"{name}/c/"): v for k, v in refs.items() if k.startswith(f"{name}/c/")}
@@ -263,12 +318,45 @@ def test_virtualizarr_reads_ranges(tmp_path):
         metadata = ArrayV3Metadata.from_dict(json.loads(refs[f"{name}/zarr.json"]))
         return ManifestArray(metadata=metadata, chunkmanifest=ChunkManifest(entries))
 
-    arrays = {sample.name: array(sample.name) for sample in samples}
-    registry = ObjectStoreRegistry({"file://": obstore.store.LocalStore()})
-    store = ManifestStore(ManifestGroup(arrays=arrays), registry=registry)
-    group = zarr.open_group(store, mode="r", zarr_format=3)
-    for sample in samples:
-        assert_same(group[sample.name][...], sample.array, sample.name)
+    with serving(tmp_path) as server:
+        refs, _ = references(tmp_path, "--url", server.url, "--chunk-bytes", 1200)
+        arrays = {sample.name: array(sample.name) for sample in samples}
+        group = zarr.open_group(ManifestStore(ManifestGroup(arrays=arrays), registry=stores(server)), mode="r", zarr_format=3)
+        for sample in samples:
+            assert_same(group[sample.name][...], sample.array, sample.name)
+
+
+def test_every_dtype_and_order_by_v2_over_http(tmp_path):
+    samples = [
+        corpus.sample(f"{number}-{order}", (127, 3), dtype, order)
+        for number, dtype in enumerate(dtypes.ALL.values())
+        for order in "CF"
+    ]
+    with serving(save(tmp_path / "data", samples)) as server:
+        options = "--url", server.url, "--chunk-bytes", 300, "--zarr-format", 2
+        refs, said = references(tmp_path / "data", *options)
+        group = zarr.open_group(store(refs), mode="r", zarr_format=2)
+        for sample in samples:
+            assert (f"{sample.name}/.zarray" in refs) == v2_holds(sample.array.dtype), sample.name
+            assert (f"/{sample.name}.npy: " in said) != v2_holds(sample.array.dtype), sample.name
+            if v3_holds(sample.array.dtype) and not has_nested_records(sample.array.dtype):
+                assert_same(group[sample.name][...], sample.array, sample.name)
+
+
+def has_nested_records(dtype):
+    """Which zarr-python 3.1 does not read by v2."""
+    return any(dtype.fields[name][0].names for name in dtype.names or ())
+
+
+def test_xarray_reads_v2_by_its_engine_for_kerchunk(tmp_path):
+    samples = [corpus.sample(order, (100, 30), ">f4", order) for order in "CF"]
+    save(tmp_path, samples)
+    with serving(tmp_path) as server:
+        refs, _ = references(tmp_path, "--url", server.url, "--chunk-bytes", 1000, "--zarr-format", 2)
+        (tmp_path / "refs.json").write_text(json.dumps({"version": 1, "refs": refs}))
+        dataset = xarray.open_dataset(str(tmp_path / "refs.json"), engine="kerchunk")
+        for sample in samples:
+            assert_same(dataset[sample.name].values, sample.array, sample.name)
 
 
 def test_a_terabyte_takes_no_memory(tmp_path):
