@@ -1,11 +1,10 @@
-"""Reads arrays with one reader of Zarr, which the first argument names.
+"""Reads arrays with one reader, which the first argument names.
 
 For each path on standard input there is a line of JSON on standard output: the array's shape, its dtype and its elements
 in C order, as hexadecimal; or an error. Each reader has an interpreter of its own, so this file needs no more than
-that one reader, and the first line says which version of it this is.
+that one reader, and the first line says which version of it this is. Some are so old that it must run on Python 3.6.
 """
 
-import importlib.metadata
 import json
 import os
 import sys
@@ -13,6 +12,13 @@ import warnings
 
 import numpy as np
 from numpy.lib.recfunctions import repack_fields
+
+
+def by_numpy(path):
+    array = np.load(path)
+    mapped = np.load(path, mmap_mode="r") if array.size else array
+    assert mapped.dtype == array.dtype and mapped.tobytes() == array.tobytes()
+    return array
 
 
 def by_zarr(path):
@@ -76,6 +82,7 @@ def by_ome_zarr(path):
 
 # By name: what reads, and the package whose version counts.
 READERS = {
+    "numpy": (by_numpy, "numpy"),
     "zarr": (by_zarr, "zarr"),
     "zarr-v2": (by_zarr_v2, "zarr"),
     "tensorstore": (by_tensorstore, "tensorstore"),
@@ -101,13 +108,21 @@ def answer(read, path):
     }
 
 
+def version(package):
+    if package == "numpy":
+        return np.__version__
+    import importlib.metadata
+
+    return importlib.metadata.version(package)
+
+
 def main():
     warnings.simplefilter("ignore")
     out, sys.stdout = sys.stdout, open(os.devnull, "w")  # Some readers print.
     read, package = READERS[sys.argv[1]]
-    print(importlib.metadata.version(package), file=out)
+    print(version(package), file=out)
     for line in sys.stdin:
-        print(json.dumps(answer(read, line.rstrip("\n"))), file=out)
+        print(json.dumps(answer(read, line.rstrip("\n"))), file=out, flush=True)
 
 
 main()

@@ -1,7 +1,7 @@
-"""Reads the .zarr directories of a mount with other programs, and compares what they read with NumPy.
+"""Reads the arrays of a mount with other programs, and compares what they read with NumPy.
 
-The command line names readers, each with the command that answers for it (see answer.py). What comes of it is
-compared with the table in README.md, column by column, or written there with --write.
+The command line names the table, and readers, each with the command that answers for it (see answer.py). What comes of it is
+compared with that table in README.md, column by column, or written there with --write.
 """
 
 import argparse
@@ -9,7 +9,6 @@ import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,106 +16,14 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "tests/numpy/support"))
 
-import corpus  # noqa: E402
+import cases  # noqa: E402
 from mounting import Mount  # noqa: E402
 
 DOCUMENT = HERE / "README.md"
-BEGIN, END = "<!-- table -->\n", "<!-- end of the table -->\n"
+TABLES = {"npy": cases.npy_cases, "zarr": cases.zarr_cases}
 SECONDS = 300
 
-SHAPES = [(5, 4), (7,), (3, 4, 5)]
-NUMBERS = "i2 i4 i8 u1 u2 u4 u8 f4 f8".split()
 NUMERIC = "biufc"
-IQ = [("r", "<f4"), ("i", "<f4")]
-
-# What is read: the kind as the table has it, then dtypes, and shapes.
-KINDS = {
-    "integers, `f4`, `f8`": (NUMBERS, SHAPES),
-    "`i1`": (["i1"], SHAPES),
-    "the same, big-endian": ([f">{code}" for code in NUMBERS if code != "u1"], SHAPES),
-    "`bool`": (["?"], SHAPES),
-    "`f2`": (["<f2", ">f2"], SHAPES),
-    "complex": (["<c8", "<c16", ">c16"], SHAPES),
-    "0-d": (["<f8", "u1"], [()]),
-    "no elements": (["<f8", "u1"], [(0,), (3, 0), (0, 4, 2)]),
-    "dates and spans of time": (["<M8[s]", "<M8[ns]", ">M8[ms]", "<m8[us]"], SHAPES),
-    "`U`": (["<U3", ">U2"], SHAPES),
-    "`S`": (["S5"], SHAPES),
-    "`V`": (["V4", "V7"], SHAPES),
-    "records of numbers": ([IQ, [("a", "u1"), ("b", "<i8"), ("c", "<c8")]], SHAPES),
-    "records of dates and text": ([[("t", "<M8[s]"), ("s", "S3"), ("u", "<U2")]], SHAPES),
-    "records of records": ([[("p", [("x", "<f8"), ("y", "<i2")]), ("n", "<i4")]], SHAPES),
-    "records, big-endian": ([[("r", ">f4"), ("i", ">f4")]], SHAPES),
-    "records with sub-arrays": ([[("m", "<f4", (2, 3)), ("n", "<i2")]], SHAPES),
-    "`f16`, `c32`": (["<f16", "<c32"], SHAPES),
-}
-
-# Of these arrays, views by the path of each.
-VIEWS = {
-    "table": {
-        "rows/5-25": np.s_[5:25],
-        "rows/7": np.s_[7],
-        "cols/3": np.s_[:, 3],
-        "slice/::-1,2:9:3": np.s_[::-1, 2:9:3],
-        "slice/0:90:7,-1:2:-3": np.s_[0:90:7, -1:2:-3],
-        "slice/...,None": np.s_[..., None],
-        "rows/5-25/T": lambda a: a[5:25].T,
-        "parts/4/2/chunks/3,4": lambda a: np.array_split(a, 4)[2],
-        "windows/10,5/1": np.s_[5:15],
-        "chunks/16,7": np.s_[:],
-        "chunks/16,7/1,2": np.s_[16:32, 14:20],
-    },
-    "iq": {"fields/r": lambda a: a["r"], "rows/3-9/fields/i/chunks/4,2": lambda a: a["i"][3:9]},
-}
-
-
-@dataclass
-class Case:
-    """A Zarr array of the mount, and what is in it. A group's member is not read by way of its own directory."""
-
-    row: str
-    path: str
-    array: np.ndarray
-    how: str = "array"
-
-
-def arrays(row, directory):
-    """The arrays of a row, each beside the path that has it as a Zarr array in small chunks."""
-    codes, shapes = KINDS[row]
-    for number, dtype in enumerate(map(np.dtype, codes)):
-        for shape in shapes:
-            for order in "CF"[: max(1, len(shape))]:
-                name = f"{number}-{'x'.join(map(str, shape))}-{order}"
-                sample = corpus.sample(name, shape, dtype, order)
-                (directory / f"{name}.npy").write_bytes(sample.blob)
-                yield name, sample.array
-
-
-def cases(source):
-    """Puts arrays on disk, and says what is to be read."""
-    for number, row in enumerate(KINDS):
-        place = f"kind{number}"
-        (source / place).mkdir()
-        for name, array in arrays(row, source / place):
-            yield Case(row, f"{place}/{name}.zarr", array)
-            if array.ndim > 1 and array.size:
-                grid = ",".join("23234"[: array.ndim])
-                yield Case(row, f"{place}/{name}/chunks/{grid}.zarr", array)
-            yield Case(row, f"{place}.zarr/{name}", array, "member")
-    for name, dtype, shape in ("table", "<f8", (100, 20)), ("iq", IQ, (12, 5)):
-        sample = corpus.sample(name, shape, dtype)
-        (source / f"{name}.npy").write_bytes(sample.blob)
-        for path, view in VIEWS[name].items():
-            view = view(sample.array) if callable(view) else sample.array[view]
-            row = "slices, where `::` is in the path" if "::" in path else "views: rows, fields, chunks, `T`, …"
-            yield Case(row, f"{name}/{path}.zarr", view)
-    for name, shape in ("plane", (300, 280)), ("volume", (3, 270, 301)):
-        sample = corpus.sample(name, shape, "<u2")
-        (source / f"{name}.npy").write_bytes(sample.blob)
-        for level in range(2):
-            step = 2**level
-            view = sample.array[..., ::step, ::step]
-            yield Case("levels of `X.ome.zarr`", f"{name}.ome.zarr/{level}", view, "image")
 
 
 def compared(answer, array):
@@ -133,8 +40,8 @@ def compared(answer, array):
     if same_bytes:
         return f"as `{claimed.name if claimed.names is None else 'records'}`"
     if same_shape and claimed.kind in NUMERIC and array.dtype.kind in NUMERIC:
-        values = np.frombuffer(bytes.fromhex(answer["bytes"]), claimed).reshape(array.shape)
-        if np.array_equal(values, array, equal_nan=True):
+        values = np.frombuffer(bytes.fromhex(answer["bytes"]), claimed)
+        if np.array_equal(values, array.ravel(), equal_nan=True):
             return f"as `{claimed.name}`"
     return "**wrong**"
 
@@ -169,7 +76,7 @@ def column(name, command, read, mountpoint, verbose):
     version, given = answers(command, [f"{mountpoint}/{case.path}" for case in read])
     words = {}
     for case, answer in zip(read, given):
-        there = (mountpoint / case.path).is_dir()
+        there = (mountpoint / case.path).exists()
         word = compared(answer, case.array) if there else "none"
         seen = words.setdefault(case.row, set())
         if verbose and word not in seen | {"✓", "none"}:
@@ -203,6 +110,7 @@ def parsed(text):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("table", choices=TABLES)
     parser.add_argument("readers", nargs="+", metavar="NAME=COMMAND")
     parser.add_argument("--write", action="store_true", help="write the table, instead of comparing with it")
     parser.add_argument("-v", "--verbose", action="store_true", help="say what was refused, and how: an example of each row")
@@ -211,23 +119,24 @@ def main():
     with tempfile.TemporaryDirectory(prefix="npyfs-readers-") as directory:
         source = Path(directory) / "source"
         source.mkdir()
-        read = list(cases(source))
+        read = list(TABLES[args.table](source))
         with Mount(source, Path(directory) / "mount", "--chunk-bytes=64") as mount:
             for reader in args.readers:
                 name, command = reader.split("=", 1)
                 head, words = column(name, command.split(), read, mount.path, args.verbose)
                 columns[head] = words
                 print(f"{head}: {len([case for case in read if accepts(name, case)])} arrays read", flush=True)
-    before, rest = DOCUMENT.read_text().split(BEGIN)
-    known, after = rest.split(END)
+    begin, end = f"<!-- table: {args.table} -->\n", f"<!-- end of table: {args.table} -->\n"
+    before, rest = DOCUMENT.read_text().split(begin)
+    known, after = rest.split(end)
     rows = list(dict.fromkeys(case.row for case in read))
     if args.write:
-        DOCUMENT.write_text(before + BEGIN + table(columns, rows) + END + after)
+        DOCUMENT.write_text(before + begin + table(columns, rows) + end + after)
         return
     known = parsed(known)
     if any(known.get(head) != words for head, words in columns.items()):
         print(table(columns, rows))
-        sys.exit(f"this is not what {DOCUMENT} says")
+        sys.exit(f"this is not the table {args.table!r} of {DOCUMENT}")
 
 
 main()
