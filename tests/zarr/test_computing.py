@@ -43,7 +43,7 @@ def test_dask_takes_the_chunks_of_a_path_and_computes(mount):
 def test_what_the_readme_shows_runs(own_mount):
     put(own_mount.source, "big", corpus.sample("big", (30_000, 100), "<i2"))
     readme = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
-    section = readme.split("### When one machine is not enough\n")[1].split("\n### ")[0]
+    section = readme.split("## When one machine is not enough\n")[1].split("\n## ")[0]
     blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     code = "".join(block for block in blocks if "/mnt/npy" in block)
     assert code.count("/mnt/npy") == 4
