@@ -63,3 +63,24 @@ def test_a_container_reads_the_mount_of_its_host_and_needs_nothing(data, image):
 def test_without_a_mount_the_same_paths_are_read_below_the_data(data, image):
     done = contained(image, "/npyfs cat /data/big/rows/0-50.raw | od -An -t f8 -j 800 -N 8", mounts={str(data): "/data"})
     assert (done.returncode, done.stdout.split()) == (0, ["100"]), done
+
+
+def test_a_mount_of_one_pod_is_seen_by_another_through_the_node(data, tmp_path):
+    """Its propagation is Bidirectional in the one that mounts, and HostToContainer in the one that reads."""
+    node = tmp_path / "node"
+    (node / "data").mkdir(parents=True)
+    read = READ.replace("/mnt/npy", f"{node}/data")
+    steps = f"""
+        set -e
+        mount --bind {node} {node}
+        mount --make-shared {node}
+        unshare --mount --propagation slave sh -c 'until [ -e {node}/data/big ]; do sleep 0.05; done; {read}' &
+        reader=$!
+        unshare --mount --propagation unchanged {program()} mount --foreground {data} {node}/data &
+        wait $reader
+        {program()} umount {node}/data
+        wait
+    """
+    own = "--mount --pid --fork --kill-child --mount-proc --propagation=private"
+    done = run("unshare", *own.split(), "sh", "-c", steps, check=False)
+    assert (done.returncode, done.stdout.split()) == (0, ["100"]), done
