@@ -277,7 +277,7 @@ def test_virtualizarr_reads_what_its_parser_knows_over_http(tmp_path):
     save(tmp_path, samples)
     assert len(known) > 10
     with serving(tmp_path) as server:
-        store, said = by_virtualizarr(tmp_path, server, "--chunk-bytes", 480)
+        store, said = by_virtualizarr(tmp_path, server, "--chunk-bytes", 1440)
         group = zarr.open_group(store, mode="r", zarr_format=3)
         for sample in samples:
             assert_same(group[sample.name][...], sample.array, sample.name)
@@ -333,7 +333,7 @@ def test_every_dtype_and_order_by_v2_over_http(tmp_path):
         for order in "CF"
     ]
     with serving(save(tmp_path / "data", samples)) as server:
-        options = "--url", server.url, "--chunk-bytes", 300, "--zarr-format", 2
+        options = "--url", server.url, "--chunk-bytes", 600, "--zarr-format", 2
         refs, said = references(tmp_path / "data", *options)
         group = zarr.open_group(store(refs), mode="r", zarr_format=2)
         for sample in samples:
