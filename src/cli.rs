@@ -3,22 +3,20 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand};
 use npyfs::escape::shown;
-use npyfs::npy::dtype::DType;
-use npyfs::npy::header::Order;
-use npyfs::npy::typed::{self, Shape};
-use npyfs::zarr::Format;
 
+mod arguments;
 mod completion;
 #[cfg(test)]
 mod man;
 mod mount_helper;
 mod options;
+mod values;
 
+pub(crate) use arguments::{CreateArgs, LogFormat, LsArgs, MountArgs, RefsArgs, StatsArgs};
 pub(crate) use completion::Shell;
 use options::Options;
 
@@ -133,196 +131,6 @@ pub(crate) enum Command {
     Read { file: PathBuf },
 }
 
-#[derive(Clone, Debug, Args)]
-#[command(args_override_self = true)]
-pub(crate) struct MountArgs {
-    /// The directory, or the .npy file, to serve
-    #[arg(add = completion::sources())]
-    pub(crate) source: PathBuf,
-    /// The empty directory to mount on; made if it is missing, but its parent must be there
-    #[arg(add = completion::directories())]
-    pub(crate) mountpoint: PathBuf,
-    /// Stay in the foreground until Ctrl-C
-    #[arg(short, long)]
-    pub(crate) foreground: bool,
-    /// Log every request to the terminal, with its path, outcome and time; stays in the foreground.
-    /// NPYFS_LOG=debug adds what the FUSE library receives
-    #[arg(short, long)]
-    pub(crate) debug: bool,
-    /// The same options, as mount(8) and fstab pass them, with _ for -: writable,allow_other,ttl=5.
-    /// Options for mount(8) itself are ignored; so are fsname, sync and the atime options, with a warning
-    #[arg(short = 'o', value_name = "OPT,OPT", value_delimiter = ',')]
-    options: Vec<String>,
-    /// Allow the values of arrays to be written through the mount; their shapes, dtypes and names stay
-    #[arg(long)]
-    pub(crate) writable: bool,
-    /// Let other users do what the files' permissions allow them
-    #[arg(long)]
-    pub(crate) allow_other: bool,
-    /// Seconds for which names and attributes may be out of date
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
-    pub(crate) ttl: Duration,
-    /// Threads that answer requests [default: one for each core, at most 4]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub(crate) threads: Option<u16>,
-    /// Size of the tiles that rows/ lists; K, M and G are powers of 1024
-    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = bytes)]
-    pub(crate) tile_bytes: u64,
-    /// Size of the chunks of .zarr directories
-    #[arg(long, value_name = "BYTES", default_value = "4M", value_parser = bytes)]
-    pub(crate) chunk_bytes: u64,
-    /// Copy slices of at most this size (and at least 1M) into memory when they are opened, where the kernel can read
-    /// them from there: on root's read-only mounts. It delays an open by 0.1 to 0.2 ms a MiB. Copies take at
-    /// most an eighth of the memory, and are given up 5 seconds after the last close; 0 copies none
-    #[arg(long, value_name = "BYTES", default_value = "256M", value_parser = bytes_or_none)]
-    pub(crate) stage_bytes: u64,
-    /// List no tiles and no fields, for tools that walk directories; they can still be opened by name
-    #[arg(long)]
-    pub(crate) no_tiles: bool,
-    /// Serve the targets of symlinks as plain files and directories, wherever they are
-    #[arg(long)]
-    pub(crate) follow_symlinks: bool,
-    /// Do not let files be executed
-    #[arg(long = "noexec")]
-    pub(crate) no_exec: bool,
-    /// Unmount even if the daemon is killed
-    #[arg(long)]
-    pub(crate) auto_unmount: bool,
-    /// Unmount when standard input ends, as it does when the program at its other end is gone
-    #[arg(long)]
-    pub(crate) until_eof: bool,
-    /// Append the log to this file [default: the terminal; in the background, the system's log]
-    #[arg(long, value_name = "FILE", add = completion::files())]
-    pub(crate) log_file: Option<PathBuf>,
-    /// How the log is written: lines of text, or a JSON object a line (timestamp, level, target, message)
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub(crate) log_format: LogFormat,
-    /// Warnings about ignored options
-    #[arg(skip)]
-    pub(crate) warnings: Vec<String>,
-    /// The command line after the word `mount`
-    #[arg(skip)]
-    pub(crate) words: Vec<OsString>,
-    /// Set by the process that waits in the foreground for this one
-    #[arg(long, hide = true)]
-    pub(crate) in_background: bool,
-}
-
-/// How the log is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    Text,
-    Json,
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct StatsArgs {
-    /// The directory that is mounted on
-    #[arg(add = completion::mountpoints())]
-    pub(crate) mountpoint: PathBuf,
-    /// Print stats.json as it is
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Look again every second, or every so many seconds, until Ctrl-C; and say how much came a second
-    #[arg(
-        long, value_name = "SECONDS", num_args = 0..=1, require_equals = true,
-        default_missing_value = "1", value_parser = pause
-    )]
-    pub(crate) watch: Option<Duration>,
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct LsArgs {
-    /// Real paths, or paths as they would be in a mount
-    #[arg(default_value = ".", add = completion::in_mount())]
-    pub(crate) paths: Vec<PathBuf>,
-    /// Show the size of each file, and the dtype and shape of the array in it
-    #[arg(short, long)]
-    pub(crate) long: bool,
-    /// Print one JSON list for all paths, with an object for each entry that has these facts
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct CreateArgs {
-    /// The file to make, X.npy; it must not exist yet
-    #[arg(add = completion::directories())]
-    pub(crate) path: PathBuf,
-    /// The length of each axis: 1000000,100 or (1000000, 100); () has no axis
-    #[arg(long, value_name = "N,N", allow_hyphen_values = true, required_unless_present = "like")]
-    pub(crate) shape: Option<Shape>,
-    /// What an item is: f8, '>i4', float64, S10, M8[ns], or fields: "[('r', '<f4'), ('i', '<f4')]"
-    #[arg(
-        long,
-        value_parser = typed::dtype,
-        required_unless_present = "like",
-        add = completion::dtypes()
-    )]
-    pub(crate) dtype: Option<DType>,
-    /// Which index runs fastest: the last (C) or the first (F) [default: C]
-    #[arg(long, value_name = "C|F", value_parser = order, add = completion::orders())]
-    pub(crate) order: Option<Order>,
-    /// Take shape, dtype and order from this .npy file where they are not given
-    #[arg(long, value_name = "FILE", add = completion::arrays())]
-    pub(crate) like: Option<PathBuf>,
-    /// Reserve no disk space; only set the file's length
-    #[arg(long)]
-    pub(crate) sparse: bool,
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct RefsArgs {
-    /// A .npy file, a directory with any number of them, or a path as it would be in a mount:
-    /// data/big/rows/0-50, data/big/fields/r, data/model/weights
-    #[arg(add = completion::in_mount())]
-    pub(crate) source: PathBuf,
-    /// Where readers find the source's files: https://example.org/data, s3://bucket/data [default: where
-    /// they are on this machine]
-    #[arg(long, value_name = "PREFIX")]
-    pub(crate) url: Option<String>,
-    /// The version of Zarr that the readers know: VirtualiZarr and xarray's kerchunk engine want 2
-    #[arg(long, value_name = "2|3", default_value = "3")]
-    pub(crate) zarr_format: Format,
-    /// The most that a chunk has, unless an item is larger; K, M and G are powers of 1024
-    #[arg(long, value_name = "BYTES", default_value = "4M", value_parser = bytes)]
-    pub(crate) chunk_bytes: u64,
-}
-
-fn order(text: &str) -> Result<Order, String> {
-    match text {
-        "C" | "c" => Ok(Order::C),
-        "F" | "f" => Ok(Order::Fortran),
-        _ => Err("neither C nor F".to_owned()),
-    }
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().and_then(|n| Duration::try_from_secs_f64(n).ok());
-    seconds.ok_or_else(|| "not a number of seconds".to_owned())
-}
-
-/// Between two looks.
-fn pause(text: &str) -> Result<Duration, String> {
-    let pause = seconds(text).ok().filter(|pause| *pause >= Duration::from_millis(100));
-    pause.ok_or_else(|| "not a number of seconds from 0.1 on".to_owned())
-}
-
-fn bytes(text: &str) -> Result<u64, String> {
-    let (digits, shift) = match text.char_indices().next_back() {
-        Some((at, 'K' | 'k')) => (&text[..at], 10),
-        Some((at, 'M' | 'm')) => (&text[..at], 20),
-        Some((at, 'G' | 'g')) => (&text[..at], 30),
-        _ => (text, 0),
-    };
-    let bytes = digits.parse().ok().and_then(|n: u64| n.checked_mul(1 << shift)).filter(|&n| n > 0);
-    bytes.ok_or_else(|| "not a size of at least 1 byte, such as 65536, 512K, 64M, 2G".to_owned())
-}
-
-fn bytes_or_none(text: &str) -> Result<u64, String> {
-    if text == "0" { Ok(0) } else { bytes(text) }
-}
-
 /// What was typed, or the end of the program with the reason why it means nothing.
 pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Cli {
     let args = with_command(args.collect());
@@ -375,6 +183,8 @@ fn with_command(mut args: Vec<OsString>) -> Vec<OsString> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn mount(args: &[&str]) -> Result<MountArgs, String> {

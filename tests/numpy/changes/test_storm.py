@@ -1,6 +1,6 @@
 """Everything changes while everybody reads: what was read is right, or an error.
 
-NPYFS_STORM_SECONDS is how long it goes on: 5 when it is not set, and 30 in `tests/run`.
+NPYFS_STORM_SECONDS is how long it goes on: 5 when it is not set, and 12 in `tests/run`.
 (For more than 200, raise faulthandler_timeout.)
 """
 
