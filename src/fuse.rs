@@ -24,7 +24,7 @@ mod answering;
 mod opening;
 mod translate;
 
-use answering::{error, handed_on};
+use answering::error;
 use opening::{LongOpens, Opens};
 use translate::{caller, errno, file_attr, file_type};
 
@@ -153,7 +153,6 @@ impl Filesystem for Adapter {
         let caller = caller(req);
         self.guarded(req, "open", ino, || match self.fs.leave_to_copy(Ino(ino.0)) {
             Some(leave) => {
-                handed_on();
                 self.long_opens.open_file(&self.opens, ino, flags, caller, leave, reply);
             }
             None => self.opens.open_file(ino, flags, caller, None, reply),

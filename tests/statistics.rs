@@ -48,7 +48,7 @@ fn requests_are_counted_by_kind_with_their_time_and_their_errors() {
     assert!(grown("/requests/lookup/count") >= 20);
     let (open, lookup) = ("/requests/open/microseconds", "/requests/lookup/microseconds");
     assert!((1..60_000_000).contains(&grown(open)) && (1..60_000_000).contains(&grown(lookup)));
-    assert_eq!(grown("/errors/ENOENT"), 10);
+    assert!(grown("/errors/ENOENT") >= 10);
     assert!(after.pointer("/errors/EIO").is_none());
 
     assert_eq!(after["pid"], mounted.child.id());
@@ -62,11 +62,15 @@ fn requests_are_counted_by_kind_with_their_time_and_their_errors() {
     assert!(number(&mounted, "/errors/EIO") >= 1);
 }
 
+/// Places where requests of several kinds, all of them refused, are handled alike. They count as "other".
+const REFUSED: usize = 2;
+
 #[test]
 fn every_request_that_is_served_is_a_kind_of_its_own() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/fuse.rs");
     let text = std::fs::read_to_string(source).unwrap();
     let names = text.split("guarded(req, ").skip(1).map(|rest| rest.split('"').nth(1).unwrap());
+    assert_eq!(names.clone().count(), text.matches("guarded(").count() - REFUSED);
     let env = TestEnv::new();
     let statistics = statistics(&env.mount(&[]));
     let mut seen = 0;
@@ -118,14 +122,19 @@ fn copies_in_memory_are_counted_as_long_as_they_are_there() {
         assert_eq!(mounted.read("large/rows/0-15000.npy").unwrap().len(), len);
         number(&mounted, "/opens/staged") > 0
     });
-    assert_eq!(number(&mounted, "/bytes/staged"), len as u64);
-    assert!(number(&mounted, "/in_use/staged_bytes") >= len as u64);
+    // While it is open the copy is not given up, however long this takes.
+    let held = File::open(mounted.path("large/rows/0-15000.npy")).unwrap();
+    let staged = number(&mounted, "/opens/staged");
+    assert!(number(&mounted, "/bytes/staged") >= len as u64);
+    let bytes = number(&mounted, "/bytes/staged");
+    eventually("its memory", || number(&mounted, "/in_use/staged_bytes") >= len as u64);
     let opens = number(&mounted, "/requests/open/count");
     mounted.read("large/rows/0-15000.npy").unwrap();
     let more = number(&mounted, "/requests/open/count") - opens;
     assert_eq!(more, 1 + 1, "once, though one thread hands it on to another; and the statistics");
-    assert_eq!(number(&mounted, "/opens/staged"), 2);
-    assert_eq!(number(&mounted, "/bytes/staged"), len as u64, "it is copied once");
+    assert_eq!(number(&mounted, "/opens/staged"), staged + 1);
+    assert_eq!(number(&mounted, "/bytes/staged"), bytes, "it is not copied again");
+    drop(held);
     eventually("the copy to be given up", || number(&mounted, "/in_use/staged_bytes") < len as u64);
 }
 

@@ -79,18 +79,28 @@ struct UnderWay {
     bytes: u64,
 }
 
-/// Leave to make a copy.
+/// What the open of a file that is staged may do. It may take a while: it copies the file, or waits for another
+/// open that does.
 #[derive(Debug)]
 pub struct Leave {
     staging: Arc<Staging>,
-    bytes: u64,
+    /// How many bytes it may copy; none while too many are being copied.
+    bytes: Option<u64>,
+}
+
+impl Leave {
+    /// Whether it may copy the file.
+    pub fn copies(&self) -> bool {
+        self.bytes.is_some()
+    }
 }
 
 impl Drop for Leave {
     fn drop(&mut self) {
+        let Some(bytes) = self.bytes else { return };
         let mut under_way = lock(&self.staging.under_way);
         under_way.count -= 1;
-        under_way.bytes -= self.bytes;
+        under_way.bytes -= bytes;
     }
 }
 
@@ -125,18 +135,20 @@ impl Staging {
         }
     }
 
-    /// Leave to copy `bytes`, if they are not too few, nor too many with what is being copied already.
+    /// Leave for a file of `bytes` if it is neither too small nor too large, to copy it if that is not too much with what is
+    /// being copied already.
     fn leave(self: &Arc<Self>, bytes: u64) -> Option<Leave> {
-        if self.is_off.load(Ordering::Relaxed) || bytes < MIN_TOGETHER {
+        let is_staged = (MIN_TOGETHER..=self.max + HEADERS).contains(&bytes);
+        if !is_staged || self.is_off.load(Ordering::Relaxed) {
             return None;
         }
         let mut under_way = lock(&self.under_way);
-        if under_way.count == MAX_AT_ONCE || under_way.bytes + bytes > self.max + HEADERS {
-            return None;
+        let fits = under_way.count < MAX_AT_ONCE && under_way.bytes + bytes <= self.max + HEADERS;
+        if fits {
+            under_way.count += 1;
+            under_way.bytes += bytes;
         }
-        under_way.count += 1;
-        under_way.bytes += bytes;
-        Some(Leave { staging: self.clone(), bytes })
+        Some(Leave { staging: self.clone(), bytes: fits.then_some(bytes) })
     }
 
     /// Of which stamp a copy of this file would be, if it is to be read from one.
@@ -266,9 +278,14 @@ fn fill(content: &Content, len: u64, to: &File) -> Result<(), String> {
     }
     let middle = (len / 2).next_multiple_of(MANY);
     thread::scope(|scope| {
-        let other = scope.spawn(|| fill_part(content, middle, len, to));
+        let other = || fill_part(content, middle, len, to);
+        // There may be no thread to be had.
+        let started = thread::Builder::new().spawn_scoped(scope, other);
         fill_part(content, 0, middle, to)?;
-        other.join().unwrap_or_else(|_| Err("a thread ended".to_owned()))
+        match started {
+            Ok(started) => started.join().unwrap_or_else(|_| Err("a thread ended".to_owned())),
+            Err(_) => other(),
+        }
     })
 }
 
@@ -289,7 +306,7 @@ impl Fs {
         Fs { staging: Some(Arc::new(staging)), ..self }
     }
 
-    /// Leave to copy a file when it is opened, which takes a while; none if that is not to be.
+    /// What the open of a file may do that is staged; none if it is not.
     pub fn leave_to_copy(&self, ino: Ino) -> Option<Leave> {
         let staging = self.staging.as_ref()?;
         let len = self.inodes().node(ino)?.len_of_elements()?;

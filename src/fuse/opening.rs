@@ -10,7 +10,7 @@ use fuser::{
     BackingId, FileHandle, FopenFlags, INodeNo, Notifier, OpenAccMode, OpenFlags, ReplyOpen,
 };
 
-use super::answering::{answer, error};
+use super::answering::{answer, error, handed_on};
 use super::translate::errno;
 use crate::caller::Caller;
 use crate::fs::{Access, Fs, Handle, Kernel, Leave, Opened, Way};
@@ -56,7 +56,7 @@ impl Kernel for Asking<'_> {
     }
 
     fn has_time(&self) -> bool {
-        self.leave.is_some()
+        self.leave.as_ref().is_some_and(Leave::copies)
     }
 
     fn maps_direct(&self) -> bool {
@@ -95,9 +95,9 @@ impl Opens {
     }
 }
 
-/// Threads for opens that take long, so that other requests need not wait for them.
+/// Threads for opens that take long, so that other requests need not wait for them. None if no thread was to be had.
 #[derive(Debug, Default)]
-pub(super) struct LongOpens(OnceLock<Sender<LongOpen>>);
+pub(super) struct LongOpens(OnceLock<Option<Sender<LongOpen>>>);
 
 struct LongOpen {
     began: Instant,
@@ -110,7 +110,7 @@ struct LongOpen {
 }
 
 impl LongOpens {
-    /// Opens a file by another thread.
+    /// Opens a file by another thread, or by this one without copying it.
     pub(super) fn open_file(
         &self,
         opens: &Opens,
@@ -124,12 +124,17 @@ impl LongOpens {
             let (queue, waiting) = mpsc::channel();
             let waiting = Arc::new(Mutex::new(waiting));
             let cores = thread::available_parallelism().map_or(1, |n| n.get());
-            for _ in 0..cores.min(4) {
+            let start = |_: &usize| {
                 let waiting = waiting.clone();
-                thread::spawn(move || answer_all(&waiting));
-            }
-            queue
+                thread::Builder::new().spawn(move || answer_all(&waiting)).is_ok()
+            };
+            let started = (0..cores.min(4)).filter(start).count();
+            (started > 0).then_some(queue)
         });
+        let Some(queue) = queue else {
+            return opens.open_file(ino, flags, caller, None, reply);
+        };
+        handed_on();
         // If nobody receives it, its reply is dropped, which answers EIO.
         let (began, opens) = (Instant::now(), opens.clone());
         let _ = queue.send(LongOpen { began, opens, ino, flags, caller, leave, reply });

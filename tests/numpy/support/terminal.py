@@ -8,13 +8,16 @@ import subprocess
 
 from mounting import COMMAND_SECONDS, program
 
+# What programs take for a word about colours. On a CI system logs show them.
+COLOUR = ("CI", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE")
+
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def on_terminal(*words, environment=None, status=0):
     """Run npyfs there; what it wrote, as text in which a line ends as in a file. Errors are a pipe's."""
     ours, theirs = pty.openpty()
-    variables = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "CLICOLOR")}
+    variables = {name: value for name, value in os.environ.items() if name not in COLOUR}
     with os.fdopen(ours, "rb", buffering=0) as terminal:
         with os.fdopen(theirs, "wb") as its_end:
             child = subprocess.Popen(
