@@ -37,7 +37,7 @@ const JSON: &str = "A terminal gets a summary; a file or another program gets JS
 
 /// Where the numbers of `stats` come from.
 const STATISTICS: &str = "The numbers are those of MOUNTPOINT/.npyfs/stats.json, which any program can read; \
-                          SEMANTICS.md says what each means";
+                          `man npyfs-stats` says what each means";
 
 /// What reads the output of `refs`.
 const REFERENCES: &str = "The output is kerchunk JSON, version 1: fsspec's reference filesystem makes a Zarr \
@@ -63,7 +63,7 @@ pub(crate) enum Command {
     /// Mount a directory, or a single .npy file
     #[command(after_help = ENVIRONMENT)]
     Mount(MountArgs),
-    /// Unmount, even if the mount is busy (then lazily) or its daemon is dead
+    /// Unmount. A busy mount goes when its last user is done; a dead one goes at once
     #[command(alias = "unmount")]
     Umount {
         /// The directory that is mounted on
@@ -73,7 +73,7 @@ pub(crate) enum Command {
         #[arg(long)]
         force: bool,
     },
-    /// Say what arrays are, and what a directory or an archive has of them; needs no mount
+    /// Describe arrays and slices, or list the arrays of a directory or an archive; needs no mount
     #[command(after_help = JSON)]
     Info {
         /// Print JSON, on a terminal too

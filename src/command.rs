@@ -60,7 +60,22 @@ impl Failures {
 
 /// Says what went wrong, in one line, whatever it quotes.
 pub(crate) fn report(why: &dyn Error) {
-    eprintln!("npyfs: {}", shown(&why.to_string()));
+    eprintln!("npyfs: {}", shown(&without_numbers(&why.to_string())));
+}
+
+/// A text of errors for people, without the numbers that Rust adds to those of the operating system: `(os error 2)`.
+fn without_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut kept = parts.next().unwrap_or("").to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+                kept.push_str(rest);
+            }
+            _ => kept.extend([" (os error ", part]),
+        }
+    }
+    kept
 }
 
 /// A reader that has enough is no error: `npyfs ls … | head`.
@@ -83,4 +98,20 @@ pub(crate) fn watch(identity: &str, mountpoint: PathBuf) -> Outcome {
         Place::described(mountpoint, identity)?.unmount()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_are_told_no_numbers_of_errors() {
+        let missing = io::Error::from_raw_os_error(libc::ENOENT).to_string();
+        assert_eq!(without_numbers(&missing), "No such file or directory");
+        let more = without_numbers(&format!("x: {missing}: why; {missing}"));
+        assert_eq!(more, "x: No such file or directory: why; No such file or directory");
+        for other in ["", "x (os error )y", "x (os error 2", "x (os error two)"] {
+            assert_eq!(without_numbers(other), other.replace(" (os error )", ""));
+        }
+    }
 }

@@ -27,6 +27,7 @@ mod place;
 mod privileges;
 mod processes;
 mod table;
+mod users;
 
 use connection::Connection;
 use housekeeping::{CloseChanges, keep_fresh, keep_tidy, write_back};
@@ -35,6 +36,7 @@ pub use place::{Gone, Place, at, unmount};
 pub use privileges::give_up_privileges;
 pub use processes::{Process, in_words};
 pub use table::{Entry, enclosing, enclosing_mount, mounts};
+pub use users::user_name;
 
 /// How to mount.
 #[derive(Clone, Copy, Debug)]

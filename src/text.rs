@@ -155,9 +155,16 @@ pub struct Served<'a> {
 }
 
 /// What `npyfs info` says of a directory of the source, perhaps in a mount: one JSON object, with one for each
-/// of its arrays.
-pub fn directory_json(directory: &str, mount: Option<&Served<'_>>, arrays: &[String]) -> String {
-    listing_json(vec![("directory", string(directory))], mount, arrays)
+/// of its arrays, and the names of the directories in it.
+pub fn directory_json(
+    directory: &str,
+    mount: Option<&Served<'_>>,
+    arrays: &[String],
+    directories: &[String],
+) -> String {
+    let directories: Vec<_> = directories.iter().map(|name| string(name)).collect();
+    let place = vec![("directory", string(directory)), ("directories", list(&directories))];
+    listing_json(place, mount, arrays)
 }
 
 /// The same of an archive.

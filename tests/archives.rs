@@ -79,7 +79,7 @@ fn members_that_are_not_are_refused_with_what_they_are() {
         let what = match &name {
             name if name.contains("encrypted") => "encrypted",
             name if ["-compressed", "deflated", "lzma"].iter().any(|kind| name.contains(kind)) => {
-                "compressed; np.savez writes archives that are not"
+                "compressed; np.savez does not compress"
             }
             _ => continue,
         };

@@ -136,7 +136,7 @@ fn refs_of_what_is_no_array_are_none_and_the_reason_is_said() {
         ("data/bad.npy", "not a .npy file: it does not start with \\x93NUMPY"),
         ("data/big/rows/0-5000000", "big/rows/0-5000000: the array has 1000 rows"),
         ("data/big/rows", "a directory of selections"),
-        ("data/nowhere", "there is no such file in the source"),
+        ("data/nowhere", "no such file or directory"),
         ("data", "1 file or directory is left out"),
     ] {
         let refs = on(&env, "refs", path);
@@ -156,6 +156,9 @@ fn info_says_why_a_path_does_not_exist() {
         let (directory, name) = path.rsplit_once('/').unwrap();
         let (file, meant) = (format!("data/{directory}.npy"), format!("data/{directory}/{name}"));
         format!("{} is a file; write {}", env.path(&file).display(), env.path(&meant).display())
+    };
+    let listed = |what: &str, path: &str| {
+        format!("{what}; npyfs ls {} lists it", env.data().join(path).display())
     };
     for (path, why) in [
         ("big/rows/0-5000000", "the array has 1000 rows"),
@@ -184,17 +187,17 @@ fn info_says_why_a_path_does_not_exist() {
         ("bad.zarr", "bad.npy: not a .npy file: it does not start with \\x93NUMPY"),
         ("big.zarr/zarr.json", "a text about a Zarr array"),
         ("big.ome.zarr/9", "the image has no such level"),
-        (".zarr", "a directory of arrays, as a Zarr group"),
+        (".zarr", &*listed("a directory of arrays, as a Zarr group", ".zarr")),
         (".zarr/__init__", "Zarr has no member of that name"),
-        ("nowhere.zarr", "there is no such file in the source"),
-        ("big/rows", "a directory of selections; each of them is an array"),
+        ("nowhere.zarr", "no such file or directory"),
+        ("big/rows", &*listed("a directory of selections", "big/rows")),
         ("bad", "not a .npy file: it does not start with \\x93NUMPY"),
         ("bad/rows/3", "not a .npy file: it does not start with \\x93NUMPY"),
         ("notes.txt", "not an array: its name does not end in .npy"),
         ("big.npy/rows/0-5", &*beside("big/rows")),
         ("big/rows/0-5.npy/cols", &*beside("big/rows/0-5/cols")),
         ("notes.txt/rows", "not a directory"),
-        ("missing", "there is no such file in the source"),
+        ("missing", "no such file or directory"),
     ] {
         let info = on(&env, "info", &format!("data/{path}"));
         assert_eq!(info.status.code(), Some(1), "{path}");

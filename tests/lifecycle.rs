@@ -256,11 +256,33 @@ fn the_mount_of_another_user_is_said_to_be_theirs() {
     let refused = run(&mut command);
     assert_eq!(refused.status.code(), Some(1));
     let said = stderr(&refused);
-    assert!(
-        said.ends_with("mnt: user 0 has mounted it, who can unmount it, as root can\n"),
-        "{said}"
-    );
+    assert!(said.ends_with("mnt: only root, who mounted it, can unmount it\n"), "{said}");
     assert_eq!(mount_count(&mounted.mountpoint), 1);
+}
+
+#[test]
+fn the_current_directory_is_unmounted_by_its_name() {
+    let env = TestEnv::new();
+    let mounted = env.mount(&[]);
+    let inside = mounted.path("big/rows");
+    for command in ["umount", "stats"] {
+        let refused = run(Command::new(program()).arg(command).arg(&inside));
+        assert_eq!(refused.status.code(), Some(1));
+        let why = format!(
+            "nothing is mounted there; it lies in the mount {}",
+            mounted.mountpoint.display()
+        );
+        assert_eq!(stderr(&refused), format!("npyfs: {}: {why}\n", inside.display()));
+    }
+    let mountpoint = env.path("entered");
+    std::fs::create_dir(&mountpoint).unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-ec", r#""$0" mount "$1" "$2"; "$0" stats . | head -n 1; "$0" umount ."#]);
+    shell.arg(program()).arg(env.data()).arg(&mountpoint).current_dir(&mountpoint);
+    let done = run(&mut shell);
+    assert!(done.status.success(), "{}", stderr(&done));
+    assert!(String::from_utf8_lossy(&done.stdout).contains(&*mountpoint.to_string_lossy()));
+    assert_eq!(mount_count(&mountpoint), 0);
 }
 
 #[test]

@@ -259,13 +259,17 @@ fn a_mount_that_cannot_be_asked_is_said_to_be_what_it_is() {
     let mut mounted = env.mount(&[]);
     let mut other = Command::new(copied(&env));
     other.arg("stats").arg(&mounted.mountpoint).uid(12_345).gid(12_345).current_dir("/");
-    refused(run(&mut other), "user 0 has mounted it for nobody else");
+    refused(
+        run(&mut other),
+        "root mounted it for no other user; mount with --allow-other to let others in",
+    );
 
     mounted.signal("-KILL");
     wait(&mut mounted.child);
     let mnt = mounted.mountpoint.display();
     let why = format!("its daemon is dead; npyfs umount {mnt} removes the mount");
     refused(stats(&mounted, &[]), &why);
+    refused(npyfs(["info".as_ref(), mounted.mountpoint.as_os_str()]), &why);
     let (line, value) = mount_of(&mounted);
     assert!(line.ends_with(&format!("  dead; npyfs umount {mnt} removes the mount")), "{line}");
     assert_eq!(value["daemon"], "dead");

@@ -133,9 +133,7 @@ impl fmt::Display for MemberError {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Compressed => {
-                f.write_str("is compressed; np.savez writes archives that are not")
-            }
+            Fault::Compressed => f.write_str("is compressed; np.savez does not compress"),
             Fault::Encrypted => f.write_str("is encrypted"),
             Fault::Size => f.write_str("is not compressed, and yet has two sizes"),
             Fault::Place => f.write_str("reaches into what comes after it in the archive"),

@@ -269,8 +269,8 @@ fn a_member_whose_bytes_cannot_be_served_says_why_and_harms_no_other() {
     const PLACE: &str = "reaches into what comes after it in the archive";
     type Change = fn(&mut Item);
     let changes: [(Change, &str); 14] = [
-        (|bad| bad.method = 8, "is compressed; np.savez writes archives that are not"),
-        (|bad| bad.method = 99, "is compressed; np.savez writes archives that are not"),
+        (|bad| bad.method = 8, "is compressed; np.savez does not compress"),
+        (|bad| bad.method = 99, "is compressed; np.savez does not compress"),
         (|bad| bad.flags = 1, "is encrypted"),
         (|bad| (bad.flags, bad.method) = (1 << 6, 8), "is encrypted"),
         (|bad| bad.flags = 1 << 13, "is encrypted"),

@@ -50,9 +50,7 @@ pub(crate) struct MountArgs {
     /// Size of the chunks of .zarr directories
     #[arg(long, value_name = "BYTES", default_value = "4M", value_parser = values::bytes)]
     pub(crate) chunk_bytes: u64,
-    /// Copy slices of at most this size (and at least 1M) into memory when they are opened, where the kernel can read
-    /// them from there: on root's read-only mounts. It delays an open by 0.1 to 0.2 ms a MiB. Copies take at
-    /// most an eighth of the memory, and are given up 5 seconds after the last close; 0 copies none
+    /// The largest slice that is copied into memory when it is opened, on root's read-only mounts; 0 copies none
     #[arg(long, value_name = "BYTES", default_value = "256M", value_parser = values::bytes_or_none)]
     pub(crate) stage_bytes: u64,
     /// List no tiles and no fields, for tools that walk directories; they can still be opened by name

@@ -40,12 +40,22 @@ pub(crate) fn run(path: &Path) -> Outcome {
     let size = found.tree.attr(&found.node).map_err(|err| found.error(&err))?.size;
     // Not through the buffer of `io::stdout`, which would look for line ends.
     let mut out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let is_terminal = out.is_terminal();
     let progress = progress_bar(size);
     let mut at = 0;
     loop {
-        let written = content
-            .read_at(at, CHUNK, |bytes| out.write_all(bytes).map(|()| bytes.len()))
-            .map_err(|err| found.error(&err))?;
+        let write = |bytes: &[u8]| {
+            if is_terminal && !is_text(bytes) {
+                return Ok(None);
+            }
+            out.write_all(bytes).map(|()| Some(bytes.len()))
+        };
+        let written = content.read_at(at, CHUNK, write).map_err(|err| found.error(&err))?;
+        let Some(written) = written.transpose() else {
+            let path = shown(path);
+            let why = "it is not text, and may garble the terminal";
+            return Err(format!("{path}: {why}; append > FILE, or | cat to see it anyway").into());
+        };
         match written {
             Ok(0) => break,
             Ok(len) => at += len as u64,
@@ -55,6 +65,21 @@ pub(crate) fn run(path: &Path) -> Outcome {
     }
     progress.finish_and_clear();
     Ok(())
+}
+
+/// Whether a block of a file is text, which may be cut off within a character at either end.
+fn is_text(bytes: &[u8]) -> bool {
+    let mut chunks = bytes.utf8_chunks().peekable();
+    let mut is_first = true;
+    while let Some(chunk) = chunks.next() {
+        let is_at_an_end = is_first || chunks.peek().is_none();
+        is_first = false;
+        let is_control = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+        if chunk.valid().contains(is_control) || !(chunk.invalid().is_empty() || is_at_an_end) {
+            return false;
+        }
+    }
+    true
 }
 
 /// A file about the mount itself: its length is known only once it is read.

@@ -1,6 +1,7 @@
 //! `npyfs info`: what a path is. A terminal gets a summary of it, and another program JSON, which for an array
 //! is its `header.json`.
 
+use std::io::ErrorKind::NotConnected;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,12 +10,13 @@ use npyfs::error::Error;
 use npyfs::escape::shown;
 use npyfs::mount::Entry;
 use npyfs::selection::Grid;
-use npyfs::tree::{Array, Described, Node};
+use npyfs::tree::{Array, Backing, Described, Node};
 use npyfs::view::View;
 
 use super::locate::{Located, PathError};
 use super::summary::Summary;
-use super::{Failures, Outcome, advice, unless_closed};
+use super::words::quoted;
+use super::{Failures, Outcome, advice, unless_closed, without_numbers};
 
 mod listing;
 
@@ -39,6 +41,13 @@ struct Info {
 impl Info {
     fn describe(&mut self, path: &Path) -> Outcome {
         let mounted = npyfs::mount::enclosing_mount(path);
+        if let Some((mount, _)) = &mounted
+            && mount.mountpoint.metadata().is_err_and(|err| err.kind() == NotConnected)
+        {
+            let mountpoint = quoted(&mount.mountpoint);
+            let why = format!("its daemon is dead; npyfs umount {mountpoint} removes the mount");
+            return Err(format!("{}: {why}", shown(path)).into());
+        }
         if let Some((mount, within)) = &mounted
             && let Some((directory, said)) = in_mount(path)?
         {
@@ -85,7 +94,16 @@ impl Info {
                 Some(listing) => self.write(&listing.of_directory(path, mount)),
                 None => {
                     let capitals = advice::for_capitals(path);
-                    Err(capitals.unwrap_or_else(|| format!("{}: {why}", shown(path))).into())
+                    // Not that of an array which cannot be read.
+                    let is_made =
+                        matches!(found.node.backing(), Backing::Version(..) | Backing::Beneath(..));
+                    let remedy = match is_made && found.node.is_directory() {
+                        true => format!("; npyfs ls {} lists it", quoted(path)),
+                        false => String::new(),
+                    };
+                    Err(capitals
+                        .unwrap_or_else(|| format!("{}: {why}{remedy}", shown(path)))
+                        .into())
                 }
             },
         }
@@ -109,7 +127,7 @@ impl Info {
 
 fn remark(path: &Path, notes: impl IntoIterator<Item = String>) {
     for note in notes {
-        eprintln!("npyfs: {}: {note}", shown(path));
+        eprintln!("npyfs: {}: {}", shown(path), without_numbers(&note));
     }
 }
 

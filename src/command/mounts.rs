@@ -102,14 +102,7 @@ fn as_value(mount: &Entry, daemon: &Daemon) -> Value {
     })
 }
 
-/// The name of the user who has mounted it, or the number if it has none here.
+/// The name of the user who has mounted it, or the number if /etc/passwd has none.
 fn owner(mount: &Entry) -> String {
-    let Some(owner) = mount.owner.map(|owner| owner.to_string()) else { return "?".to_owned() };
-    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let name = users.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1) == Some(&*owner)).then(|| shown(name).to_string())
-    });
-    name.unwrap_or(owner)
+    mount.owner.map_or_else(|| "?".to_owned(), npyfs::mount::user_name)
 }

@@ -64,8 +64,10 @@ fn read(mount: &Entry) -> Result<String, String> {
                 format!("its daemon is dead; npyfs umount {path} removes the mount")
             }
             Some(libc::EACCES) => {
-                let owner = mount.owner.unwrap_or(0);
-                format!("user {owner} has mounted it for nobody else; --allow-other lets others in")
+                let owner = npyfs::mount::user_name(mount.owner.unwrap_or(0));
+                format!(
+                    "{owner} mounted it for no other user; mount with --allow-other to let others in"
+                )
             }
             Some(libc::ENOENT | libc::ENOTDIR) => {
                 format!(

@@ -106,6 +106,7 @@ impl Summary<'_> {
                 let shape = shape_text(&grid.chunk_shape());
                 match chunks {
                     0 => format!("no chunks, since the array is empty; they would be of {shape}"),
+                    1 if grid.counts().is_empty() => "one chunk".to_owned(),
                     1 => format!("1 chunk of {shape}"),
                     _ => format!("{chunks} chunks of {shape}, in a grid of {counts}"),
                 }

@@ -19,7 +19,7 @@ use super::connection::Connection;
 use super::mountpoint::path_of_descriptor;
 use super::processes::{self, Process};
 use super::table::{self, Entry, FILESYSTEM_TYPE, Identity};
-use super::{Error, device};
+use super::{Error, device, user_name};
 use crate::escape::shown;
 
 /// A mount, and where it was last seen.
@@ -145,23 +145,33 @@ fn open(path: &Path, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
 }
 
 impl Held {
-    /// The mount that is at a path, if its root is.
-    fn at(path: &Path) -> io::Result<Option<Held>> {
+    /// The mount that a path lies in, if it can be reached by a name, and the path by its name.
+    fn around(path: &Path) -> io::Result<(Option<Held>, PathBuf)> {
         let root = open(path, ResolveFlags::empty())?;
         let (id, now) = (table::id_of(&root)?, path_of_descriptor(&root).read_link()?);
         let entry = table::read()?.into_iter().find(|entry| entry.id == id);
-        Ok(entry.filter(|entry| entry.mountpoint == now).map(|entry| Held { root, entry }))
+        Ok((entry.map(|entry| Held { root, entry }), now))
     }
 
     /// The npyfs mount that is at a path.
     fn npyfs_at(path: &Path) -> Result<Held, Error> {
-        match Held::at(path).map_err(|err| Error::new(path, err))? {
-            Some(held) if held.entry.kind == FILESYSTEM_TYPE => Ok(held),
-            Some(held) => {
-                let kind = held.entry.kind;
-                Err(Error::new(path, format!("what is mounted there is {kind}, not npyfs")))
+        let error = |why: &dyn fmt::Display| Error::new(path, why);
+        let (_, now) = Held::around(path).map_err(|err| error(&err))?;
+        // By its name: it may be the current directory, mounted on since it was entered.
+        let (held, now) = Held::around(&now).map_err(|err| error(&err))?;
+        let held = held.ok_or_else(|| error(&"nothing is mounted there"))?;
+        let (is_npyfs, mountpoint) = (held.entry.kind == FILESYSTEM_TYPE, &held.entry.mountpoint);
+        match *mountpoint == now {
+            true if is_npyfs => Ok(held),
+            true => {
+                let kind = &held.entry.kind;
+                Err(error(&format!("what is mounted there is {kind}, not npyfs")))
             }
-            None => Err(Error::new(path, "nothing is mounted there")),
+            false if is_npyfs => {
+                let mountpoint = shown(mountpoint);
+                Err(error(&format!("nothing is mounted there; it lies in the mount {mountpoint}")))
+            }
+            false => Err(error(&"nothing is mounted there")),
         }
     }
 
@@ -215,7 +225,9 @@ pub fn unmount(mountpoint: &Path, force: bool) -> Result<Gone, Error> {
     held.take_away(users).map_err(|err| match others {
         // fusermount3 says that there is no such mount.
         Some(owner) => {
-            error(&format!("user {owner} has mounted it, who can unmount it, as root can"))
+            let root = if owner == 0 { "" } else { " and root" };
+            let owner = user_name(owner);
+            error(&format!("only {owner}, who mounted it,{root} can unmount it"))
         }
         None => error(&err),
     })
@@ -230,7 +242,7 @@ mod tests {
     fn what_somebody_else_has_unmounted_meanwhile_is_gone() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().canonicalize().unwrap();
-        let held = || Held::at(&path).unwrap().unwrap();
+        let held = || Held::around(&path).unwrap().0.unwrap();
         rustix::mount::mount("none", &path, "tmpfs", MountFlags::empty(), None).unwrap();
         let (one, other) = (held(), held());
         rustix::mount::unmount(&path, UnmountFlags::DETACH).unwrap();

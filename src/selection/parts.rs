@@ -69,9 +69,12 @@ impl Part {
     }
 }
 
-pub(super) fn usage(_: &View) -> Usage {
+pub(super) fn usage(view: &View) -> Usage {
     let title = "Part i of n nearly equal parts along axis 0, for \"I am process i of n\": n/i.\n\
                  dask.array.from_npy_stack reads the directory n as one array, by n/info."
         .to_owned();
-    (title, vec!["4/0".to_owned(), "4/3".to_owned()])
+    // No part without rows, if there are any.
+    let n = view.shape().first().map_or(1, |&rows| rows.clamp(1, 4));
+    let names = [0, n - 1].map(|i| format!("{n}/{i}"));
+    (title, names.into_iter().take(n.min(2) as usize).collect())
 }

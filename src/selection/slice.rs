@@ -171,7 +171,8 @@ pub(super) fn usage(view: &View) -> Usage {
     );
     let halves = |len: u64| format!("0:{}", len.div_ceil(2));
     let names: Vec<String> = match view.shape() {
-        [] => vec!["...".to_owned(), "None".to_owned()],
+        // Not `...`, which as `....npy` looks like a mistake.
+        [] => vec!["None".to_owned()],
         [len] => vec![halves(*len), "::-1".to_owned(), "...,None".to_owned()],
         [rows, cols, ..] => vec![
             format!("{},{}", halves(*rows), halves(*cols)),

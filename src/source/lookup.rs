@@ -47,7 +47,7 @@ impl Source {
                 return Ok(Found::Beside(file, meta));
             }
         }
-        Err(Error::not_found("there is no such file in the source"))
+        Err(Error::not_found("no such file or directory"))
     }
 
     /// The array of `<stem>.npy` in a directory, for encodings beside it. The caller must have found out by
@@ -56,7 +56,7 @@ impl Source {
         let dir = self.directory(directory, OFlags::PATH)?;
         self.array_file_at(&dir, &names::file_of_stem(stem))
             .map(|(file, _)| file)
-            .ok_or_else(|| Error::not_found("there is no such file in the source"))
+            .ok_or_else(|| Error::not_found("no such file or directory"))
     }
 
     /// The file or symlink at a path, if it holds an array or members, and the name of the directory beside

@@ -1,11 +1,13 @@
 //! What a node is, in the words of `npyfs info`.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use super::text::place_of;
-use super::{Array, Node, Tree};
+use super::{Array, Backing, Node, Tree};
 use crate::encoding::Encoding;
 use crate::error::Error;
+use crate::meta::Kind;
 use crate::selection::{Grid, Refusal};
 use crate::source::{Holds, Origin, VersionOrWhy};
 use crate::text::{self, Place};
@@ -99,6 +101,23 @@ impl Tree {
             Node::Directory(directory) => directory.clone().arrays(self),
             Node::File(_) | Node::Symlink(_) => Ok(None),
         }
+    }
+
+    /// The names of the directories of the source in one, in their order. Other directories have none.
+    pub fn subdirectories(&self, node: &Node) -> Result<Vec<OsString>, Error> {
+        let Backing::Entry(entry) = node.backing() else { return Ok(Vec::new()) };
+        let (listing, _) = self.source.list(entry, &|_| None)?;
+        let is_one = |name: &OsString| {
+            let found = self.lookup(node, name);
+            // Those beside arrays and archives have these for their backing.
+            found
+                .is_ok_and(|(it, _)| it.is_directory() && matches!(it.backing(), Backing::Entry(_)))
+        };
+        let entries = listing.entries_after(0).filter(|(_, _, kind)| *kind == Kind::Directory);
+        let mut names: Vec<_> =
+            entries.map(|(_, name, _)| name.into_owned()).filter(is_one).collect();
+        names.sort();
+        Ok(names)
     }
 
     /// Fails if the source cannot be read, or is a single file that is no array and no archive.

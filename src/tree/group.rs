@@ -75,7 +75,7 @@ impl Directory for GroupDirectory {
     }
 
     fn describe(self: Arc<Self>, _tree: &Tree) -> Result<Described, Error> {
-        Ok(Described::no_array("a directory of selections; each of them is an array"))
+        Ok(Described::no_array("a directory of selections"))
     }
 
     fn weight(&self) -> usize {

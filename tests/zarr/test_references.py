@@ -243,7 +243,7 @@ def test_what_no_reference_can_say_is_refused_with_the_way_out(tmp_path):
     for path, why in [
         ("x.npz", "an archive; give one of its arrays: X/weights is the array called weights in X.npz"),
         ("x", "an archive; give one of its arrays: X/weights is the array called weights in X.npz"),
-        ("packed/a", "the member is compressed; np.savez writes archives that are not"),
+        ("packed/a", "the member is compressed; np.savez does not compress"),
         ("run/concat", "many files as one array, and a reference is to one file; give a file, or the directory"),
         ("run/stack/rows/0", "many files as one array, and a reference is to one file; give a file, or the directory"),
         ("run/0.zarr", "write it without .zarr; what chunks there are follows from --chunk-bytes"),

@@ -12,13 +12,19 @@ use npyfs::tree::{Described, Node, Tree};
 use crate::command::locate::reason;
 use crate::command::summary::served;
 use crate::command::table::{Cell, LABEL, REASON, TITLE, aligned};
+use crate::command::without_numbers;
 use crate::command::words::{counted, dtype_name, size};
+
+/// So many directories are named for people.
+const MAX_DIRECTORIES: usize = 10;
 
 /// What is said of all arrays, each by itself and in sum.
 #[derive(Default)]
 pub(super) struct Listing {
     /// The path in the source of the directory, or of the archive.
     source: String,
+    /// The names of the directories in a directory.
+    directories: Vec<String>,
     /// JSON objects, where no person reads it.
     objects: Vec<String>,
     /// Lines of a table, where a person does.
@@ -45,7 +51,10 @@ impl Listing {
             true => ".".to_owned(),
             false => source.to_string_lossy().into_owned(),
         };
-        let mut listing = Listing { source, for_people, ..Listing::default() };
+        let directories = tree.subdirectories(directory)?;
+        let directories = directories.iter().map(|name| name.to_string_lossy().into_owned());
+        let directories = directories.collect();
+        let mut listing = Listing { source, directories, for_people, ..Listing::default() };
         for node in arrays {
             let node = node?;
             let its_path = node.backing().path().unwrap_or(Path::new(""));
@@ -83,14 +92,20 @@ impl Listing {
 
     fn unreadable(&mut self, node: &Node, why: &str) -> (String, Vec<Cell>) {
         self.unreadable += 1;
-        (node.error_json(why), vec![Cell::new(shown(why).to_string()).styled(REASON)])
+        (
+            node.error_json(why),
+            vec![Cell::new(shown(&without_numbers(why)).to_string()).styled(REASON)],
+        )
     }
 
     /// The text about a directory of the source.
     pub(super) fn of_directory(self, path: &Path, mount: Option<&Entry>) -> String {
         match self.for_people {
             true => self.table(path, None, mount),
-            false => text::directory_json(&self.source, mount.map(in_json).as_ref(), &self.objects),
+            false => {
+                let mount = mount.map(in_json);
+                text::directory_json(&self.source, mount.as_ref(), &self.objects, &self.directories)
+            }
         }
     }
 
@@ -116,15 +131,18 @@ impl Listing {
             self.rows.insert(0, vec![label("name"), label("shape"), label("dtype"), size]);
             text.push_str(&format!("\n{}\n", aligned(&self.rows)));
         }
-        text + &self.sum(members) + "\n"
+        text + &self.sum(members) + "\n" + &self.others()
     }
 
     /// All of them in a line.
     fn sum(&self, members: Option<usize>) -> String {
-        let mut parts = vec![match self.arrays {
-            0 => "no arrays directly in it".to_owned(),
-            count => format!("{}, {}", counted(count, "array", "arrays"), size(self.nbytes)),
-        }];
+        let mut parts = match self.arrays {
+            0 if members.is_some() => Vec::new(),
+            0 => vec!["no arrays directly in it".to_owned()],
+            count => {
+                vec![format!("{}, {}", counted(count, "array", "arrays"), size(self.nbytes))]
+            }
+        };
         if self.archives > 0 {
             parts.push(counted(self.archives, "archive", "archives"));
         }
@@ -132,9 +150,27 @@ impl Listing {
             parts.push(format!("{} cannot be read", self.unreadable));
         }
         if let Some(members) = members {
-            parts.push(format!("{} in all", counted(members as u64, "member", "members")));
+            let members = counted(members as u64, "member", "members");
+            match self.arrays {
+                0 => parts.insert(0, members),
+                _ => parts.push(format!("{members} in all")),
+            }
         }
         parts.join("; ")
+    }
+
+    /// The directories that may have more of them, in a line; no line if there are none.
+    fn others(&self) -> String {
+        let Some(count @ 1..) = u64::try_from(self.directories.len()).ok() else {
+            return String::new();
+        };
+        let shown =
+            self.directories.iter().take(MAX_DIRECTORIES).map(|name| shown(name).to_string());
+        let mut names = shown.collect::<Vec<_>>().join(", ");
+        if self.directories.len() > MAX_DIRECTORIES {
+            names.push_str(", …");
+        }
+        format!("and {}: {names}\n", counted(count, "directory", "directories"))
     }
 }
 

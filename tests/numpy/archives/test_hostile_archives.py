@@ -22,7 +22,7 @@ BIG = 1 << 40
 
 PLACE = "reaches into what comes after it in the archive"
 OTHER = "has the header of another one"
-COMPRESSED = "is compressed; np.savez writes archives that are not"
+COMPRESSED = "is compressed; np.savez does not compress"
 
 MEMBERS = {
     "compressed": (Item(b"bad.npy", NPY, method=8), COMPRESSED),

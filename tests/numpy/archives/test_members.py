@@ -131,7 +131,7 @@ def test_an_archive_by_any_program_is_what_np_load_has(served, path):
             assert_encodings(members, Chain(name, expected).rows(1, 2))
             assert_array(load(members / f"{name}.npy"), expected, name)
         else:
-            what = "encrypted" if "encrypted" in path.stem else "compressed; np.savez writes archives that are not"
+            what = "encrypted" if "encrypted" in path.stem else "compressed; np.savez does not compress"
             assert os.listdir(members / name) == ["error.txt"]
             said = f"x.npz/{name}.npy: the member is {what}\n"
             assert read(members / name / "error.txt").decode() == said

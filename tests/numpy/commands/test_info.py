@@ -165,6 +165,7 @@ iq.npy         (3,)         {{r: float32, i: float32}}        24 B
 x.npz          an archive of 2 members
 
 2 arrays, 781.27 KiB; 1 archive; 4 cannot be read
+and 1 directory: sub
 """
 
 
@@ -192,7 +193,38 @@ def test_an_archive_is_a_table_of_its_members(tmp_path):
         )
     (tmp_path / "packed.npz").write_bytes(zips.of_members({"a.npy": oracle.saved(np.arange(3))}, zips.zipfile.ZIP_DEFLATED))
     table = plain(on_terminal("info", tmp_path / "packed.npz"))
-    assert "a.npy  the member is compressed; np.savez writes archives that are not\n" in table
+    assert table.endswith("a.npy  the member is compressed; np.savez does not compress\n\n1 member; 1 cannot be read\n")
+
+
+def test_the_directories_in_a_directory_are_named_at_its_end(tmp_path):
+    for name in ("run", "a\nb", "frames"):
+        (tmp_path / name).mkdir()
+    # Neither the directory of an array nor that of an archive is one of them.
+    np.save(tmp_path / "x.npy", np.zeros(3))
+    (tmp_path / "y.npz").write_bytes(zips.saved(a=np.arange(9)))
+    for path in (tmp_path, tmp_path / "."):
+        assert plain(on_terminal("info", path)).endswith("\nand 3 directories: a\\nb, frames, run\n")
+    assert json.loads(run(program(), "info", tmp_path).stdout)["directories"] == ["a\nb", "frames", "run"]
+    with Mount(tmp_path, tmp_path.parent / "mount") as mount:
+        assert plain(on_terminal("info", mount.path)).endswith("\nand 3 directories: a\\nb, frames, run\n")
+    for i in range(10):
+        (tmp_path / f"frames/{i}").mkdir()
+    few = "no arrays directly in it\nand 10 directories: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
+    assert plain(on_terminal("info", tmp_path / "frames")).endswith(f"\n{few}\n")
+    (tmp_path / "frames/more").mkdir()
+    assert plain(on_terminal("info", tmp_path / "frames")).endswith(f"{few.replace('10', '11')}, …\n")
+
+
+def test_examples_and_chunks_of_small_arrays_are_what_one_would_write(tmp_path):
+    np.save(tmp_path / "scalar.npy", np.array(3.5))
+    np.save(tmp_path / "short.npy", np.arange(3.0))
+    _, lines, examples = summary(tmp_path / "scalar")
+    assert lines["zarr"] == "one chunk"
+    assert not any("...." in command for command, _ in examples)
+    for name in ("scalar", "short"):
+        usage = run(program(), "cat", tmp_path / name / "USAGE.txt").stdout
+        assert "...." not in usage and "parts/4" not in usage, usage
+    assert "parts/3/0.npy" in usage
 
 
 def test_the_same_facts_are_one_json_document(tmp_path):
@@ -200,7 +232,8 @@ def test_the_same_facts_are_one_json_document(tmp_path):
     piped = run(program(), "info", tmp_path).stdout
     assert on_terminal("info", "--json", tmp_path) == piped
     told = json.loads(piped)
-    assert told["directory"] == "." and set(told) == {"directory", "arrays"}
+    assert told["directory"] == "." and set(told) == {"directory", "directories", "arrays"}
+    assert told["directories"] == ["sub"]
     arrays = {array["source"]: array for array in told["arrays"]}
     assert list(arrays) == ["bad.npy", "bad.npz", "big.npy", "esc\x1b[31m.npy", "gone.npy", "iq.npy", "x.npz"]
     for name in ("big", "iq"):

@@ -107,3 +107,13 @@ def test_cat_writes_several_files_one_after_another(own_mount, source):
     # What comes after an error is not written, as if nothing were missing.
     done = run(program(), "cat", source / names[1], source / "nowhere", source / names[0], check=False)
     assert done.returncode == 1 and done.stdout == "notes"
+
+
+def test_cat_writes_text_and_nothing_else_to_a_terminal(own_mount, source):
+    for name in ("big.npy", "big/rows/0-2.raw"):
+        for path in (source / name, own_mount.path / name):
+            assert on_terminal("cat", path, status=1) == "", path
+    for name in ("big/header.json", "big/USAGE.txt"):
+        assert on_terminal("cat", source / name) == run(program(), "cat", source / name).stdout
+    (source / "long.txt").write_text("é" * (1 << 20) + "\t\n")
+    assert on_terminal("cat", source / "long.txt") == "é" * (1 << 20) + "\t\n"

@@ -87,7 +87,7 @@ def assert_refused(path, shape, dtype, *options, status=1, why=None, **how):
     done = create(path, shape, dtype, *options, check=False, **how)
     assert done.returncode == status, (done.returncode, done.stderr)
     if status == 1:
-        said = re.escape(f"npyfs: {path}: {why}") + r"( \(os error \d+\)(: \d+ bytes .* needed, .*)?)?\n"
+        said = re.escape(f"npyfs: {path}: {why}") + r"(: \d+ bytes .* needed, .*)?\n"
         assert re.fullmatch(said, done.stderr), done.stderr
     else:
         assert done.stderr.startswith("error: ") and (why or "") in done.stderr, done.stderr
@@ -269,8 +269,8 @@ def test_a_path_that_can_be_no_array_is_refused(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     for path, why in [
         (tmp_path / "nowhere/x.npy", f"there is no directory {tmp_path}/nowhere to make it in"),
-        (tmp_path / "file/x.npy", "Not a directory (os error 20)"),
-        (tmp_path / f"{'x' * 252}.npy", "File name too long (os error 36)"),
+        (tmp_path / "file/x.npy", "Not a directory"),
+        (tmp_path / f"{'x' * 252}.npy", "File name too long"),
     ]:
         done = create(path, (3,), "f8", check=False)
         assert (done.returncode, done.stderr) == (1, f"npyfs: {path}: {why}\n")

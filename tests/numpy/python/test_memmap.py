@@ -96,6 +96,11 @@ def test_what_is_no_array_says_why(own_mount):
             npyfs.memmap(source / path)
     with pytest.raises(ValueError, match="name one in it"):
         npyfs.memmap(source / "z.npz")
+    np.save(source / "y.zarr.npy", np.arange(4))
+    for path in ("x.zarr", "x/rows/2-4.zarr", "x.zarr/"):
+        with pytest.raises(ValueError, match="readers of Zarr"):
+            npyfs.memmap(f"{source}/{path}")
+    assert npyfs.memmap(source / "y.zarr").tolist() == [0, 1, 2, 3]
 
 
 def test_the_file_is_found_wherever_it_is_served(tmp_path):

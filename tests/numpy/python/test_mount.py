@@ -53,6 +53,10 @@ def test_what_cannot_be_mounted_says_why_and_leaves_nothing(source):
             pass
     with pytest.raises(npyfs.Error, match="nonsense"), npyfs.mount(source, nonsense=True):
         pass
+    with pytest.raises(npyfs.Error) as raised, npyfs.mount(source, wriatble=True):
+        pass
+    assert "wriatble" in str(raised.value) and "\n" not in str(raised.value)
+    assert repr(npyfs.Error) == "<class 'npyfs.Error'>"
     assert_nothing_left(source)
 
 

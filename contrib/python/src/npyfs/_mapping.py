@@ -65,6 +65,9 @@ def _check(path: StrPath, found: dict[str, Any], mode: str) -> None:
         raise ValueError(f"{shown}: its elements are in many files, which no strides describe; np.load reads it")
     if "strides" not in found:
         raise ValueError(f"{shown}: this is no array; name one in it")
+    name = os.path.basename(shown.rstrip("/"))
+    if name.endswith(".zarr") and os.path.basename(found["source"]) != f"{name}.npy":
+        raise ValueError(f"{shown}: a .zarr is a directory for readers of Zarr; leave the ending off")
     if "file" not in found:
         raise ValueError(f"{shown}: where its file is on this machine is not known")
     if mode == "r+" and "member" in found:

@@ -17,6 +17,8 @@ StrPath = Union[str, "os.PathLike[str]"]
 class Error(OSError):
     """What npyfs said when it could not do what it was asked."""
 
+    __module__ = __package__
+
 
 def program() -> str:
     """The path of the command that was installed with this package, or else of one on PATH."""
@@ -40,7 +42,10 @@ def run(*words: StrPath, stdin: int = subprocess.DEVNULL) -> str:
     """What the command prints; what it says when it fails is an `Error`."""
     done = subprocess.run([program(), *words], stdin=stdin, capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode != 0:
-        raise Error(done.stderr.strip().removeprefix("npyfs: "))
+        said = done.stderr.strip()
+        # Of a wrong command line: what follows is for who types one.
+        said = said.partition("\n")[0].removeprefix("error: ") if done.returncode == 2 else said
+        raise Error(said.removeprefix("npyfs: "))
     return done.stdout
 
 
