@@ -53,8 +53,11 @@ pub(crate) fn run(path: &Path) -> Outcome {
         let written = content.read_at(at, CHUNK, write).map_err(|err| found.error(&err))?;
         let Some(written) = written.transpose() else {
             let path = shown(path);
-            let why = "it is not text, and may garble the terminal";
-            return Err(format!("{path}: {why}; append > FILE, or | cat to see it anyway").into());
+            let why = "it is not text, and standard output is a terminal";
+            return Err(format!(
+                "{path}: {why}; write it to a file (> FILE), or show it anyway (| cat)"
+            )
+            .into());
         };
         match written {
             Ok(0) => break,

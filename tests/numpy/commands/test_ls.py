@@ -113,6 +113,7 @@ def test_cat_writes_text_and_nothing_else_to_a_terminal(own_mount, source):
     for name in ("big.npy", "big/rows/0-2.raw"):
         for path in (source / name, own_mount.path / name):
             assert on_terminal("cat", path, status=1) == "", path
+            assert run("sh", "-c", '"$0" cat "$1" | cat', program(), path, text=False).stdout == read(own_mount / name)
     for name in ("big/header.json", "big/USAGE.txt"):
         assert on_terminal("cat", source / name) == run(program(), "cat", source / name).stdout
     (source / "long.txt").write_text("é" * (1 << 20) + "\t\n")
