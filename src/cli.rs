@@ -79,6 +79,9 @@ pub(crate) enum Command {
         /// Print JSON, on a terminal too
         #[arg(long)]
         json: bool,
+        /// In JSON, name the file of this machine that has the bytes of an array too
+        #[arg(long, hide = true)]
+        with_file: bool,
         /// Real paths, or paths as they would be in a mount: data/big/rows/0-50
         #[arg(required = true, add = completion::in_mount())]
         paths: Vec<PathBuf>,

@@ -1,7 +1,7 @@
 //! What each command does.
 
 use std::error::Error;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use npyfs::escape::shown;
@@ -13,6 +13,7 @@ pub(crate) mod complete;
 pub(crate) mod create;
 pub(crate) mod demo;
 pub(crate) mod guarded;
+mod in_mount;
 pub(crate) mod info;
 mod locate;
 pub(crate) mod ls;
@@ -76,6 +77,14 @@ fn without_numbers(text: &str) -> String {
         }
     }
     kept
+}
+
+/// A text of others: on a terminal, nothing in its lines may act.
+fn for_terminal(text: String) -> String {
+    match io::stdout().is_terminal() {
+        true => text.lines().map(|line| format!("{}\n", shown(line))).collect(),
+        false => text,
+    }
 }
 
 /// A reader that has enough is no error: `npyfs ls … | head`.

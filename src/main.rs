@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Mount(args) => command::mount::run(&args),
         Command::Umount { mountpoint, force } => command::umount(&mountpoint, force),
-        Command::Info { json, paths } => command::info::run(&paths, json),
+        Command::Info { json, with_file, paths } => command::info::run(&paths, json, with_file),
         Command::Ls(args) => command::ls::run(&args),
         Command::Cat { paths } => paths.iter().try_for_each(|path| command::cat::run(path)),
         Command::Refs(args) => command::refs::run(&args),

@@ -101,6 +101,11 @@ impl Meta {
         Meta::at(rustix::fs::CWD, path, AtFlags::empty())
     }
 
+    /// The same, and no older ones that the kernel keeps of a network or FUSE filesystem.
+    pub fn of_path_anew(path: &std::path::Path) -> io::Result<Meta> {
+        Meta::at(rustix::fs::CWD, path, AtFlags::STATX_FORCE_SYNC)
+    }
+
     /// The attributes of an entry of an open directory, not following a symlink there.
     pub fn of_entry(directory: impl AsFd, name: &std::ffi::OsStr) -> io::Result<Meta> {
         Meta::at(directory, name, AtFlags::SYMLINK_NOFOLLOW)

@@ -12,18 +12,22 @@ use npyfs::mount::Entry;
 use npyfs::selection::Grid;
 use npyfs::tree::{Array, Backing, Described, Node};
 use npyfs::view::View;
+use npyfs::zarr::json;
+use serde_json::Value;
 
+use super::in_mount::{self, Said};
 use super::locate::{Located, PathError};
 use super::summary::Summary;
 use super::words::quoted;
-use super::{Failures, Outcome, advice, unless_closed, without_numbers};
+use super::{Failures, Outcome, advice, for_terminal, unless_closed, without_numbers};
 
 mod listing;
 
 use listing::Listing;
 
-pub(crate) fn run(paths: &[PathBuf], json: bool) -> Outcome {
-    let mut info = Info { for_people: !json && io::stdout().is_terminal(), is_first: true };
+pub(crate) fn run(paths: &[PathBuf], json: bool, with_file: bool) -> Outcome {
+    let for_people = !json && !with_file && io::stdout().is_terminal();
+    let mut info = Info { for_people, with_file, is_first: true };
     let mut failures = Failures::default();
     for path in paths {
         // A path that fails must not hide the others.
@@ -35,6 +39,8 @@ pub(crate) fn run(paths: &[PathBuf], json: bool) -> Outcome {
 /// How to say what paths are.
 struct Info {
     for_people: bool,
+    /// JSON of an array says which file of this machine has its bytes.
+    with_file: bool,
     is_first: bool,
 }
 
@@ -49,19 +55,14 @@ impl Info {
             return Err(format!("{}: {why}", shown(path)).into());
         }
         if let Some((mount, within)) = &mounted
-            && let Some((directory, said)) = in_mount(path)?
+            && let Some(said) = Said::of(path).map_err(|err| format!("{}: {err}", shown(path)))?
         {
-            let json = said.map_err(|why| format!("{}: {}", shown(path), why.trim_end()))?;
-            let text = match self.for_people {
-                true => summary_in_mount(path, directory, &json, mount, within),
-                false => None,
-            };
-            return self.write(&text.unwrap_or(json));
+            return self.describe_in_mount(path, said, mount, within);
         }
         let found = match &mounted {
             // What the directories of a mount have is known from its source.
             Some((mount, within)) if path.is_dir() => {
-                Located::in_source(&mount.source, within, path).or_else(|_| Located::new(path))
+                Located::in_mount(mount, within, path).or_else(|_| Located::new(path))
             }
             _ => Located::new(path),
         }?;
@@ -76,7 +77,7 @@ impl Info {
                         let file = found.file_of(&array);
                         Summary { path, array: &array, file, zarr, directory, mount }.text()
                     }
-                    false => array.header_json(),
+                    false => self.json(array.header_json(), &found.file_of(&array)),
                 };
                 self.write(&text)?;
                 remark(path, refused.into_iter().chain(note));
@@ -109,6 +110,37 @@ impl Info {
         }
     }
 
+    /// An array in a mount, which has said this of it. A summary is of the source, if that is on this machine.
+    fn describe_in_mount(
+        &mut self,
+        path: &Path,
+        said: Said,
+        mount: &Entry,
+        within: &Path,
+    ) -> Outcome {
+        let source = said.in_source(mount, within, path);
+        let json = said.header.map_err(|why| format!("{}: {}", shown(path), why.trim_end()))?;
+        let Some((found, Described::Array { array, zarr, .. })) = source else {
+            return self.write(&for_terminal(json));
+        };
+        let file = found.file_of(&array);
+        if !self.for_people {
+            return self.write(&self.json(json, &file));
+        }
+        // The mount may have chunks of another size.
+        let grid = |grid| grid_in_mount(path, &said.directory, array.view()).unwrap_or(grid);
+        let (zarr, directory, mount) = (zarr.map(grid), Some(said.directory), Some(mount));
+        self.write(&Summary { path, array: &array, file, zarr, directory, mount }.text())
+    }
+
+    /// What a program gets, of the `header.json` of an array and its file.
+    fn json(&self, header: String, file: &Path) -> String {
+        match self.with_file {
+            true => with_file(&header, file).unwrap_or(header),
+            false => header,
+        }
+    }
+
     fn listing(&self, found: &Located, directory: &Node) -> Result<Option<Listing>, PathError> {
         let listing = Listing::read(&found.tree, directory, self.for_people);
         listing.map_err(|err| found.error(&err))
@@ -131,43 +163,12 @@ fn remark(path: &Path, notes: impl IntoIterator<Item = String>) {
     }
 }
 
-/// An array's own directory in a mount, and what that says, if the path is one, or an array as a file: its
-/// header.json, or why there is none.
-fn in_mount(path: &Path) -> io::Result<Option<(PathBuf, Result<String, String>)>> {
-    let stem = path.to_str().and_then(Encoding::strip).map(|(stem, _)| Path::new(stem));
-    for directory in [Some(path), stem].into_iter().flatten() {
-        let (error, header) = (directory.join("error.txt"), directory.join("header.json"));
-        let said = if error.is_file() {
-            Err(std::fs::read_to_string(error)?)
-        } else if header.is_file() {
-            Ok(std::fs::read_to_string(header)?)
-        } else {
-            continue;
-        };
-        return Ok(Some((directory.to_owned(), said)));
-    }
-    Ok(None)
-}
-
-/// The summary of an array in a mount, which has said this of it; none if the source is not to be found, or
-/// has another array there.
-fn summary_in_mount(
-    path: &Path,
-    directory: PathBuf,
-    json: &str,
-    mount: &Entry,
-    within: &Path,
-) -> Option<String> {
-    let found = Located::in_source(&mount.source, within, path).ok()?;
-    let described = found.tree.describe(&found.node).ok()?;
-    let Described::Array { array, zarr, .. } = described else { return None };
-    if array.header_json() != json {
-        return None;
-    }
-    // The mount may have chunks of another size.
-    let zarr = zarr.map(|grid| grid_in_mount(path, &directory, array.view()).unwrap_or(grid));
-    let (file, directory, mount) = (found.file_of(&array), Some(directory), Some(mount));
-    Some(Summary { path, array: &array, file, zarr, directory, mount }.text())
+/// The `header.json` of an array, and with it the file that has its bytes, if JSON can have its path.
+fn with_file(header: &str, file: &Path) -> Option<String> {
+    // Not by a parser: a name of a field may have half of a surrogate pair.
+    let members = header.trim_end().strip_suffix('}')?.trim_end();
+    let file = file.canonicalize().ok().filter(|file| file.is_file())?;
+    Some(format!("{members},\n  \"file\": {}\n}}\n", json::line(&file.to_str()?.into())))
 }
 
 /// The chunks of an array in a mount: those of the directory that was named, or of the one beside the array's.
@@ -175,8 +176,8 @@ fn grid_in_mount(path: &Path, directory: &Path, view: &View) -> Option<Grid> {
     let mut beside = directory.to_owned().into_os_string();
     beside.push(".zarr");
     let paths = [path.to_owned(), beside.into(), directory.join(".zarr")];
-    let text = paths.iter().find_map(|path| std::fs::read(path.join("zarr.json")).ok())?;
-    let metadata: serde_json::Value = serde_json::from_slice(&text).ok()?;
+    let text = paths.iter().find_map(|path| in_mount::text(&path.join("zarr.json")).ok())?;
+    let metadata: Value = serde_json::from_str(&text).ok()?;
     let shape = metadata.pointer("/chunk_grid/configuration/chunk_shape")?.as_array()?;
     let shape: Vec<String> = shape.iter().map(ToString::to_string).collect();
     Grid::named(&shape.join(","), view).ok()

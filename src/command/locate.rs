@@ -5,9 +5,11 @@
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
-use super::advice;
+use super::{advice, in_mount};
 use npyfs::error::Error;
 use npyfs::escape::shown;
+use npyfs::meta::Meta;
+use npyfs::mount::Entry;
 use npyfs::source::{self, Source};
 use npyfs::tree::{Array, Node, Options, Tree};
 
@@ -45,7 +47,7 @@ fn unreadable_in_mount(path: &Path, source: &Path, within: &Path) -> Option<Stri
     let (directory, within) = beneath.into_iter().find(|(directory, _)| directory.is_dir())?;
     // A directory of the source may have a file of that name.
     let is_made = !source.join(within).is_dir();
-    is_made.then(|| std::fs::read_to_string(directory.join("error.txt")).ok())?
+    is_made.then(|| in_mount::text(&directory.join("error.txt")).ok())?
 }
 
 /// What may have been meant by a path that goes on beneath the file of an array or of a slice.
@@ -122,6 +124,31 @@ impl Located {
             directory.pop();
         }
         Ok(Located { tree, node, path: path.to_owned(), directory })
+    }
+
+    /// What a path in a mount is made of, if that is on this machine. The table of mounts has the source's path as
+    /// its daemon knows it. In another mount namespace, something else may be there.
+    pub(super) fn in_mount(
+        mount: &Entry,
+        within: &Path,
+        path: &Path,
+    ) -> Result<Located, PathError> {
+        let found = Located::in_source(&mount.source, within, path);
+        match (found, Meta::of_path_anew(path)) {
+            (Ok(found), Ok(meta)) if found.has(&meta) => Ok(found),
+            // Neither has it.
+            (Err(why), Err(_)) => Err(why),
+            _ => {
+                let why = "where its file is on this machine is not known";
+                Err(PathError(format!("{}: {why}", shown(path))))
+            }
+        }
+    }
+
+    /// Whether it would have this size and this time of modification in a mount.
+    fn has(&self, meta: &Meta) -> bool {
+        let attr = self.tree.attr(&self.node);
+        attr.is_ok_and(|attr| (attr.size, attr.modified) == (meta.size, meta.modified))
     }
 
     /// The file that has the bytes of an array, as the user would call it.

@@ -57,17 +57,20 @@ pub(crate) fn run(args: &RefsArgs) -> Outcome {
 /// An [`io::Error`] is one of standard output.
 fn write(args: &RefsArgs) -> Outcome {
     // Of a mount, what counts is its source: chunks lie in the files there.
-    let mounted = npyfs::mount::enclosing(&args.source);
-    let path = match &mounted {
-        Some((source, within)) => &source.join(within),
-        None => &args.source,
+    let mounted = match npyfs::mount::enclosing_mount(&args.source) {
+        Some((mount, within)) => {
+            let found = Located::in_mount(&mount, &within, &args.source)?;
+            Some((mount.source.join(within), found))
+        }
+        None => None,
     };
+    let path = mounted.as_ref().map_or(&args.source, |(path, _)| path);
     if !path.exists() {
         let found = match &mounted {
-            Some((source, within)) => Located::in_source(source, within, path)?,
-            None => Located::new(path)?,
+            Some((_, found)) => found,
+            None => &Located::new(path)?,
         };
-        return write_inside(&found, path, args);
+        return write_inside(found, path, args);
     }
     let about = |why: &dyn Display| format!("{}: {why}", shown(path));
     let options = source::Options { follow_symlinks: true, ..Default::default() };

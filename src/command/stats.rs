@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::guarded::{FILE, Failure, Reading};
 use super::table::{Cell, aligned};
-use super::{Outcome, unless_closed};
+use super::{Outcome, for_terminal, unless_closed};
 use crate::cli::StatsArgs;
 
 /// What errors mean that are ordinary answers.
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &StatsArgs) -> Outcome {
         let now: Value = serde_json::from_str(&text)
             .map_err(|err| format!("{}/{FILE}: {err}", shown(&mount.mountpoint)))?;
         let text = match args.json {
-            true => text,
+            true => for_terminal(text),
             false => in_words(&mount, &now, before.as_ref()),
         };
         let clear = if in_place { CLEAR } else { "" };

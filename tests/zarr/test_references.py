@@ -252,6 +252,23 @@ def test_what_no_reference_can_say_is_refused_with_the_way_out(tmp_path):
         assert (done.returncode, done.stdout, done.stderr) == (1, "", f"npyfs: {tmp_path}/{path}: {why}\n")
 
 
+def test_a_path_in_a_mount_is_the_source_s_unless_something_else_is_there(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    np.save(source / "x.npy", np.arange(24).reshape(4, 6))
+    np.savez(source / "z.npz", a=np.arange(9))
+    paths = [".", "x.npy", "x/rows/1-3", "z/a"]
+    with mounting.Mount(source, tmp_path / "mount") as mount:
+        for path in paths:
+            assert references(mount / path) == references(source / path), path
+        source.rename(tmp_path / "old")
+        mounting.run("cp", "--recursive", tmp_path / "old", source)
+        for path in paths:
+            done = mounting.run(mounting.program(), "refs", mount / path, check=False)
+            why = "where its file is on this machine is not known"
+            assert (done.returncode, done.stdout, done.stderr) == (1, "", f"npyfs: {mount / path}: {why}\n")
+
+
 def stores(server):
     """Where VirtualiZarr finds files, and what a web server has."""
     over_http = obstore.store.HTTPStore(server.url, client_options={"allow_http": True})

@@ -294,6 +294,19 @@ def test_of_an_array_that_the_source_no_longer_has_the_mount_s_word_is_shown(tmp
         assert "(7, 7)" not in plain(on_terminal("info", mount / "big"))
 
 
+def test_what_a_mount_says_cannot_act_on_a_terminal(tmp_path):
+    source = tmp_path / "source"
+    (source / "x").mkdir(parents=True)
+    (source / "x/header.json").write_text('{"a":\n"\x1b[31m\x9b\x7f"}\n')
+    with Mount(source, tmp_path / "mount") as mount:
+        for words in [["info"], ["info", "--json"]]:
+            assert on_terminal(*words, mount / "x") == '{"a":\n"\\x1b[31m\\u{9b}\\x7f"}\n'
+        assert run(program(), "info", mount / "x").stdout == (source / "x/header.json").read_text()
+        os.truncate(source / "x/header.json", (16 << 20) + 1)
+        done = run(program(), "info", mount / "x", check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", f"npyfs: {mount.path}/x: file too large\n")
+
+
 def test_colours_are_for_terminals_that_want_them(tmp_path):
     a_directory(tmp_path)
     for words in (["info", tmp_path], ["info", tmp_path / "big"], ["ls", "-l", tmp_path]):

@@ -125,6 +125,39 @@ def test_the_file_is_found_wherever_it_is_served(tmp_path):
             run("umount", tmp_path / "other")
 
 
+def test_another_file_of_the_same_name_is_not_taken_for_the_mount_s(tmp_path):
+    """As in another mount namespace, where the source's path leads elsewhere."""
+    source, array = tmp_path / "source", np.arange(24).reshape(4, 6)
+
+    def save(array):
+        source.mkdir()
+        np.save(source / "x.npy", array)
+        np.savez(source / "z.npz", a=array)
+
+    save(array)
+    with Mount(source, tmp_path / "mount") as mount, Mount(source / "x.npy", tmp_path / "single") as single:
+        paths = [mount / "x", mount / "x.npy", mount / "x/rows/1-3.npy", mount / "z/a", single.path, single / "T"]
+        files = [npyfs.info(path)["file"] for path in paths]
+        assert files == [str(source / name) for name in ["x.npy"] * 3 + ["z.npz"] + ["x.npy"] * 2]
+        source.rename(tmp_path / "old")
+        save(array * 0)
+        for path in paths:
+            assert "file" not in npyfs.info(path)
+            with pytest.raises(ValueError, match="where its file is on this machine is not known"):
+                npyfs.memmap(path, "c")
+
+
+def test_a_file_is_found_right_after_it_was_written(tmp_path):
+    (tmp_path / "source").mkdir()
+    array = np.lib.format.open_memmap(tmp_path / "source/x.npy", "w+", shape=(6,))
+    with Mount(tmp_path / "source", tmp_path / "mount", "--ttl=1000") as mount:
+        for i in range(3):
+            array[...] = i
+            array.flush()
+            os.utime(tmp_path / "source/x.npy")
+            assert_mapped(mount / "x", array)
+
+
 def test_a_file_that_is_replaced_meanwhile_is_looked_at_again(tmp_path, monkeypatch):
     arrays = [np.arange(24), np.arange(40.0).reshape(5, 8)]
     np.save(tmp_path / "x.npy", arrays[0])

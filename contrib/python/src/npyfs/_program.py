@@ -9,8 +9,6 @@ import shutil
 import subprocess
 from typing import Any, Union
 
-from ._source import file_of
-
 StrPath = Union[str, "os.PathLike[str]"]
 
 
@@ -62,7 +60,7 @@ def info(path: StrPath) -> dict[str, Any]:
     -------
     dict
         What ``header.json`` says of it, and under ``"file"`` the path of the file that holds its bytes, if
-        that is on this machine. With ``"offset"``, ``"shape"`` and ``"strides"`` each element can be found
+        it is known to be on this machine. With ``"offset"``, ``"shape"`` and ``"strides"`` each element can be found
         there.
 
     Raises
@@ -70,6 +68,5 @@ def info(path: StrPath) -> dict[str, Any]:
     Error
         If there is no such array. The message says why.
     """
-    described: dict[str, Any] = json.loads(run("info", "--", os.fspath(path)))
-    file = file_of(os.fspath(path), described["source"]) if "source" in described else None
-    return described if file is None else {**described, "file": file}
+    described: dict[str, Any] = json.loads(run("info", "--with-file", "--", os.fspath(path)))
+    return described
