@@ -60,6 +60,15 @@ def test_what_cannot_be_mounted_says_why_and_leaves_nothing(source):
     assert_nothing_left(source)
 
 
+@pytest.mark.parametrize("name", ["foreground", "debug", "until_eof"])
+def test_what_would_never_begin_is_refused(source, name):
+    with pytest.raises(ValueError, match=f"{name} is no option here"), npyfs.mount(source, **{name: True}):
+        pass
+    with npyfs.mount(source, **{name: False}) as mnt:
+        assert in_mount_table(mnt)
+    assert_nothing_left(source)
+
+
 def test_options_are_those_of_the_command(source, tmp_path):
     log = tmp_path / "log"
     with npyfs.mount(source, writable=True, no_tiles=True, ttl=0.5, threads=None, log_file=log) as mnt:

@@ -14,6 +14,9 @@ from ._program import StrPath, run
 
 Option = Union[bool, int, float, str, "os.PathLike[str]", None]
 
+OF_NO_USE = ("foreground", "debug", "until_eof")
+"""Options of ``npyfs mount`` that keep it from ending once it has mounted, and the one that it always gets."""
+
 
 @contextlib.contextmanager
 def mount(
@@ -42,6 +45,8 @@ def mount(
     ------
     Error
         If it cannot be mounted. The message says why.
+    ValueError
+        If an option is ``foreground`` or ``debug``, with which the block would never begin, or ``until_eof``.
 
     Notes
     -----
@@ -54,6 +59,9 @@ def mount(
     >>> with npyfs.mount("data") as mnt:            # doctest: +SKIP
     ...     part = np.load(mnt / "big/parts/16/3.npy")
     """
+    for name in OF_NO_USE:
+        if options.get(name):
+            raise ValueError(f"{name} is no option here: a mount serves in the background until its block ends")
     with contextlib.ExitStack() as stack:
         if mountpoint is None:
             mountpoint = stack.enter_context(_temporary_directory())
