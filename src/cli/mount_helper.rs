@@ -24,6 +24,9 @@ struct Helper {
     /// For other filesystems; without effect here
     #[arg(short, short_aliases = ['n', 'v'], action = ArgAction::Count)]
     sloppy: u8,
+    /// A mount namespace to mount in, which is refused: mount(8) leaves it to its helpers to go there
+    #[arg(short = 'N', value_name = "NAMESPACE", value_parser = another_namespace)]
+    namespace: Option<OsString>,
     /// The type of the filesystem, which is known
     #[arg(short = 't', value_name = "TYPE")]
     kind: Option<OsString>,
@@ -33,6 +36,10 @@ struct Helper {
 pub(super) fn is_called(args: &[OsString]) -> bool {
     let name = args.first().and_then(|program| Path::new(program).file_name());
     name.is_some_and(|name| name.as_bytes().starts_with(b"mount."))
+}
+
+fn another_namespace(_: &str) -> Result<OsString, &'static str> {
+    Err("it cannot mount in another mount namespace; run mount there with nsenter(1)")
 }
 
 /// The same in words of npyfs, or the end of the program.
@@ -76,6 +83,12 @@ mod tests {
         ] {
             assert_eq!(command(words(line)), words(expected), "{line}");
         }
-        assert!(Helper::try_parse_from(words("mount.npyfs data")).is_err());
+        for (line, why) in [
+            ("mount.npyfs data", "MOUNTPOINT"),
+            ("mount.npyfs a b -o rw -N /proc/7/fd/4", "run mount there with nsenter"),
+        ] {
+            let refused = Helper::try_parse_from(words(line)).unwrap_err().to_string();
+            assert!(refused.contains(why), "{refused}");
+        }
     }
 }
