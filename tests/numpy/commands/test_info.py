@@ -298,9 +298,12 @@ def test_what_a_mount_says_cannot_act_on_a_terminal(tmp_path):
     source = tmp_path / "source"
     (source / "x").mkdir(parents=True)
     (source / "x/header.json").write_text('{"a":\n"\x1b[31m\x9b\x7f"}\n')
+    (source / ".npyfs").mkdir()
+    (source / ".npyfs/stats.json").write_text('{"a": "\x9b\x7f"}\n')
     with Mount(source, tmp_path / "mount") as mount:
         for words in [["info"], ["info", "--json"]]:
             assert on_terminal(*words, mount / "x") == '{"a":\n"\\x1b[31m\\u{9b}\\x7f"}\n'
+        assert on_terminal("stats", "--json", mount.path) == '{"a": "\\u{9b}\\x7f"}\n'
         assert run(program(), "info", mount / "x").stdout == (source / "x/header.json").read_text()
         os.truncate(source / "x/header.json", (16 << 20) + 1)
         done = run(program(), "info", mount / "x", check=False)
