@@ -109,9 +109,7 @@ impl Place {
             let Some(entry) = table.iter().find(|entry| self.identity.is(entry)) else {
                 return Ok(None);
             };
-            let covers =
-                |other: &Entry| other.parent == entry.id && other.mountpoint == entry.mountpoint;
-            if table.iter().any(covers) {
+            if table.iter().any(|other| other.covers(entry)) {
                 log::warn!("{}: another mount lies over it", shown(&entry.mountpoint));
                 return Ok(None);
             }

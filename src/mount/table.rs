@@ -41,6 +41,13 @@ pub struct Entry {
     pub whole: bool,
 }
 
+impl Entry {
+    /// Whether it is mounted on the root of another mount.
+    pub(super) fn covers(&self, other: &Entry) -> bool {
+        self.parent == other.id && self.mountpoint == other.mountpoint
+    }
+}
+
 /// The identity of a mount. After it is gone, another soon gets its number and device, often both. Its unique
 /// number is never given out again, but exists only from Linux 6.8 on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +101,25 @@ pub(super) fn read() -> io::Result<Vec<Entry>> {
 /// The npyfs mounts that this process can reach by a path, whether their daemons live or not, in the order in which they
 /// were mounted.
 pub fn mounts() -> io::Result<Vec<Entry>> {
-    Ok(read()?.into_iter().filter(|entry| entry.kind == FILESYSTEM_TYPE).collect())
+    let table = read()?;
+    let ours = table.iter().filter(|entry| entry.kind == FILESYSTEM_TYPE);
+    Ok(ours.filter(|entry| !is_covered(entry, &table)).cloned().collect())
+}
+
+/// Whether no path leads to a mount, since another lies over its mountpoint or over a directory above that.
+fn is_covered(entry: &Entry, table: &[Entry]) -> bool {
+    let mounted_on = |mount: &&Entry| {
+        // The uppermost one is mounted on itself.
+        table.iter().find(|other| other.id == mount.parent && other.id != other.parent)
+    };
+    let mut way_up = std::iter::successors(Some(entry), mounted_on);
+    let lies_over = |other: &Entry, mount: &Entry| {
+        other.parent == mount.parent
+            && ![mount.id, mount.parent].contains(&other.id)
+            && mount.mountpoint.starts_with(&other.mountpoint)
+    };
+    table.iter().any(|other| other.covers(entry))
+        || way_up.any(|mount| table.iter().any(|other| lies_over(other, mount)))
 }
 
 /// The mount on top at a path, if the path is a mountpoint.
@@ -215,6 +240,29 @@ mod tests {
             })
         );
         assert_eq!(parse(b""), None);
+    }
+
+    #[test]
+    fn a_mount_is_covered_by_one_at_its_path_or_above() {
+        let table = |lines: &[&str]| -> Vec<Entry> {
+            let line = |line: &&str| parse(format!("{line} rw - fuse.npyfs x rw").as_bytes());
+            lines.iter().filter_map(line).collect()
+        };
+        // Number, number of the mount below, device, root, mountpoint.
+        let (top, below) = ("1 1 0:1 / /", "2 1 0:2 / /");
+        for (lines, covered) in [
+            (&[top, below, "3 2 0:3 / /a", "4 3 0:4 / /a/b"][..], &[1][..]),
+            (&[below, "3 2 0:3 / /a", "4 3 0:4 / /a", "5 4 0:5 / /a/b"], &[3]),
+            (&[below, "3 2 0:3 / /a/b", "4 2 0:4 / /a", "5 2 0:5 / /ab"], &[3]),
+            (&[below, "3 2 0:3 / /a", "4 3 0:4 / /a/b/c", "5 3 0:5 / /a/b"], &[4]),
+            (&[below, "3 2 0:3 / /a/b", "4 3 0:4 / /a/b/c", "5 2 0:5 / /a"], &[3, 4]),
+            (&[below, "3 2 0:3 / /a", "4 3 0:4 / /a/b", "5 3 0:5 / /a"], &[3, 4]),
+        ] {
+            let table = table(lines);
+            assert_eq!(table.len(), lines.len());
+            let found = table.iter().filter(|entry| is_covered(entry, &table));
+            assert_eq!(found.map(|entry| entry.id).collect::<Vec<_>>(), covered, "{lines:?}");
+        }
     }
 
     #[test]
