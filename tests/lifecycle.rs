@@ -404,6 +404,24 @@ fn a_mount_comes_down_when_the_program_that_made_it_is_gone() {
 }
 
 #[test]
+fn a_mount_that_another_covers_is_not_served_when_the_program_that_made_it_is_gone() {
+    let env = TestEnv::new();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut command = Command::new(program());
+    command.args(["mount", "-f", "--until-eof"]).args([env.data(), env.mountpoint()]);
+    let mut child = command.stdin(OwnedFd::from(theirs)).spawn().unwrap();
+    drop(command);
+    eventually("the mount", || mount_count(&env.mountpoint()) == 1);
+    let umount = || run(Command::new("umount").arg(env.mountpoint())).status.success();
+    let tmpfs = run(Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(env.mountpoint()));
+    assert!(tmpfs.status.success());
+    drop(ours);
+    let ended = wait(&mut child);
+    assert!(umount() && umount());
+    assert!(ended.success());
+}
+
+#[test]
 fn the_log_goes_where_it_is_sent() {
     let env = TestEnv::new();
     let log = env.path("log");

@@ -198,8 +198,12 @@ fn unmount_at_eof(place: Place, asked: mpsc::Sender<End>) {
     thread::spawn(move || {
         // An error means the same as an end.
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
-        if let Err(err) = place.unmount() {
+        let unmounted = place.unmount();
+        if let Err(err) = &unmounted {
             log::warn!("{err}");
+        }
+        // It stays if another mount lies over it, and then the daemon goes.
+        if unmounted.is_err() || place.is_there().unwrap_or(true) {
             let _ = asked.send(End::Asked);
         }
         // Whoever holds the other end of a socket can wait for this.

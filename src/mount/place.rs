@@ -97,7 +97,7 @@ impl Place {
     }
 
     /// Whether this very mount is there.
-    pub(super) fn is_there(&self) -> io::Result<bool> {
+    pub fn is_there(&self) -> io::Result<bool> {
         Ok(table::read()?.iter().any(|entry| self.identity.is(entry)))
     }
 
