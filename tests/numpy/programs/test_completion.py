@@ -5,6 +5,7 @@ import os
 import shlex
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,9 @@ STARTED = {
     "fish": (["fish", "--no-config", "-i"], "npyfs completions fish | source"),
 }
 """How each shell is started, and how it comes to know npyfs."""
+
+TRIES = 5
+"""How often keys are typed until they do what they should, on a machine that is busy."""
 
 NOTING = """#!/bin/sh
 case $#,$1 in *,complete | 2,completions) exec {program} "$@" ;; esac
@@ -75,6 +79,11 @@ class Home:
         self.keyboard.wait_until(lambda _: self.noted.exists(), f"called by {keys!r}")
         return self.noted.read_text().split("\0")[:-1]
 
+    def comes_to_write(self, keys, words):
+        """Whether npyfs is called with these words by what is typed. A shell that has waited for too long writes nothing,
+        and somebody types it again."""
+        return any(self.words(keys) == words for _ in range(TRIES))
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
@@ -107,26 +116,32 @@ def shell(request, home):
     ("cat data/big/slice/0:5,0:5/head\tx", ["cat", "data/big/slice/0:5,0:5/header.json", "x"]),
 ])  # fmt: skip
 def test_tab_writes_what_was_meant(shell, keys, words):
-    assert shell.words(f"npyfs {keys}\r") == words
+    assert shell.comes_to_write(f"npyfs {keys}\r", words)
 
 
 def test_quotes_may_be_open(shell):
     # After a whole name bash closes them itself.
     close = "" if shell.name == "bash" else "'"
-    assert shell.words(f"npyfs cat 'data/my ar\t/ro\tx{close}\r") == ["cat", "data/my array/rows/x"]
+    assert shell.comes_to_write(f"npyfs cat 'data/my ar\t/ro\tx{close}\r", ["cat", "data/my array/rows/x"])
 
 
 def test_the_home_directory_may_be_typed_as_a_tilde(shell):
-    assert shell.words("npyfs cat ~/data/big/ro\tx\r") == ["cat", f"{shell.directory}/data/big/rows/x"]
-    keys = "npyfs cat ~/data/my\t/ro\tx\r"
-    assert shell.words(keys) == ["cat", f"{shell.directory}/data/my array/rows/x"]
+    for keys, name in [("npyfs cat ~/data/big/ro\tx\r", "big"), ("npyfs cat ~/data/my\t/ro\tx\r", "my array")]:
+        assert shell.comes_to_write(keys, ["cat", f"{shell.directory}/data/{name}/rows/x"])
 
 
 def test_tab_shows_what_there_is(shell):
     names = ["header.json", "USAGE.txt", "rows/", "cols/", "slice/", "parts/", "windows/", "chunks/"]
-    shell.keyboard.type("npyfs cat data/big/\t\t")
-    shell.keyboard.wait_until(lambda shown: all(name in shown for name in names), f"shown {names}")
     clear = "\x15"
+    typed = []
+
+    def are_shown(shown):
+        if not typed or time.monotonic() > typed[-1] + 5:
+            typed.append(time.monotonic())
+            shell.keyboard.type(f"{clear}npyfs cat data/big/\t\t")
+        return all(name in shown for name in names)
+
+    shell.keyboard.wait_until(are_shown, f"shown {names}")
     assert shell.words(f"{clear}npyfs known\r") == ["known"]
 
 
@@ -145,7 +160,7 @@ def hanging(tmp_path):
 
 def test_a_mountpoint_is_completed_though_its_daemon_hangs(shell, hanging):
     typed = str(hanging.path)[:-3]
-    assert shell.words(f"npyfs umount {typed}\tx\r") == ["umount", str(hanging.path), "x"]
+    assert shell.comes_to_write(f"npyfs umount {typed}\tx\r", ["umount", str(hanging.path), "x"])
 
 
 def test_a_shell_goes_on_though_a_mount_hangs(home, hanging):
@@ -160,4 +175,4 @@ def test_tab_writes_no_more_than_all_of_very_many_names_have_in_common(home):
     for i in range(3000):
         (many / f"x{i:04}.npy").write_bytes(array)
     with home.shell("bash") as shell:
-        assert shell.words("npyfs cat many/\t2999/ro\tx\r") == ["cat", "many/x2999/rows/x"]
+        assert shell.comes_to_write("npyfs cat many/\t2999/ro\tx\r", ["cat", "many/x2999/rows/x"])
