@@ -129,9 +129,14 @@ pub(crate) enum Command {
     /// Unmount when standard input ends
     #[command(hide = true)]
     Watch { identity: String, mountpoint: PathBuf },
-    /// Write a file of a mount to standard output; the status is the errno
+    /// Write a file of a mount to standard output, as a user if one is given; the status is the errno
     #[command(hide = true)]
-    Read { file: PathBuf },
+    Read {
+        file: PathBuf,
+        #[arg(requires = "group")]
+        user: Option<u32>,
+        group: Option<u32>,
+    },
 }
 
 /// What was typed, or the end of the program with the reason why it means nothing.

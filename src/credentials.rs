@@ -16,7 +16,7 @@ use std::io;
 use std::process;
 
 use rustix::io::Errno;
-use rustix::process::{Gid, Uid};
+use rustix::process::{DumpableBehavior, Gid, Uid, set_dumpable_behavior};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::caller::Caller;
@@ -37,6 +37,19 @@ pub fn as_user_of<R>(caller: Caller, work: impl FnOnce() -> R) -> io::Result<R> 
     let done = work();
     drop(rights);
     Ok(done)
+}
+
+/// Becomes a user for good, in no group but this one. Only for a process that has no other thread. The user's other
+/// processes cannot look into it as long as it executes no program.
+pub fn become_user(user: u32, group: u32) -> io::Result<()> {
+    if user == u32::MAX || group == u32::MAX {
+        return Err(Errno::ACCESS.into());
+    }
+    let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
+    set_thread_groups(&[])?;
+    set_thread_res_gid(group, group, group)?;
+    set_thread_res_uid(user, user, user)?;
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
 thread_local! {

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
             command::complete::run(shell, words, awaited)
         }
         Command::Watch { identity, mountpoint } => command::watch(&identity, mountpoint),
-        Command::Read { file } => command::guarded::read(&file),
+        Command::Read { file, user, group } => command::daemon::read(&file, user.zip(group)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

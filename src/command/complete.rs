@@ -2,18 +2,17 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
+use std::process::Command;
 use std::time::Duration;
 
 use npyfs::meta::Kind;
 use npyfs::tree::Listing;
 
 use super::locate::Located;
+use super::patience::{THIS_PROGRAM, ask};
 use super::{Outcome, unless_closed};
 use crate::cli::Shell;
 
@@ -32,27 +31,14 @@ pub(crate) fn script(shell: Shell) -> Outcome {
 }
 
 /// Answers the script of a shell.
-///
-/// Another process does it, since one that waits for a filesystem that hangs cannot even be killed.
 pub(crate) fn run(shell: Shell, words: Vec<OsString>, awaited: bool) -> Outcome {
     if awaited {
         return unless_closed(io::stdout().write_all(&shell.answer(words)));
     }
     let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     arguments.insert(1, "--awaited".into());
-    let mut process = Command::new("/proc/self/exe")
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        let mut answer = Vec::new();
-        let read = process.stdout.take().map(|mut output| output.read_to_end(&mut answer));
-        // Nobody may listen any more.
-        let _ = sender.send(read.map_or_else(Vec::new, |_| answer));
-    });
-    let answer = receiver.recv_timeout(PATIENCE).unwrap_or_default();
+    let answer = ask(Command::new(THIS_PROGRAM).args(arguments), PATIENCE)?.answer();
+    let answer = answer.transpose()?.map_or_else(Vec::new, |output| output.stdout);
     unless_closed(io::stdout().write_all(&answer))
 }
 

@@ -7,74 +7,53 @@ use npyfs::escape::shown;
 use npyfs::mount::Entry;
 use serde_json::{Value, json};
 
-use super::guarded::{Failure, Reading};
+use super::daemon::{self, Failure};
 use super::table::{Cell, aligned};
 use super::{Outcome, stats, unless_closed};
 
-/// What is known of a mount's daemon.
-enum Daemon {
-    /// It answers; with its statistics, if we may read them.
-    Answers(Option<Value>),
-    /// It is dead.
-    Dead,
-    /// It does not answer.
-    Silent,
-    /// Only its owner is let in.
-    Unknown,
-}
+/// What a mount's daemon answers: its statistics, if they can be read.
+type Answer = Result<Option<Value>, Failure>;
 
 pub(crate) fn run(as_json: bool) -> Outcome {
     let mut mounts = npyfs::mount::mounts()?;
     // A part that was bound to another place is not a mount to its users.
     mounts.retain(|mount| mount.whole);
     // All at once: many may not answer.
-    let asked: Vec<_> = mounts.iter().map(Reading::begin).collect();
-    let daemons = asked.into_iter().map(|asked| asked.map_err(Failure::Io).and_then(Reading::end));
-    let mounts: Vec<_> = mounts.iter().zip(daemons.map(Daemon::new)).collect();
+    let asked: Vec<_> = mounts.iter().map(daemon::ask).collect();
+    let answers = asked.into_iter().map(daemon::answer);
+    let answers = answers.map(|answer| answer.map(|text| serde_json::from_slice(&text).ok()));
+    let mounts: Vec<_> = mounts.iter().zip(answers).collect();
     let text = match as_json {
         true => format!(
             "{:#}\n",
-            mounts.iter().map(|(mount, daemon)| as_value(mount, daemon)).collect::<Value>()
+            mounts.iter().map(|(mount, answer)| as_value(mount, answer)).collect::<Value>()
         ),
         false => in_words(&mounts),
     };
     unless_closed(io::stdout().write_all(text.as_bytes()))
 }
 
-impl Daemon {
-    fn new(read: Result<Vec<u8>, Failure>) -> Daemon {
-        match read {
-            Ok(text) => Daemon::Answers(serde_json::from_slice(&text).ok()),
-            Err(Failure::Silence) => Daemon::Silent,
-            Err(Failure::Io(err)) => match err.raw_os_error() {
-                Some(libc::ENOTCONN | libc::ECONNABORTED) => Daemon::Dead,
-                Some(libc::ENOENT | libc::ENOTDIR) => Daemon::Answers(None),
-                _ => Daemon::Unknown,
-            },
-        }
-    }
-}
-
 /// For people: a line for each mount.
-fn in_words(mounts: &[(&Entry, Daemon)]) -> String {
+fn in_words(mounts: &[(&Entry, Answer)]) -> String {
     if mounts.is_empty() {
         return String::new();
     }
     let head = ["SOURCE", "MOUNTPOINT", "OWNER", "MODE", "DAEMON"].map(Cell::new).to_vec();
-    let rows = mounts.iter().map(|(mount, daemon)| {
+    let rows = mounts.iter().map(|(mount, answer)| {
         let mountpoint = shown(&mount.mountpoint).to_string();
         let mut mode = if mount.read_only { "ro" } else { "rw" }.to_owned();
         if mount.allow_other {
             let _ = write!(mode, ",allow_other");
         }
-        let daemon = match daemon {
-            Daemon::Answers(Some(statistics)) => stats::daemon(statistics),
-            Daemon::Answers(None) => "answers".to_owned(),
-            Daemon::Dead => format!("dead; npyfs umount {mountpoint} removes the mount"),
-            Daemon::Silent => {
+        let daemon = match answer {
+            Ok(Some(statistics)) => stats::described(statistics),
+            Ok(None) | Err(Failure::NoFile) => "answers".to_owned(),
+            Err(Failure::Dead) => format!("dead; npyfs umount {mountpoint} removes the mount"),
+            Err(Failure::Silent) => {
                 format!("does not answer; npyfs umount --force {mountpoint} cuts it off")
             }
-            Daemon::Unknown => "lets in only its owner".to_owned(),
+            Err(Failure::NotLetIn) => "lets in only its owner".to_owned(),
+            Err(Failure::Other(err)) => format!("unknown: {err}"),
         };
         let (source, owner) = (shown(&mount.source).to_string(), owner(mount));
         [source, mountpoint, owner, mode, daemon].map(Cell::new).to_vec()
@@ -83,12 +62,13 @@ fn in_words(mounts: &[(&Entry, Daemon)]) -> String {
 }
 
 /// For programs.
-fn as_value(mount: &Entry, daemon: &Daemon) -> Value {
-    let (daemon, statistics) = match daemon {
-        Daemon::Answers(statistics) => ("answers", statistics.as_ref()),
-        Daemon::Dead => ("dead", None),
-        Daemon::Silent => ("silent", None),
-        Daemon::Unknown => ("unknown", None),
+fn as_value(mount: &Entry, answer: &Answer) -> Value {
+    let (daemon, statistics) = match answer {
+        Ok(statistics) => ("answers", statistics.as_ref()),
+        Err(Failure::NoFile) => ("answers", None),
+        Err(Failure::Dead) => ("dead", None),
+        Err(Failure::Silent) => ("silent", None),
+        Err(Failure::NotLetIn | Failure::Other(_)) => ("unknown", None),
     };
     json!({
         "source": mount.source.to_string_lossy(),

@@ -9,7 +9,7 @@ use npyfs::escape::shown;
 use npyfs::mount::Entry;
 use serde_json::Value;
 
-use super::guarded::{FILE, Failure, Reading};
+use super::daemon::{self, FILE, Failure};
 use super::table::{Cell, aligned};
 use super::{Outcome, for_terminal, unless_closed};
 use crate::cli::StatsArgs;
@@ -54,28 +54,24 @@ pub(crate) fn run(args: &StatsArgs) -> Outcome {
 
 fn read(mount: &Entry) -> Result<String, String> {
     let path = shown(&mount.mountpoint);
-    let why = match Reading::begin(mount).map_err(Failure::Io).and_then(Reading::end) {
+    let why = match daemon::answer(daemon::ask(mount)) {
         Ok(text) => return String::from_utf8(text).map_err(|err| format!("{path}/{FILE}: {err}")),
-        Err(Failure::Silence) => {
+        Err(Failure::Silent) => {
             format!("its daemon does not answer; npyfs umount --force {path} cuts it off")
         }
-        Err(Failure::Io(err)) => match err.raw_os_error() {
-            Some(libc::ENOTCONN | libc::ECONNABORTED) => {
-                format!("its daemon is dead; npyfs umount {path} removes the mount")
-            }
-            Some(libc::EACCES) => {
-                let owner = npyfs::mount::user_name(mount.owner.unwrap_or(0));
-                format!(
-                    "{owner} mounted it for no other user; mount with --allow-other to let others in"
-                )
-            }
-            Some(libc::ENOENT | libc::ENOTDIR) => {
-                format!(
-                    "there is no {FILE}: a .npyfs in the source hides it, or the daemon is older"
-                )
-            }
-            _ => err.to_string(),
-        },
+        Err(Failure::Dead) => {
+            format!("its daemon is dead; npyfs umount {path} removes the mount")
+        }
+        Err(Failure::NotLetIn) => {
+            let owner = npyfs::mount::user_name(mount.owner.unwrap_or(0));
+            format!(
+                "{owner} mounted it for no other user; mount with --allow-other to let others in"
+            )
+        }
+        Err(Failure::NoFile) => {
+            format!("there is no {FILE}: a .npyfs in the source hides it, or the daemon is older")
+        }
+        Err(Failure::Other(err)) => err.to_string(),
     };
     Err(format!("{path}: {why}"))
 }
@@ -83,7 +79,7 @@ fn read(mount: &Entry) -> Result<String, String> {
 /// For people: what there is, and if it was looked at before, how fast it grows.
 fn in_words(mount: &Entry, now: &Value, before: Option<&Value>) -> String {
     let (source, mountpoint) = (shown(&mount.source), shown(&mount.mountpoint));
-    let mut text = format!("{source} on {mountpoint}: {}\n", daemon(now));
+    let mut text = format!("{source} on {mountpoint}: {}\n", described(now));
     let seconds = |look: &Value| look["uptime_seconds"].as_f64().unwrap_or(0.0);
     let elapsed = before.map(|before| seconds(now) - seconds(before)).filter(|&s| s > 0.0);
     let rate = |group: &str, key: &str, count: fn(&Value) -> u64| {
@@ -138,7 +134,7 @@ fn in_words(mount: &Entry, now: &Value, before: Option<&Value>) -> String {
 }
 
 /// Which daemon it is, from its statistics.
-pub(super) fn daemon(statistics: &Value) -> String {
+pub(super) fn described(statistics: &Value) -> String {
     let version = shown(statistics["version"].as_str().unwrap_or("?")).to_string();
     let uptime = statistics["uptime_seconds"].as_f64().unwrap_or(0.0);
     let process = statistics["pid"].as_u64().unwrap_or(0);
