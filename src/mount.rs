@@ -109,8 +109,8 @@ impl std::error::Error for Error {}
 /// raise the 128 KiB that the kernel starts with.
 const READ_AHEAD_KB: u32 = 4096;
 
-/// How many of a hundred parts of the memory for bytes that are not yet written those stored through maps of a mount may
-/// take. The kernel starts with one, of FUSE, since a server may never write them; ten are a tenth faster.
+/// How much of the memory for bytes that are not yet written may be taken by those stored through maps of a mount, in percent.
+/// The kernel starts with 1 for FUSE, since a server may never write them.
 const MAX_RATIO: u32 = 10;
 
 /// How long open files are still served after the daemon was asked to end.

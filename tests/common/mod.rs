@@ -4,7 +4,9 @@
 #![allow(unreachable_pub, dead_code)]
 
 use std::ffi::OsStr;
+use std::fs::Permissions;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
@@ -150,6 +152,13 @@ impl TestEnv {
         std::fs::create_dir(env.data()).unwrap();
         std::fs::write(env.data().join("big.npy"), counting(&[1000, 10])).unwrap();
         env
+    }
+
+    /// Lets other users in.
+    pub fn open_to_all(&self) {
+        for directory in [self.path(""), self.data()] {
+            std::fs::set_permissions(directory, Permissions::from_mode(0o755)).unwrap();
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
