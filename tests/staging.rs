@@ -226,6 +226,24 @@ fn the_next_open_sees_what_was_changed_while_a_copy_is_open() {
     assert!(is_staged(&again));
 }
 
+/// A copy that is kept, with nobody reading it, is not what the next open gets of a file that has changed.
+#[test]
+fn a_copy_that_is_kept_is_of_no_use_once_the_file_has_changed() {
+    let (env, fs) = filesystem(64 * MIB, 256 * MIB);
+    let path = "large/rows/0-8000.raw";
+    let before = open(&fs, path, &Reads::default()).unwrap();
+    assert!(is_staged(&before));
+    fs.release(before.handle);
+    let file = File::options().write(true).open(env.data().join("large.npy")).unwrap();
+    file.write_all_at(&77_u64.to_le_bytes(), 128 + 800).unwrap();
+    drop(file);
+    settle();
+    let kernel = Reads::default();
+    let after = open(&fs, path, &kernel).unwrap();
+    assert!(is_staged(&after));
+    assert_eq!(bytes(&kernel)[800..808], 77_u64.to_le_bytes());
+}
+
 #[test]
 fn what_somebody_may_change_without_a_trace_is_not_copied() {
     let (env, fs) = filesystem(64 * MIB, 256 * MIB);
