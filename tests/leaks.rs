@@ -135,9 +135,10 @@ fn memory_has_a_bound_however_many_slices_there_were() {
     for further in [".npy", "/T.npy", ".raw", "/slice/::2.npy"] {
         for (count, name) in names.by_ref().take(50_000).enumerate() {
             std::fs::metadata(mounted.path(&format!("long/rows/{name}{further}"))).unwrap();
-            // A daemon that gets no processor time for a moment may come to it a moment later.
+            // All of them together would take 130 MiB. What is remembered takes 40, and the allocator keeps what it
+            // once had for those that came faster than others were forgotten.
             if count.is_multiple_of(1000) {
-                let is_small = || mounted.anonymous_kib() < start + (64 << 10);
+                let is_small = || mounted.anonymous_kib() < start + (96 << 10);
                 eventually(&format!("little memory after {count} of {further}"), is_small);
             }
         }
