@@ -6,7 +6,11 @@
 //! together in a buffer of the thread, and each segment reads from the storage at most once for it.
 
 use std::cell::RefCell;
+use std::fs::File;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
+
+use smallvec::SmallVec;
 
 use crate::concatenated::Concatenated;
 use crate::npy::header::Order;
@@ -94,6 +98,35 @@ impl Layout {
             }
             Ok(respond(buffer))
         })
+    }
+
+    /// Writes `len` bytes from `at` on, fewer only at the end, to a file, where they have the same places. An error of
+    /// that file is [`ReadError::Io`].
+    pub fn copy_to(
+        &self,
+        storage: &(impl Storage + ?Sized),
+        at: u64,
+        len: usize,
+        file: &File,
+    ) -> Result<(), ReadError> {
+        let end = at.saturating_add(len as u64).min(self.len());
+        let parts: SmallVec<[_; 2]> = self.segments.within(at..end).collect();
+        let mut place = end;
+        // The last one first: a file clears what is left of a page before the bytes that are written to it, which are
+        // many behind a header, and few before what follows it.
+        for (segment, part) in parts.into_iter().rev() {
+            let len = part.end - part.start;
+            place -= len;
+            let address = segment.address(part.start, len);
+            if address.is_some_and(|address| storage.copy_to(address, len, file, place)) {
+                continue;
+            }
+            with_buffer(len as usize, |buffer| {
+                segment.read_at(storage, part.start, buffer, self.needs)?;
+                Ok::<_, ReadError>(file.write_all_at(buffer, place)?)
+            })?;
+        }
+        Ok(())
     }
 
     /// Reads the whole file, which is to be small, and passes it to `respond`: if its elements lie

@@ -8,6 +8,7 @@
 //! maps, passthrough) is asked of a local file, and a [`Writer`] writes to one.
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 
 use crate::runs::Pieces;
@@ -37,6 +38,13 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// Fills `out` as [`Storage::read_at`] does if that takes no waiting, because the bytes are in
     /// memory. Says whether it did; a storage that cannot tell says no.
     fn read_now(&self, at: u64, out: &mut [u8]) -> bool;
+
+    /// Writes the `len` bytes from address `at` on to `file`, from its byte `place` on, with one copy less than to read
+    /// and write them takes. Says whether it did; a storage that knows no such way says no. Where it says no, some of
+    /// them may have been written.
+    fn copy_to(&self, _at: u64, _len: u64, _file: &File, _place: u64) -> bool {
+        false
+    }
 
     /// Copies the pieces, one after another, to `out`, which they must fill exactly. They must lie
     /// in the first `needs` bytes, and it is an error if there are fewer bytes than that.

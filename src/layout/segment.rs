@@ -73,6 +73,14 @@ impl Segment {
         }
     }
 
+    /// Where `len` of its bytes from `at` on are in the storage, if they lie there as they are here.
+    pub(super) fn address(&self, at: u64, len: u64) -> Option<u64> {
+        match self {
+            Segment::Elements { runs, .. } => runs.contiguous(at, len),
+            Segment::Bytes(_) | Segment::Fill { .. } | Segment::Padded(_) => None,
+        }
+    }
+
     /// Fills `out` with its bytes from `at` on, all of which it must have. The storage must have
     /// `needs` bytes in all for elements that are scattered over it.
     pub(super) fn read_at(
@@ -101,9 +109,9 @@ impl Segment {
     pub(super) fn read_now(&self, storage: &(impl Storage + ?Sized), out: &mut [u8]) -> bool {
         match self {
             Segment::Bytes(bytes) => out.copy_from_slice(bytes),
-            Segment::Elements { runs, .. } => {
-                let together = runs.contiguous(0, runs.len());
-                return together.is_some_and(|address| storage.read_now(address, out));
+            Segment::Elements { .. } => {
+                let address = self.address(0, self.len());
+                return address.is_some_and(|address| storage.read_now(address, out));
             }
             Segment::Fill { byte, .. } => out.fill(*byte),
             Segment::Padded(_) => return false,

@@ -1,6 +1,7 @@
 //! Open backing files. Each is opened once, shared by all readers, and closed soon after the last of them.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -192,6 +193,10 @@ impl Storage for OpenFile {
 
     fn read_now(&self, at: u64, out: &mut [u8]) -> bool {
         self.local().read_now(at, out)
+    }
+
+    fn copy_to(&self, at: u64, len: u64, file: &File, place: u64) -> bool {
+        self.local().copy_to(at, len, file, place)
     }
 
     fn gather(&self, pieces: Pieces<'_>, out: &mut [u8], needs: u64) -> Result<(), ReadError> {

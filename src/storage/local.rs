@@ -3,7 +3,8 @@
 //! Bytes that lie together are read through the file (`pread`) into the caller's buffer. That is
 //! one copy more than to hand the kernel a map of the file, and yet it is as fast for large reads
 //! and much faster for small ones, since no page of a map has to be faulted in. And what it returns
-//! is what the file has, no more: past its end there is nothing, rather than zeros or a signal.
+//! is what the file has, no more: past its end there is nothing, rather than zeros or a signal. Where
+//! they go to another file, that one copy does count, and they are written from the map.
 //!
 //! Strided bytes of a file that a network may have to be asked for are read in spans (the module
 //! `spans`). Those of other files are gathered from a map of the file, one for all readers, made when
@@ -12,12 +13,13 @@
 //! This is the only home of `mmap` and of the unsafe code that goes with it. The question it has to
 //! answer is: *what if the file is truncated while it is mapped?* Then the pages past its new end are
 //! gone, and touching them raises SIGBUS. So a map is touched only by the module `strided`, under a
-//! guard that turns the signal into an error (the module `sigbus`). The last page of a file is mapped
-//! whole, and reads as zeros beyond the file's end; that is why the size is looked at after
-//! gathering, too.
+//! guard that turns the signal into an error (the module `sigbus`), and by the kernel, which writes
+//! from it and for which they are just an error. The last page of a file is mapped whole, and reads
+//! as zeros beyond the file's end; that is why the size is looked at afterwards, too.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
@@ -148,6 +150,13 @@ impl Storage for LocalFile {
         read.is_ok_and(|read| read == len)
     }
 
+    fn copy_to(&self, at: u64, len: u64, file: &File, place: u64) -> bool {
+        let Some(end) = at.checked_add(len) else { return false };
+        self.answers_at_once()
+            && self.map().is_ok_and(|map| write_from(map, at..end, file, place).is_ok())
+            && check_size(self, end).is_ok()
+    }
+
     fn gather(&self, pieces: Pieces<'_>, out: &mut [u8], needs: u64) -> Result<(), ReadError> {
         check_size(self, needs)?;
         let gathered = if self.answers_at_once() {
@@ -164,6 +173,34 @@ impl Storage for LocalFile {
         }
         check_size(self, needs)
     }
+}
+
+/// Writes some bytes of a map to a file, from its byte `place` on.
+fn write_from(map: &MmapRaw, bytes: Range<u64>, file: &File, place: u64) -> io::Result<()> {
+    let outside = || io::Error::from(io::ErrorKind::InvalidInput);
+    let start = usize::try_from(bytes.start).map_err(|_| outside())?;
+    let len = usize::try_from(bytes.end).map_err(|_| outside())?.saturating_sub(start);
+    if map.len().checked_sub(start).is_none_or(|rest| rest < len) {
+        return Err(outside());
+    }
+    let mut written = 0;
+    while written < len {
+        let at = i64::try_from(place).map_err(|_| outside())? + written as i64;
+        // SAFETY: `start + written` lies in the map, and `len - written` bytes from there do.
+        let from = unsafe { map.as_ptr().add(start + written) };
+        // SAFETY: the kernel only reads those bytes. What others change meanwhile it reads old or new, and where a page
+        // is gone it answers EFAULT.
+        let count = unsafe { libc::pwrite(file.as_raw_fd(), from.cast(), len - written, at) };
+        match usize::try_from(count) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => written += count,
+            Err(_) => match io::Error::last_os_error() {
+                err if err.kind() == io::ErrorKind::Interrupted => {}
+                err => return Err(err),
+            },
+        }
+    }
+    Ok(())
 }
 
 impl AsFd for LocalFile {

@@ -1,5 +1,7 @@
 //! Files open for reading.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use crate::error::Error;
@@ -134,19 +136,32 @@ impl Content {
             }
             Content::Array { open, version, layout, .. } => {
                 // What was read is this array's if it is still whole afterwards, with the same header.
-                let check = || open.check(version, &open.meta()?);
                 let read = layout.read_at(&**open, at, len, |bytes| {
-                    check()?;
+                    open.check(version, &open.meta()?)?;
                     Ok(respond(bytes))
                 });
-                read.unwrap_or_else(|err| {
-                    check()?;
-                    Err(match err {
-                        ReadError::Short { has } => version.short(&**open, has),
-                        ReadError::Io(err) => Error::io(open.name(), err),
-                    })
-                })
+                read.unwrap_or_else(|err| Err(why_not(&**open, version, err)))
             }
         }
     }
+
+    /// Writes `len` bytes from `at` on, fewer only at the end, to a file, where they have the same places.
+    pub fn copy_to(&self, at: u64, len: usize, file: &File) -> Result<(), Error> {
+        let Content::Array { open, version, layout, .. } = self else {
+            let written = self.read_at(at, len, |bytes| file.write_all_at(bytes, at))?;
+            return written.map_err(|err| Error::io("a copy", err));
+        };
+        let copied = layout.copy_to(&**open, at, len, file);
+        copied.map_err(|err| why_not(&**open, version, err))?;
+        open.check(version, &open.meta()?)
+    }
+}
+
+/// Why elements of an array could not be read.
+fn why_not(open: &dyn OpenStorage, version: &Version, err: ReadError) -> Error {
+    let checked = open.meta().and_then(|meta| open.check(version, &meta));
+    checked.err().unwrap_or_else(|| match err {
+        ReadError::Short { has } => version.short(open, has),
+        ReadError::Io(err) => Error::io(open.name(), err),
+    })
 }
