@@ -152,10 +152,10 @@ impl Filesystem for Adapter {
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let caller = caller(req);
         self.guarded(req, "open", ino, || match self.fs.leave_to_copy(Ino(ino.0)) {
-            Some(leave) => {
+            Some(leave) if leave.is_long() => {
                 self.long_opens.open_file(&self.opens, ino, flags, caller, leave, reply);
             }
-            None => self.opens.open_file(ino, flags, caller, None, reply),
+            leave => self.opens.open_file(ino, flags, caller, leave, reply),
         });
     }
 

@@ -108,6 +108,10 @@ fn a_copy_has_the_bytes_of_its_slice_whatever_that_is() {
         "large/slice/::-1.npy",
         "large/cols/1-127.npy",
         "large/slice/:,:124/T.npy",
+        "large/slice/::2.npy",
+        "large.zarr/c/1/0",
+        // At the edges, with zeros around it.
+        "large/chunks/3000,100.zarr/c/6/1",
     ] {
         let kernel = Reads::default();
         let opened = open(&fs, path, &kernel).unwrap();
@@ -128,9 +132,11 @@ fn only_slices_within_the_window_are_copied() {
         ("large/rows/0-1022.npy", false),
         ("large/rows/0-8192.npy", true),
         ("large/rows/0-8193.npy", false),
-        // Their bytes do not lie together.
-        ("large/slice/:,:16.npy", false),
+        // Their bytes do not lie together, and those of the last lie far apart.
         ("large/slice/::2.npy", false),
+        ("large/slice/::4.npy", true),
+        ("large/slice/:,:16.npy", true),
+        ("large/slice/:,:7.npy", false),
         ("large/USAGE.txt", false),
         ("large.npy", true),
     ] {
@@ -272,15 +278,17 @@ fn what_is_not_in_memory_is_not_copied() {
 
 /// So that whoever waits for a copy holds up nobody else.
 #[test]
-fn an_open_that_may_have_to_wait_for_a_copy_is_one_that_takes_long() {
+fn an_open_that_may_have_to_wait_for_a_large_copy_is_one_that_takes_long() {
     let (_env, fs) = filesystem(8 * MIB, 256 * MIB);
     let ino = |path| lookup(&fs, path).unwrap();
     let first = fs.leave_to_copy(ino("large/rows/0-8000.npy")).unwrap();
     let second = fs.leave_to_copy(ino("large/rows/0-8000.npy")).unwrap();
     assert_eq!((first.copies(), second.copies()), (true, false));
+    assert!(first.is_long() && second.is_long());
     assert!(fs.leave_to_copy(ino("large/rows/0-10.npy")).is_none());
     drop((first, second));
     assert!(fs.leave_to_copy(ino("large/rows/0-8000.npy")).unwrap().copies());
+    assert!(!fs.leave_to_copy(ino("large/rows/0-4000.npy")).unwrap().is_long());
 }
 
 #[test]

@@ -148,7 +148,7 @@ def chunk_bytes(data, mounts):
         yield from compare(f"Zarr, {SMALL} rows in 10 places", stores, rows_of(data), rounds, "", 64 << 20)
 
 
-def dask_sum(data, mounts):
+def dask_sum(data, mounts, say):
     """A sum by all cores over chunks, beside the same over a map of the file."""
     rows = data.rows if data.rounds < 5 else (4 << 30) // ROW
     source = data.directory / "dask"
@@ -161,6 +161,8 @@ def dask_sum(data, mounts):
     with stage.npyfs(source, data.directory / "dask-mnt") as mount:
         stage.read_ahead(mount)
         ours = dask.array.from_zarr(zarr.open_array(mount / "large.zarr", mode="r", zarr_format=3))
+        disk = copied(mount, "large.zarr", data.directory / "large-copied.zarr", say)
+        converted = dask.array.from_zarr(zarr.open_array(disk, mode="r", zarr_format=3))
         theirs = dask.array.from_array(np.load(source / "large.npy", mmap_mode="r"), ours.chunks)
         assert np.isclose(ours.sum().compute(), theirs.sum().compute())
         whole = [(slice(0, rows), slice(0, COLUMNS))]
@@ -172,6 +174,7 @@ def dask_sum(data, mounts):
         after(0, "npyfs")
         sides = {
             "npyfs": lambda n: lambda: ours.sum().compute(),
+            ON_DISK: lambda n: lambda: converted.sum().compute(),
             "Dask over a memmap": lambda n: lambda: theirs.sum().compute(),
         }
         size = f"{rows * ROW / 2**20:.0f} MiB"

@@ -14,7 +14,6 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -27,12 +26,16 @@ use crate::meta::Stamp;
 use crate::statistics::STATISTICS;
 use crate::storage::Tmpfs;
 use crate::tree::Content;
+use memory::Available;
 
 mod memory;
 
-/// The smallest slice that is copied if its bytes lie together, and if they do not.
-const MIN_TOGETHER: u64 = 1 << 20;
-const MIN_STRIDED: u64 = 16 << 20;
+/// Bytes of the smallest slice that is copied.
+const MIN: u64 = 1 << 20;
+
+/// A file of no more bytes than this is copied in the time that an answer to a read of it takes. So whoever opens it can
+/// be answered at once.
+const SHORT: u64 = 4 << 20;
 
 /// How much of its file a strided slice may span, as a multiple of its own bytes.
 const MAX_SPAN: u64 = 16;
@@ -56,6 +59,7 @@ const KEPT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Staging {
     tmpfs: Tmpfs,
+    available: Available,
     /// Bytes of the largest slice that is copied.
     max: u64,
     /// Bytes that must stay available.
@@ -84,6 +88,7 @@ struct UnderWay {
 #[derive(Debug)]
 pub struct Leave {
     staging: Arc<Staging>,
+    is_long: bool,
     /// How many bytes it may copy; none while too many are being copied.
     bytes: Option<u64>,
 }
@@ -92,6 +97,11 @@ impl Leave {
     /// Whether it may copy the file.
     pub fn copies(&self) -> bool {
         self.bytes.is_some()
+    }
+
+    /// Whether it takes so long that nobody else must wait for it.
+    pub fn is_long(&self) -> bool {
+        self.is_long
     }
 }
 
@@ -119,8 +129,9 @@ impl Staging {
             Ok(false) => return Err("a tmpfs gets no huge pages".to_owned()),
             Err(err) => return Err(format!("a tmpfs cannot be used: {err}")),
         }
-        let (copies, under_way, is_off) = Default::default();
-        Ok(Staging { tmpfs, max: max.min(size / 2), reserve, copies, under_way, is_off })
+        let max = max.min(size / 2);
+        let (available, copies, under_way, is_off) = Default::default();
+        Ok(Staging { tmpfs, available, max, reserve, copies, under_way, is_off })
     }
 
     /// Bytes of memory that all copies take, and may take.
@@ -138,7 +149,7 @@ impl Staging {
     /// Leave for a file of `bytes` if it is neither too small nor too large, to copy it if that is not too much with what is
     /// being copied already.
     fn leave(self: &Arc<Self>, bytes: u64) -> Option<Leave> {
-        let is_staged = (MIN_TOGETHER..=self.max + HEADERS).contains(&bytes);
+        let is_staged = (MIN..=self.max + HEADERS).contains(&bytes);
         if !is_staged || self.is_off.load(Ordering::Relaxed) {
             return None;
         }
@@ -148,7 +159,8 @@ impl Staging {
             under_way.count += 1;
             under_way.bytes += bytes;
         }
-        Some(Leave { staging: self.clone(), bytes: fits.then_some(bytes) })
+        let is_long = bytes > SHORT + HEADERS;
+        Some(Leave { staging: self.clone(), is_long, bytes: fits.then_some(bytes) })
     }
 
     /// Of which stamp a copy of this file would be, if it is to be read from one.
@@ -158,10 +170,9 @@ impl Staging {
         }
         let Content::Array { open, layout, meta, .. } = content else { return None };
         let is_strided = !layout.lies_together();
-        let min = if is_strided { MIN_STRIDED } else { MIN_TOGETHER };
         let len = layout.len() - layout.header().len() as u64;
         let spans = || layout.span().map_or(0, |span| span.end - span.start);
-        if !(min..=self.max).contains(&len) || is_strided && spans() / MAX_SPAN > len {
+        if !(MIN..=self.max).contains(&len) || is_strided && spans() / MAX_SPAN > len {
             return None;
         }
         let stamp = Some(meta.stamp()).filter(Stamp::is_settled)?;
@@ -221,10 +232,7 @@ impl Staging {
                 .map(|it| it.len)
                 .sum::<u64>();
             let is_crowded = unused > 0 && unused + len > self.max;
-            if !is_crowded
-                && fits
-                && memory::available().is_some_and(|left| left >= self.reserve + wanted)
-            {
+            if !is_crowded && fits && self.available.take(len, self.reserve + wanted) {
                 return true;
             }
             let mut copies = lock(&self.copies);
@@ -292,10 +300,7 @@ fn fill(content: &Content, len: u64, to: &File) -> Result<(), String> {
 fn fill_part(content: &Content, from: u64, to: u64, file: &File) -> Result<(), String> {
     for at in (from..to).step_by(STEP) {
         let len = STEP.min((to - at) as usize);
-        content
-            .read_at(at, len, |bytes| file.write_all_at(bytes, at))
-            .map_err(|err| err.to_string())?
-            .map_err(|err| err.to_string())?;
+        content.copy_to(at, len, file).map_err(|err| err.to_string())?;
     }
     Ok(())
 }

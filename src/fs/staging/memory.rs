@@ -2,6 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::locks::lock;
 
 /// Bytes of memory that this process may take: those of the machine, or what its control groups allow.
 pub(super) fn total() -> Option<u64> {
@@ -13,6 +17,32 @@ pub(super) fn total() -> Option<u64> {
 pub(super) fn available() -> Option<u64> {
     let machine = of_machine("MemAvailable:")?;
     Some(groups().iter().filter_map(Group::available).fold(machine, u64::min))
+}
+
+/// How long what was found out about the memory holds: to find out takes as long as to copy a MiB.
+const HOLDS: Duration = Duration::from_millis(100);
+
+/// What could be had lately.
+#[derive(Debug, Default)]
+pub(super) struct Available(Mutex<Option<Found>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    when: Instant,
+    bytes: u64,
+}
+
+impl Available {
+    /// Whether `needs` bytes could be had, of which `takes` are taken.
+    pub(super) fn take(&self, takes: u64, needs: u64) -> bool {
+        let mut found = lock(&self.0);
+        let holds = |it: &Found| it.when.elapsed() < HOLDS && it.bytes >= needs;
+        let look = || Some(Found { when: Instant::now(), bytes: available()? });
+        *found = found.filter(holds).or_else(look);
+        let Some(found) = found.as_mut().filter(|found| found.bytes >= needs) else { return false };
+        found.bytes = found.bytes.saturating_sub(takes);
+        true
+    }
 }
 
 fn of_machine(name: &str) -> Option<u64> {
@@ -102,6 +132,16 @@ mod tests {
         assert!(available > 1 << 20, "{available}");
         assert_eq!(value_of("MemTotal:  7 kB\nMemFree: 1 kB\n", "MemFree:"), Some(1024));
         assert_eq!(value_of("MemTotal:  7 kB\n", "MemFree:"), None);
+    }
+
+    #[test]
+    fn what_was_taken_is_not_there_a_moment_later() {
+        let now = Found { when: Instant::now() + Duration::from_secs(60), bytes: u64::MAX };
+        let memory = Available(Mutex::new(Some(now)));
+        assert!(memory.take(u64::MAX - 10, u64::MAX));
+        assert!(memory.take(1, 10), "as it was found");
+        assert!(!memory.take(1, u64::MAX), "looked at anew: no machine has so much");
+        assert!(memory.take(1, 10), "and it has this");
     }
 
     #[test]

@@ -175,6 +175,10 @@ impl File for ChunkFile {
         self.of.zarr.chunk_len()
     }
 
+    fn len_of_elements(&self) -> Option<u64> {
+        Some(self.of.zarr.chunk_len())
+    }
+
     fn open(&self, tree: &Tree, _caller: Caller, which: Which) -> Result<Content, Error> {
         let array = &self.of.array;
         let (open, meta) = tree.open_version(&array.origin, &array.version, which)?;
