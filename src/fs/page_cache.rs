@@ -21,7 +21,7 @@ use crate::meta::Stamp;
 use crate::statistics::STATISTICS;
 
 /// The largest file that is given, in bytes: what the kernel reads ahead of any file by default.
-const MAX_GIVEN: usize = 128 << 10;
+pub(super) const MAX_GIVEN: usize = 128 << 10;
 
 /// Whether a file is of a kind and size that is given.
 pub(super) fn may_be_given(file: &FileHandle) -> bool {

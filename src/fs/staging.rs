@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::page_cache::MAX_GIVEN;
 use super::{FileHandle, Fs};
 use crate::inode::{Ino, Staged};
 use crate::locks::lock;
@@ -30,8 +31,8 @@ use memory::Available;
 
 mod memory;
 
-/// Bytes of the smallest slice that is copied.
-const MIN: u64 = 1 << 20;
+/// Bytes of the smallest file that is copied: smaller ones are given to the kernel's pages.
+const MIN: u64 = MAX_GIVEN as u64 + 1;
 
 /// A file of no more bytes than this is copied in the time that an answer to a read of it takes. So whoever opens it can
 /// be answered at once.
@@ -52,8 +53,9 @@ const PARTS: u64 = 8;
 /// Bytes of the headers of all that is being copied, at most.
 const HEADERS: u64 = 1 << 20;
 
-/// How long a copy is kept that nobody has open.
+/// How long a copy is kept that nobody has open, and how many of them: each has a descriptor.
 const KEPT: Duration = Duration::from_secs(5);
+const MAX_KEPT: usize = 256;
 
 /// Copies of slices.
 #[derive(Debug)]
@@ -169,10 +171,14 @@ impl Staging {
             return None;
         }
         let Content::Array { open, layout, meta, .. } = content else { return None };
-        let is_strided = !layout.lies_together();
-        let len = layout.len() - layout.header().len() as u64;
-        let spans = || layout.span().map_or(0, |span| span.end - span.start);
-        if !(MIN..=self.max).contains(&len) || is_strided && spans() / MAX_SPAN > len {
+        let len = layout.len();
+        let elements = len - layout.header().len() as u64;
+        let is_large = len >= MIN && elements <= self.max;
+        let is_scattered = || {
+            let span = layout.span().map_or(0, |span| span.end - span.start);
+            !layout.lies_together() && span / MAX_SPAN > elements
+        };
+        if !is_large || is_scattered() {
             return None;
         }
         let stamp = Some(meta.stamp()).filter(Stamp::is_settled)?;
@@ -226,12 +232,11 @@ impl Staging {
             let fits = self.tmpfs.used().is_ok_and(|used| used + wanted <= self.tmpfs.size());
             // Memory that was just given back is used again. Other memory may be slow to get, on a virtual machine above
             // all, so that of copies that nobody has open is not left to them.
-            let unused = lock(&self.copies)
+            let (count, bytes) = lock(&self.copies)
                 .values()
-                .filter(|it| it.is_unused())
-                .map(|it| it.len)
-                .sum::<u64>();
-            let is_crowded = unused > 0 && unused + len > self.max;
+                .filter(|kept| kept.is_unused())
+                .fold((0, 0), |(count, bytes), kept| (count + 1, bytes + kept.len));
+            let is_crowded = count >= MAX_KEPT || count > 0 && bytes + len > self.max;
             if !is_crowded && fits && self.available.take(len, self.reserve + wanted) {
                 return true;
             }
