@@ -7,10 +7,11 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use common::{PATIENCE, TestEnv, counting, eventually, lookup};
+use common::{PATIENCE, TestEnv, counting, eventually, lookup, program};
 use npyfs::caller::Caller;
 use npyfs::error::Error;
 use npyfs::fs::{Access, Fs, Kernel, Opened, Staging, Way};
@@ -362,7 +363,7 @@ fn a_mount_stages_what_is_read_in_any_way_and_nobody_sees_where() {
     let to = env.path("to");
     std::fs::copy(&path, &to).unwrap();
     assert!(std::fs::read(&to).unwrap() == expected, "copied by the kernel");
-    let out = common::run(std::process::Command::new("dd").args([
+    let out = common::run(Command::new("dd").args([
         format!("if={}", path.display()),
         format!("of={}", to.display()),
         "bs=1M".to_owned(),
@@ -372,6 +373,28 @@ fn a_mount_stages_what_is_read_in_any_way_and_nobody_sees_where() {
     assert!(std::fs::read(&to).unwrap() == expected, "O_DIRECT");
     eventually("the copy is given up", || copies(&mounted) == 0);
     assert!(map[..] == expected, "a map outlives it");
+}
+
+#[test]
+fn copies_leave_descriptors_for_what_else_is_opened() {
+    const LIMIT: usize = 80;
+    let env = TestEnv::new();
+    std::fs::write(env.data().join("large.npy"), counting(&SHAPE)).unwrap();
+    settle();
+    let script = format!(r#"ulimit -n {LIMIT}; exec "$0" mount -f "$@""#);
+    let mounted = env.mount_by(Command::new("bash").args(["-c", &script, program()]));
+    let open = |start| {
+        let path = mounted.path(&format!("large/rows/{start}-{}.raw", start + 140));
+        File::open(path).unwrap_or_else(|err| panic!("{start}: {err}"))
+    };
+    let files: Vec<_> = (0..2 * LIMIT).map(open).collect();
+    let expected = counting(&SHAPE);
+    assert_eq!(copies(&mounted), LIMIT / 4);
+    for (start, mut file) in files.into_iter().enumerate() {
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).unwrap();
+        assert!(bytes == expected[128 + (start << 10)..][..140 << 10], "{start}");
+    }
 }
 
 #[test]

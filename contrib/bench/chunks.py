@@ -15,6 +15,7 @@ from rounds import alternate, forget, seconds
 from stage import COLUMNS, ROW, SMALL
 
 ON_DISK = "the same on disk"
+PASSED_ON = "the same on disk, passed on"  # by FUSE, which names and opens the files and reads them itself
 TILE = 512  # of an image, along each axis
 
 
@@ -109,7 +110,12 @@ def zarr_reads(data, mounts, say):
     (data.directory / "images").mkdir()
     image = np.lib.format.open_memmap(data.directory / "images/image.npy", "w+", "<f4", (side, side))
     image[...] = np.random.default_rng(1).random(image.shape, "f4")
-    with stage.npyfs(data.directory / "images", data.directory / "images-mnt") as images:
+    copies = data.directory / "copies"
+    copies.mkdir()
+    with (
+        stage.npyfs(data.directory / "images", data.directory / "images-mnt") as images,
+        stage.npyfs(copies, data.directory / "copies-mnt") as copies_passed_on,
+    ):
         stage.read_ahead(images)
         arrays = {
             "big": (mounts["npyfs"], "big.zarr"),
@@ -117,8 +123,8 @@ def zarr_reads(data, mounts, say):
         }
         stores = {}
         for name, (mount, path) in arrays.items():
-            disk = copied(mount, path, data.directory / f"{name}-copied.zarr", say)
-            stores[name] = {"npyfs": mount / path, ON_DISK: disk}
+            disk = copied(mount, path, copies / f"{name}.zarr", say)
+            stores[name] = {"npyfs": mount / path, ON_DISK: disk, PASSED_ON: copies_passed_on / disk.name}
         whole = [(slice(0, data.rows), slice(0, COLUMNS))]
         size = data.rows * ROW
         yield from compare(

@@ -19,6 +19,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, getrlimit};
+
 use super::page_cache::MAX_GIVEN;
 use super::{FileHandle, Fs};
 use crate::inode::{Ino, Staged};
@@ -53,7 +55,10 @@ const PARTS: u64 = 8;
 /// Bytes of the headers of all that is being copied, at most.
 const HEADERS: u64 = 1 << 20;
 
-/// How long a copy is kept that nobody has open, and how many of them: each has a descriptor.
+/// Copies are no more than one in so many of the descriptors that this process may have.
+const DESCRIPTORS: u64 = 4;
+
+/// How long a copy is kept that nobody has open, and how many of them.
 const KEPT: Duration = Duration::from_secs(5);
 const MAX_KEPT: usize = 256;
 
@@ -66,6 +71,8 @@ pub struct Staging {
     max: u64,
     /// Bytes that must stay available.
     reserve: u64,
+    /// How many copies there may be.
+    max_count: usize,
     copies: Mutex<HashMap<Ino, Kept>>,
     under_way: Mutex<UnderWay>,
     /// Something has turned out not to be possible.
@@ -132,8 +139,10 @@ impl Staging {
             Err(err) => return Err(format!("a tmpfs cannot be used: {err}")),
         }
         let max = max.min(size / 2);
+        let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let max_count = usize::try_from(descriptors / DESCRIPTORS).unwrap_or(usize::MAX);
         let (available, copies, under_way, is_off) = Default::default();
-        Ok(Staging { tmpfs, available, max, reserve, copies, under_way, is_off })
+        Ok(Staging { tmpfs, available, max, reserve, max_count, copies, under_way, is_off })
     }
 
     /// Bytes of memory that all copies take, and may take.
@@ -229,7 +238,8 @@ impl Staging {
         loop {
             // Some of it is there already, and counts twice.
             let wanted = lock(&self.under_way).bytes.max(len);
-            let fits = self.tmpfs.used().is_ok_and(|used| used + wanted <= self.tmpfs.size());
+            let fits = self.tmpfs.used().is_ok_and(|used| used + wanted <= self.tmpfs.size())
+                && lock(&self.copies).len() < self.max_count;
             // Memory that was just given back is used again. Other memory may be slow to get, on a virtual machine above
             // all, so that of copies that nobody has open is not left to them.
             let (count, bytes) = lock(&self.copies)
