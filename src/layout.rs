@@ -10,8 +10,6 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use smallvec::SmallVec;
-
 use crate::concatenated::Concatenated;
 use crate::npy::header::Order;
 use crate::runs::Runs;
@@ -109,22 +107,17 @@ impl Layout {
         len: usize,
         file: &File,
     ) -> Result<(), ReadError> {
-        let end = at.saturating_add(len as u64).min(self.len());
-        let parts: SmallVec<[_; 2]> = self.segments.within(at..end).collect();
-        let mut place = end;
-        // The last one first: a file clears what is left of a page before the bytes that are written to it, which are
-        // many behind a header, and few before what follows it.
-        for (segment, part) in parts.into_iter().rev() {
+        let mut place = at;
+        for (segment, part) in self.segments.within(at..at.saturating_add(len as u64)) {
             let len = part.end - part.start;
-            place -= len;
             let address = segment.address(part.start, len);
-            if address.is_some_and(|address| storage.copy_to(address, len, file, place)) {
-                continue;
+            if !address.is_some_and(|address| storage.copy_to(address, len, file, place)) {
+                with_buffer(len as usize, |buffer| {
+                    segment.read_at(storage, part.start, buffer, self.needs)?;
+                    Ok::<_, ReadError>(file.write_all_at(buffer, place)?)
+                })?;
             }
-            with_buffer(len as usize, |buffer| {
-                segment.read_at(storage, part.start, buffer, self.needs)?;
-                Ok::<_, ReadError>(file.write_all_at(buffer, place)?)
-            })?;
+            place += len;
         }
         Ok(())
     }

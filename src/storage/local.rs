@@ -4,7 +4,7 @@
 //! one copy more than to hand the kernel a map of the file, and yet it is as fast for large reads
 //! and much faster for small ones, since no page of a map has to be faulted in. And what it returns
 //! is what the file has, no more: past its end there is nothing, rather than zeros or a signal. Where
-//! they go to another file, that one copy does count, and they are written from the map.
+//! they go to another file, the kernel copies them by itself (`splice`), which is one copy.
 //!
 //! Strided bytes of a file that a network may have to be asked for are read in spans (the module
 //! `spans`). Those of other files are gathered from a map of the file, one for all readers, made when
@@ -13,9 +13,9 @@
 //! This is the only home of `mmap` and of the unsafe code that goes with it. The question it has to
 //! answer is: *what if the file is truncated while it is mapped?* Then the pages past its new end are
 //! gone, and touching them raises SIGBUS. So a map is touched only by the module `strided`, under a
-//! guard that turns the signal into an error (the module `sigbus`), and by the kernel, which writes
-//! from it and for which they are just an error. The last page of a file is mapped whole, and reads
-//! as zeros beyond the file's end; that is why the size is looked at afterwards, too.
+//! guard that turns the signal into an error (the module `sigbus`). The last page of a file is mapped
+//! whole, and reads as zeros beyond the file's end; that is why the size is looked at after
+//! gathering, too.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
@@ -26,6 +26,7 @@ use std::sync::OnceLock;
 
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::io::ReadWriteFlags;
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with};
 
 use super::{ReadError, Storage, check_size, read_pieces, short};
 use crate::meta::Meta;
@@ -42,6 +43,9 @@ use background_close::ClosedApart;
 pub use background_close::await_closed;
 use filesystem::Filesystem;
 pub use writer::{Unwritten, Writer};
+
+/// Bytes that a pipe can be made to hold, by the system's default settings.
+const PIPE: usize = 1 << 20;
 
 /// A regular file, open for reading, and mapped at most once.
 #[derive(Debug)]
@@ -152,9 +156,8 @@ impl Storage for LocalFile {
 
     fn copy_to(&self, at: u64, len: u64, file: &File, place: u64) -> bool {
         let Some(end) = at.checked_add(len) else { return false };
-        self.answers_at_once()
-            && self.map().is_ok_and(|map| write_from(map, at..end, file, place).is_ok())
-            && check_size(self, end).is_ok()
+        // Where the file now ends, a page in the pipe may have been cleared.
+        splice(&self.open.file, at..end, file, place).is_ok() && check_size(self, end).is_ok()
     }
 
     fn gather(&self, pieces: Pieces<'_>, out: &mut [u8], needs: u64) -> Result<(), ReadError> {
@@ -175,29 +178,22 @@ impl Storage for LocalFile {
     }
 }
 
-/// Writes some bytes of a map to a file, from its byte `place` on.
-fn write_from(map: &MmapRaw, bytes: Range<u64>, file: &File, place: u64) -> io::Result<()> {
-    let outside = || io::Error::from(io::ErrorKind::InvalidInput);
-    let start = usize::try_from(bytes.start).map_err(|_| outside())?;
-    let len = usize::try_from(bytes.end).map_err(|_| outside())?.saturating_sub(start);
-    if map.len().checked_sub(start).is_none_or(|rest| rest < len) {
-        return Err(outside());
-    }
-    let mut written = 0;
-    while written < len {
-        let at = i64::try_from(place).map_err(|_| outside())? + written as i64;
-        // SAFETY: `start + written` lies in the map, and `len - written` bytes from there do.
-        let from = unsafe { map.as_ptr().add(start + written) };
-        // SAFETY: the kernel only reads those bytes. What others change meanwhile it reads old or new, and where a page
-        // is gone it answers EFAULT.
-        let count = unsafe { libc::pwrite(file.as_raw_fd(), from.cast(), len - written, at) };
-        match usize::try_from(count) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => written += count,
-            Err(_) => match io::Error::last_os_error() {
-                err if err.kind() == io::ErrorKind::Interrupted => {}
-                err => return Err(err),
-            },
+/// Has the kernel copy some bytes of a file to another, from that one's byte `place` on. On the way they are pages of
+/// the first that wait in a pipe.
+fn splice(from: &File, mut bytes: Range<u64>, to: &File, mut place: u64) -> io::Result<()> {
+    let (reads, writes) = pipe_with(PipeFlags::CLOEXEC)?;
+    // It holds less if that is refused.
+    let _ = fcntl_setpipe_size(&writes, PIPE);
+    while bytes.start < bytes.end {
+        let len = (bytes.end - bytes.start).min(PIPE as u64) as usize;
+        let flags = SpliceFlags::empty();
+        let mut waiting =
+            rustix::pipe::splice(from, Some(&mut bytes.start), &writes, None, len, flags)?;
+        if waiting == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        while waiting > 0 {
+            waiting -= rustix::pipe::splice(&reads, None, to, Some(&mut place), waiting, flags)?;
         }
     }
     Ok(())

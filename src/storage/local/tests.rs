@@ -53,7 +53,7 @@ fn what_lies_together_is_copied_to_another_file_as_far_as_it_is_there() {
     copy.read_exact_at(&mut copied, 0).unwrap();
     assert!(copied[..70].iter().all(|&byte| byte == 0));
     assert_eq!(copied[70..], bytes[130..8130]);
-    for (at, len) in [(9000, 1001), (10_001, 0), (20_000, 1), (u64::MAX, 1), (1, u64::MAX)] {
+    for (at, len) in [(9000, 1001), (20_000, 1), (u64::MAX, 1), (1, u64::MAX)] {
         assert!(!local.copy_to(at, len, &copy, 0), "{at}, {len}");
     }
     assert!(!local.copy_to(0, 10, &copy, u64::MAX), "no file has such a place");
@@ -62,8 +62,6 @@ fn what_lies_together_is_copied_to_another_file_as_far_as_it_is_there() {
         file.set_len(len).unwrap();
         assert!(!local.copy_to(8500, 1000, &copy, 0), "{len}");
     }
-    let (_file, far) = far_file(&bytes);
-    assert!(!far.copy_to(0, 10, &copy, 0), "nothing of it is mapped");
 }
 
 /// Items of every length that has a loop of its own, and of others; in rows of just more of them than are
