@@ -67,10 +67,11 @@ def main():
             computed = client.compute(lazy, sync=True)
         plain = np.load(f"{source}/readings.npy", mmap_mode="r")
         expected = statistics(plain, np.histogram, np.lib.stride_tricks.sliding_window_view)
-        for name, got, due in zip(["means", "histogram", "largest window"], computed, expected):
-            print(f"{name}: {got}")
-            assert np.array_equal(got, due), f"{name}: NumPy has {due}"
-        print(f"{MIB} MiB by 3 workers with {limit >> 20} MiB each: all is equal to NumPy's")
+        names = ["means", "histogram", "largest window"]
+        for name, ours, numpys in zip(names, computed, expected, strict=True):
+            print(f"{name}: {ours}")
+            assert np.array_equal(ours, numpys), f"{name}: NumPy has {numpys}"
+        print(f"{MIB} MiB by 3 workers with {limit >> 20} MiB each: all are equal to NumPy's")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python fill_and_slide.py
 
-No process has the whole array, and none maps its file.
+None of them has the whole array, and none maps its file.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import numpy as np
 NPYFS = os.environ.get("NPYFS", "npyfs")
 ROWS, COLUMNS = 200_000, 8
 PARTS = 16
-WINDOW = "2000,1000"  # 2000 rows, a new window every 1000
+SIZE, STEP = 2000, 1000  # windows of 2000 rows, a new one every 1000
 
 
 @contextlib.contextmanager
@@ -52,13 +52,13 @@ def main():
         subprocess.run(create, check=True)
         with mounted(source, mountpoint, "--writable"):
             pool.map(fill, [(mountpoint, i) for i in range(PARTS)])
-            windows = f"{mountpoint}/output/windows/{WINDOW}"
+            windows = f"{mountpoint}/output/windows/{SIZE},{STEP}"
             # Sorted by name they are in the array's order.
             energies = np.array(pool.map(energy, [f"{windows}/{name}" for name in sorted(os.listdir(windows))]))
         expected = signal(np.arange(ROWS))
         assert np.array_equal(np.load(f"{source}/output.npy"), expected)
-        starts = range(0, ROWS - 2000 + 1, 1000)
-        assert np.array_equal(energies, [(expected[k : k + 2000] ** 2).sum(axis=0) for k in starts])
+        starts = range(0, ROWS - SIZE + 1, STEP)
+        assert np.array_equal(energies, [(expected[k : k + SIZE] ** 2).sum(axis=0) for k in starts])
         print(f"{PARTS} parts filled; {len(energies)} windows, the strongest is {energies.sum(axis=1).argmax()}")
 
 

@@ -26,7 +26,7 @@ PATH = "mnt/readings/parts/32"
 
 @contextlib.contextmanager
 def machine(directory, source, scheduler):
-    """A mount, and two workers who find it at the path that it has on every machine."""
+    """A mount, and two workers that find it at the path that it has on every machine."""
     os.mkdir(directory)
     subprocess.run([NPYFS, "mount", source, f"{directory}/mnt"], check=True)
     command = f"{sys.executable} -m dask worker --nworkers 2 --nthreads 1 --no-dashboard"
