@@ -57,7 +57,7 @@ fn what_a_mount_does_not_do_is_explained_too() {
     let write =
         |name: &str| std::fs::File::options().write(true).open(mounted.path(name)).map(drop);
     let mode = || std::fs::Permissions::from_mode(0o700);
-    let attempts: [(&str, io::Result<()>); 9] = [
+    let attempts: [(&str, io::Result<()>); 10] = [
         ("create: new.npy: nothing is created", std::fs::write(mounted.path("new.npy"), "")),
         (
             "create: big/rows/0-1001.npy: the array has 1000 rows; nothing is created",
@@ -78,6 +78,7 @@ fn what_a_mount_does_not_do_is_explained_too() {
         ),
         ("open: notes.txt: only arrays can be written: ", write("notes.txt")),
         ("open: a text about big.npy: only the values of arrays", write("big/header.json")),
+        ("open: info of the parts of big.npy: only the values", write("big/parts/4/info")),
         (
             "setattr: big.npy: owner and mode",
             std::fs::set_permissions(mounted.path("big.npy"), mode()),

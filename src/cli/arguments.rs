@@ -154,8 +154,8 @@ pub(crate) struct RefsArgs {
     /// data/big/rows/0-50, data/big/fields/r, data/model/weights
     #[arg(add = completion::in_mount())]
     pub(crate) source: PathBuf,
-    /// Where readers find the source's files: https://example.org/data, s3://bucket/data [default: where
-    /// they are on this machine]
+    /// Where readers find the directory of the source, or the one that a single file is in:
+    /// https://example.org/data, s3://bucket/data [default: where it is on this machine]
     #[arg(long, value_name = "PREFIX")]
     pub(crate) url: Option<String>,
     /// The version of Zarr that the readers know: VirtualiZarr and xarray's kerchunk engine want 2

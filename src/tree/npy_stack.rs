@@ -54,6 +54,10 @@ impl File for StackInfo {
         Ok(Described::no_array("what dask.array.from_npy_stack reads of these parts"))
     }
 
+    fn shown(&self) -> String {
+        format!("info of the parts of {}", self.backing().shown())
+    }
+
     fn weight(&self) -> usize {
         Directory::weight(&*self.array)
     }
