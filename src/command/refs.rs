@@ -99,7 +99,7 @@ const ARCHIVE: &str =
 fn write_inside(found: &Located, path: &Path, args: &RefsArgs) -> Outcome {
     let about = |why: &dyn Display| format!("{}: {why}", shown(path));
     if path.file_name().and_then(OsStr::to_str).is_some_and(Encoding::is_directory) {
-        let why = "write it without .zarr; what chunks there are follows from --chunk-bytes";
+        let why = "give the array, without .zarr and chunks/…; --chunk-bytes says how large its chunks are";
         return Err(about(&why).into());
     }
     let array = match found.tree.describe(&found.node).map_err(|err| found.error(&err))? {

@@ -246,7 +246,8 @@ def test_what_no_reference_can_say_is_refused_with_the_way_out(tmp_path):
         ("packed/a", "the member is compressed; np.savez does not compress"),
         ("run/concat", "many files as one array, and a reference is to one file; give a file, or the directory"),
         ("run/stack/rows/0", "many files as one array, and a reference is to one file; give a file, or the directory"),
-        ("run/0.zarr", "write it without .zarr; what chunks there are follows from --chunk-bytes"),
+        ("run/0.zarr", "give the array, without .zarr and chunks/…; --chunk-bytes says how large its chunks are"),
+        ("run/0/chunks/2.zarr", "give the array, without .zarr and chunks/…; --chunk-bytes says how large its chunks are"),
     ]:
         done = mounting.run(mounting.program(), "refs", tmp_path / path, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (1, "", f"npyfs: {tmp_path}/{path}: {why}\n")
