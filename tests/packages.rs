@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -69,4 +70,23 @@ fn the_changelog_of_the_deb_begins_with_this_version() {
     let changelog = fs::read_to_string(project("contrib/debian/changelog")).unwrap();
     let expected = format!("npyfs ({}-1) ", env!("CARGO_PKG_VERSION"));
     assert!(changelog.starts_with(&expected), "{changelog}");
+}
+
+#[test]
+fn the_notices_name_each_dependency() {
+    let script = project("contrib/package/notices");
+    assert!(Command::new(script).status().unwrap().success());
+    let manifest = fs::read_to_string(project("Cargo.toml")).unwrap();
+    let (_, dependencies) = manifest.split_once("\n[dependencies]\n").unwrap();
+    let (dependencies, _) = dependencies.split_once("\n[").unwrap();
+    for file in ["THIRD-PARTY", "copyright"] {
+        let notices = fs::read_to_string(project("target/package").join(file)).unwrap();
+        for line in dependencies.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let name = line.split_whitespace().next().unwrap();
+            assert!(
+                notices.lines().any(|line| line.trim_start().starts_with(&format!("{name} "))),
+                "{file}: {name}"
+            );
+        }
+    }
 }
