@@ -1,6 +1,5 @@
 //! Some of the bytes of another storage.
 
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
@@ -37,8 +36,8 @@ impl Section {
     }
 
     /// Whether `len` bytes from `at` on lie inside.
-    fn contains(&self, at: u64, len: u64) -> bool {
-        at.checked_add(len).is_some_and(|end| end <= self.len)
+    fn contains(&self, at: u64, len: usize) -> bool {
+        at.checked_add(len as u64).is_some_and(|end| end <= self.len)
     }
 
     /// How many bytes of the section there are, where the storage has `has`.
@@ -61,18 +60,14 @@ impl Storage for Section {
     }
 
     fn read_at(&self, at: u64, out: &mut [u8]) -> Result<(), ReadError> {
-        if !self.contains(at, out.len() as u64) {
+        if !self.contains(at, out.len()) {
             return Err(short(self));
         }
         self.of.read_at(self.start + at, out).map_err(|err| self.own(err))
     }
 
     fn read_now(&self, at: u64, out: &mut [u8]) -> bool {
-        self.contains(at, out.len() as u64) && self.of.read_now(self.start + at, out)
-    }
-
-    fn copy_to(&self, at: u64, len: u64, file: &File, place: u64) -> bool {
-        self.contains(at, len) && self.of.copy_to(self.start + at, len, file, place)
+        self.contains(at, out.len()) && self.of.read_now(self.start + at, out)
     }
 
     fn gather(&self, pieces: Pieces<'_>, out: &mut [u8], needs: u64) -> Result<(), ReadError> {

@@ -145,6 +145,13 @@ mod tests {
     }
 
     #[test]
+    fn what_was_found_long_ago_is_looked_at_anew() {
+        let long_ago = Found { when: Instant::now() - 2 * HOLDS, bytes: u64::MAX };
+        let memory = Available(Mutex::new(Some(long_ago)));
+        assert!(!memory.take(1, u64::MAX));
+    }
+
+    #[test]
     fn what_names_no_group_has_no_limit() {
         let root = tempfile::tempdir().unwrap();
         for groups in ["", "nonsense", "1:cpu:/x", "0::/there/is/no/such/group/here"] {

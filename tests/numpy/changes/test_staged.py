@@ -105,6 +105,26 @@ def test_a_field_is_its_view_and_was_copied(own_mount):
         wait_until(lambda: copies(own_mount) == 0, 30, "given up")
 
 
+def test_a_slice_or_chunk_of_a_member_of_an_archive_is_its_view_and_was_copied(own_mount):
+    with open(own_mount.source / "new", "wb") as file:
+        np.savez(file, first=content(6), x=content(7))
+    os.replace(own_mount.source / "new", own_mount.source / "a.npz")
+    settle()
+    edge = np.zeros((1500, 200), "<i8")
+    edge[:500, :112] = content(7)[4500:, 400:]
+    expected = {
+        "rows/100-4900.raw": content(7)[100:4900].tobytes(),
+        "rows/100-400.raw": content(7)[100:400].tobytes(),
+        "cols/1-500.raw": content(7)[:, 1:500].tobytes(),
+        "chunks/1500,200.zarr/c/1/0": content(7)[1500:3000, :200].tobytes(),
+        "chunks/1500,200.zarr/c/3/2": edge.tobytes(),
+    }
+    for count, (view, blob) in enumerate(expected.items(), 1):
+        with open(own_mount / "a" / "x" / view, "rb") as file:
+            assert file.read() == blob, view
+            assert copies(own_mount) == count, view
+
+
 @pytest.mark.parametrize("through_map", [False, True], ids=["written", "stored"])
 def test_what_is_changed_while_a_copy_is_open_is_seen_by_the_next_open(own_mount, through_map):
     save(own_mount, content(1))
