@@ -74,6 +74,14 @@ fn is_kept(metadata: &Metadata<'_>) -> bool {
     metadata.level() <= kept
 }
 
+/// Whether the FUSE library says that the kernel does not know the request that it has answered (ENOENT). That one has
+/// been given up: the process that waited for it was ended and the request interrupted, or the mount was aborted.
+fn answers_nobody(record: &Record<'_>) -> bool {
+    let unknown = io::Error::from_raw_os_error(libc::ENOENT);
+    record.target().starts_with("fuser")
+        && record.args().to_string() == format!("Failed to send FUSE reply: {unknown}")
+}
+
 /// A message as an object of JSON.
 fn json(metadata: &Metadata<'_>, message: &str, at: SystemTime) -> String {
     let [timestamp, level, target, message] =
@@ -165,7 +173,7 @@ impl Log for Limited {
 
     fn log(&self, record: &Record<'_>) {
         let (written, kept) = (self.inner.matches(record), is_kept(record.metadata()));
-        if !written && !kept {
+        if !written && !kept || answers_nobody(record) {
             return;
         }
         // Whatever a message quotes, it is one line.
@@ -229,6 +237,20 @@ mod tests {
         let of_many_files = |i: u32| format!("read: {i}.npy: the file has 5 bytes");
         assert_eq!((0..1000).filter(|&i| admitted(of_many_files(i))).count(), 199);
         assert_eq!(log.seen.lock().unwrap()[&here].messages.len(), 200, "nor are they remembered");
+    }
+
+    #[test]
+    fn an_answer_that_nobody_waits_for_is_no_error() {
+        let answers_nobody = |target, message| {
+            answers_nobody(
+                &Record::builder().target(target).args(format_args!("{message}")).build(),
+            )
+        };
+        let unknown = "Failed to send FUSE reply: No such file or directory (os error 2)";
+        assert!(answers_nobody("fuser::reply", unknown));
+        assert!(!answers_nobody("npyfs::fuse", unknown));
+        let refused = "Failed to send FUSE reply: Invalid argument (os error 22)";
+        assert!(!answers_nobody("fuser::reply", refused));
     }
 
     #[test]

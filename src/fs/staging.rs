@@ -14,6 +14,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -23,6 +24,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::page_cache::MAX_GIVEN;
 use super::{FileHandle, Fs};
+use crate::error::Error;
 use crate::inode::{Ino, Staged};
 use crate::locks::lock;
 use crate::meta::Stamp;
@@ -214,11 +216,9 @@ impl Staging {
         if !self.make_room(layout.len()) {
             return None;
         }
+        let file = self.tmpfs.file(layout.len()).map_err(|err| Error::io("a copy", err));
         let copied =
-            self.tmpfs.file(layout.len()).map_err(|err| err.to_string()).and_then(|file| {
-                fill(&opened.content, layout.len(), &file)?;
-                Ok(file)
-            });
+            file.and_then(|file| fill(&opened.content, layout.len(), &file).map(|()| file));
         match copied {
             Ok(file) => {
                 let is_right = open.meta().is_ok_and(|meta| meta.stamp() == as_of);
@@ -235,30 +235,51 @@ impl Staging {
 
     /// Makes room for `len` bytes and all else that is being copied, and says whether there is.
     fn make_room(&self, len: u64) -> bool {
-        loop {
-            // Some of it is there already, and counts twice.
-            let wanted = lock(&self.under_way).bytes.max(len);
-            let fits = self.tmpfs.used().is_ok_and(|used| used + wanted <= self.tmpfs.size())
-                && lock(&self.copies).len() < self.max_count;
-            // Memory that was just given back is used again. Other memory may be slow to get, on a virtual machine above
-            // all, so that of copies that nobody has open is not left to them.
-            let (count, bytes) = lock(&self.copies)
-                .values()
-                .filter(|kept| kept.is_unused())
-                .fold((0, 0), |(count, bytes), kept| (count + 1, bytes + kept.len));
-            let is_crowded = count >= MAX_KEPT || count > 0 && bytes + len > self.max;
-            if !is_crowded && fits && self.available.take(len, self.reserve + wanted) {
-                return true;
-            }
-            let mut copies = lock(&self.copies);
-            let unused = copies.iter().filter(|(_, kept)| kept.is_unused());
-            let oldest = unused.min_by_key(|(_, kept)| kept.closed).map(|(&ino, _)| ino);
-            let given_up = oldest.and_then(|ino| copies.remove(&ino));
-            drop(copies);
-            if given_up.is_none() {
+        // Some of it is there already, and counts twice.
+        let wanted = lock(&self.under_way).bytes.max(len);
+        while !self.has_room(len, wanted) {
+            if !self.give_up_oldest() {
                 return false;
             }
         }
+        let needs = self.reserve + wanted;
+        // To look at the memory takes a while, so that all go at once if it is scarce.
+        self.available.take(len, needs) || self.give_up(|_| true) && self.available.take(len, needs)
+    }
+
+    /// Whether there may be one more copy, of `len` bytes, where `wanted` bytes are being copied.
+    fn has_room(&self, len: u64, wanted: u64) -> bool {
+        let copies = lock(&self.copies);
+        let unused = copies.values().filter(|kept| kept.is_unused());
+        let (count, bytes) =
+            unused.fold((0, 0), |(count, bytes), kept| (count + 1, bytes + kept.len));
+        // Memory that was just given back is used again. Other memory may be slow to get, on a virtual machine above
+        // all, so that of copies that nobody has open is not left to them.
+        let is_crowded = count >= MAX_KEPT || count > 0 && bytes + len > self.max;
+        !is_crowded
+            && copies.len() < self.max_count
+            && self.tmpfs.used().is_ok_and(|used| used + wanted <= self.tmpfs.size())
+    }
+
+    /// Gives up the copy that nobody has had open for the longest time; or says that there is none.
+    fn give_up_oldest(&self) -> bool {
+        let mut copies = lock(&self.copies);
+        let unused = copies.iter().filter(|(_, kept)| kept.is_unused());
+        let oldest = unused.min_by_key(|(_, kept)| kept.closed).map(|(&ino, _)| ino);
+        let given_up = oldest.and_then(|ino| copies.remove(&ino));
+        // Its file is closed outside of the lock.
+        drop(copies);
+        given_up.is_some()
+    }
+
+    /// Gives up some of the copies that nobody has open, and says whether there were any.
+    fn give_up(&self, some: impl Fn(&Kept) -> bool) -> bool {
+        let mut copies = lock(&self.copies);
+        let given_up: Vec<_> =
+            copies.extract_if(|_, kept| kept.is_unused() && some(kept)).collect();
+        // As above.
+        drop(copies);
+        !given_up.is_empty()
     }
 
     /// Somebody has closed a file that was read from its copy.
@@ -271,13 +292,7 @@ impl Staging {
     /// Gives up copies that nobody has had open for a while, or any that nobody has open if memory is scarce.
     pub(super) fn tidy(&self, now: Instant) {
         let is_scarce = memory::available().is_none_or(|left| left < self.reserve);
-        let is_idle = |_: &Ino, kept: &mut Kept| {
-            let idle = now.saturating_duration_since(kept.closed);
-            kept.is_unused() && (is_scarce || idle >= KEPT)
-        };
-        // Files are closed outside of the lock.
-        let idle: Vec<_> = lock(&self.copies).extract_if(is_idle).collect();
-        drop(idle);
+        self.give_up(|kept| is_scarce || now.saturating_duration_since(kept.closed) >= KEPT);
         self.count_memory();
     }
 
@@ -294,7 +309,7 @@ impl Kept {
 }
 
 /// Copies all bytes of a file, by two threads if there are many.
-fn fill(content: &Content, len: u64, to: &File) -> Result<(), String> {
+fn fill(content: &Content, len: u64, to: &File) -> Result<(), Error> {
     const MANY: u64 = 8 << 20;
     if len < MANY {
         return fill_part(content, 0, len, to);
@@ -306,16 +321,18 @@ fn fill(content: &Content, len: u64, to: &File) -> Result<(), String> {
         let started = thread::Builder::new().spawn_scoped(scope, other);
         fill_part(content, 0, middle, to)?;
         match started {
-            Ok(started) => started.join().unwrap_or_else(|_| Err("a thread ended".to_owned())),
+            Ok(started) => started
+                .join()
+                .unwrap_or_else(|_| Err(Error::io("a copy", io::Error::other("a thread ended")))),
             Err(_) => other(),
         }
     })
 }
 
-fn fill_part(content: &Content, from: u64, to: u64, file: &File) -> Result<(), String> {
+fn fill_part(content: &Content, from: u64, to: u64, file: &File) -> Result<(), Error> {
     for at in (from..to).step_by(STEP) {
         let len = STEP.min((to - at) as usize);
-        content.copy_to(at, len, file).map_err(|err| err.to_string())?;
+        content.copy_to(at, len, file)?;
     }
     Ok(())
 }
