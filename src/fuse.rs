@@ -25,7 +25,7 @@ mod opening;
 mod translate;
 
 use answering::error;
-use opening::{LongOpens, Opens};
+use opening::{LongOpens, Opener};
 use translate::{caller, errno, file_attr, file_type};
 
 /// The largest read or write that the kernel requests, in bytes.
@@ -42,7 +42,7 @@ const UNKNOWN_INO: u64 = 0xFFFF_FFFF;
 pub struct Adapter {
     fs: Arc<Fs>,
     ttl: Duration,
-    opens: Opens,
+    opener: Opener,
     long_opens: LongOpens,
     /// The kernel enforces access lists.
     serves_lists: bool,
@@ -52,13 +52,13 @@ impl Adapter {
     /// Serves `fs`. The kernel may rely on answers for `ttl`, and reads whole files by itself if it can.
     pub fn new(fs: Arc<Fs>, ttl: Duration) -> Adapter {
         let (notifier, opens_fs) = (Arc::default(), fs.clone());
-        let opens = Opens { fs: opens_fs, notifier, passes_through: false, maps_direct: false };
-        Adapter { fs, ttl, opens, long_opens: LongOpens::default(), serves_lists: false }
+        let opener = Opener { fs: opens_fs, notifier, passes_through: false, maps_direct: false };
+        Adapter { fs, ttl, opener, long_opens: LongOpens::default(), serves_lists: false }
     }
 
     /// Where the notifier goes, which exists only once a session has been made of this.
     pub fn notifier(&self) -> Arc<OnceLock<Notifier>> {
-        self.opens.notifier.clone()
+        self.opener.notifier.clone()
     }
 }
 
@@ -99,15 +99,15 @@ impl Filesystem for Adapter {
             let _ = config.add_capabilities(wanted);
         }
         // A writable mount has no use for it, and would only count as a stacked filesystem.
-        self.opens.passes_through = !self.fs.tree().is_writable()
+        self.opener.passes_through = !self.fs.tree().is_writable()
             && config.set_max_stack_depth(1).is_ok()
             && config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok();
         self.serves_lists = self.fs.tree().source().is_for_others()
             && config.add_capabilities(InitFlags::FUSE_POSIX_ACL).is_ok();
-        if !self.opens.passes_through {
+        if !self.opener.passes_through {
             self.fs.end_staging("the kernel does not read files by itself");
         }
-        self.opens.maps_direct =
+        self.opener.maps_direct =
             config.add_capabilities(InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP).is_ok();
         // Both are within what the library allows; if refused, its default stays.
         let _ = config.set_max_write(MAX_TRANSFER);
@@ -153,9 +153,9 @@ impl Filesystem for Adapter {
         let caller = caller(req);
         self.guarded(req, "open", ino, || match self.fs.leave_to_copy(Ino(ino.0)) {
             Some(leave) if leave.is_long() => {
-                self.long_opens.open_file(&self.opens, ino, flags, caller, leave, reply);
+                self.long_opens.open_file(&self.opener, ino, flags, caller, leave, reply);
             }
-            leave => self.opens.open_file(ino, flags, caller, leave, reply),
+            leave => self.opener.open_file(ino, flags, caller, leave, reply),
         });
     }
 

@@ -17,9 +17,9 @@ use crate::fs::{Access, Fs, Handle, Kernel, Leave, Opened, Way};
 use crate::inode::{Ino, Registration};
 use crate::locks::lock;
 
-/// Opens of files, and what the kernel can do for them.
+/// Answers opens of files: with what it needs for that, and what the kernel can do for them.
 #[derive(Clone, Debug)]
-pub(super) struct Opens {
+pub(super) struct Opener {
     pub(super) fs: Arc<Fs>,
     /// Empty until there is a session.
     pub(super) notifier: Arc<OnceLock<Notifier>>,
@@ -31,14 +31,14 @@ pub(super) struct Opens {
 
 /// The kernel during one open.
 struct Asking<'a> {
-    opens: &'a Opens,
+    opener: &'a Opener,
     reply: &'a ReplyOpen,
     leave: Option<Leave>,
 }
 
 impl Kernel for Asking<'_> {
     fn give(&self, ino: Ino, bytes: &[u8]) -> bool {
-        let Some(notifier) = self.opens.notifier.get() else { return false };
+        let Some(notifier) = self.opener.notifier.get() else { return false };
         let stored = notifier.store(INodeNo(ino.0), 0, bytes);
         if let Err(err) = &stored {
             log::debug!("open: not given: {err}");
@@ -47,7 +47,7 @@ impl Kernel for Asking<'_> {
     }
 
     fn passes_through(&self) -> bool {
-        self.opens.passes_through
+        self.opener.passes_through
     }
 
     fn register(&self, file: BorrowedFd<'_>) -> Option<Registration> {
@@ -60,11 +60,11 @@ impl Kernel for Asking<'_> {
     }
 
     fn maps_direct(&self) -> bool {
-        self.opens.maps_direct
+        self.opener.maps_direct
     }
 }
 
-impl Opens {
+impl Opener {
     pub(super) fn open_file(
         &self,
         ino: INodeNo,
@@ -73,7 +73,7 @@ impl Opens {
         leave: Option<Leave>,
         reply: ReplyOpen,
     ) {
-        let asking = Asking { opens: self, reply: &reply, leave };
+        let asking = Asking { opener: self, reply: &reply, leave };
         let opened = match self.fs.open(Ino(ino.0), access(flags), caller, Some(&asking)) {
             Ok(opened) => opened,
             Err(err) => return reply.error(errno("open", &err)),
@@ -101,7 +101,7 @@ pub(super) struct LongOpens(OnceLock<Option<Sender<LongOpen>>>);
 
 struct LongOpen {
     began: Instant,
-    opens: Opens,
+    opener: Opener,
     ino: INodeNo,
     flags: OpenFlags,
     caller: Caller,
@@ -113,7 +113,7 @@ impl LongOpens {
     /// Opens a file by another thread, or by this one without copying it.
     pub(super) fn open_file(
         &self,
-        opens: &Opens,
+        opener: &Opener,
         ino: INodeNo,
         flags: OpenFlags,
         caller: Caller,
@@ -132,12 +132,12 @@ impl LongOpens {
             (started > 0).then_some(queue)
         });
         let Some(queue) = queue else {
-            return opens.open_file(ino, flags, caller, None, reply);
+            return opener.open_file(ino, flags, caller, None, reply);
         };
         handed_on();
         // If nobody receives it, its reply is dropped, which answers EIO.
-        let (began, opens) = (Instant::now(), opens.clone());
-        let _ = queue.send(LongOpen { began, opens, ino, flags, caller, leave, reply });
+        let (began, opener) = (Instant::now(), opener.clone());
+        let _ = queue.send(LongOpen { began, opener, ino, flags, caller, leave, reply });
     }
 }
 
@@ -145,11 +145,11 @@ fn answer_all(waiting: &Mutex<Receiver<LongOpen>>) {
     loop {
         // The lock is let go before it is answered.
         let received = lock(waiting).recv();
-        let Ok(LongOpen { began, opens, ino, flags, caller, leave, reply }) = received else {
+        let Ok(LongOpen { began, opener, ino, flags, caller, leave, reply }) = received else {
             return;
         };
-        answer(&opens.fs, (began, caller), "open", ino, || {
-            opens.open_file(ino, flags, caller, Some(leave), reply);
+        answer(&opener.fs, (began, caller), "open", ino, || {
+            opener.open_file(ino, flags, caller, Some(leave), reply);
         });
     }
 }
