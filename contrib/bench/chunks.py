@@ -110,6 +110,7 @@ def zarr_reads(data, mounts, say):
     (data.directory / "images").mkdir()
     image = np.lib.format.open_memmap(data.directory / "images/image.npy", "w+", "<f4", (side, side))
     image[...] = np.random.default_rng(1).random(image.shape, "f4")
+    del image  # What somebody may write is not staged.
     copies = data.directory / "copies"
     copies.mkdir()
     with (
@@ -163,7 +164,7 @@ def dask_sum(data, mounts, say):
     block = np.random.default_rng(1).random((1 << 14, COLUMNS))
     for start in range(0, rows, len(block)):
         array[start : start + len(block)] = block[: rows - start]
-    array.flush()
+    del array  # As above.
     with stage.npyfs(source, data.directory / "dask-mnt") as mount:
         stage.read_ahead(mount)
         ours = dask.array.from_zarr(zarr.open_array(mount / "large.zarr", mode="r", zarr_format=3))
